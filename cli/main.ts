@@ -1,0 +1,62 @@
+/** `respmesh`: dispatches to one program per word; each is loaded only when it is asked for. */
+import { codeOf } from '../common/errors.ts'
+
+type Program = (args: readonly string[]) => Promise<number>
+
+const programs: Readonly<
+  Record<string, { readonly summary: string; readonly load: () => Promise<Program> }>
+> = {
+  up: {
+    summary: 'run everything on this machine: servers, controller, sidecars (what npm start runs)',
+    load: async () => (await import('./up.ts')).up,
+  },
+  sidecar: {
+    summary: 'run one sidecar: respmesh sidecar --upstream redis://HOST:PORT --listen HOST:PORT',
+    load: async () => (await import('../sidecar/main.ts')).sidecar,
+  },
+  operator: {
+    summary: 'run the operator inside a Kubernetes cluster, or against KUBECONFIG',
+    load: async () => (await import('../operator/main.ts')).operator,
+  },
+  verify: {
+    summary: 'check a manifest file and list all its errors: respmesh verify FILE',
+    load: async () => (await import('./verify.ts')).verify,
+  },
+}
+
+const [name, ...args] = process.argv.slice(2)
+process.exitCode = await main(name, args)
+
+async function main(word: string | undefined, rest: readonly string[]): Promise<number> {
+  if (word === undefined || word === 'help' || word === '--help' || word === '-h') {
+    console.log(usage())
+    return word === undefined ? 2 : 0
+  }
+  const program = Object.hasOwn(programs, word) ? programs[word] : undefined
+  if (program === undefined) {
+    console.error(`respmesh: there is no command "${word}".\n\n${usage()}`)
+    return 2
+  }
+  try {
+    return await (await program.load())(rest)
+  } catch (error) {
+    const code = codeOf(error)
+    if (code === undefined || !(error instanceof Error)) throw error
+    console.error(`respmesh ${word}: ${error.message} [${code}]`)
+    return code === 'RM_USAGE' ? 2 : 1
+  }
+}
+
+function usage(): string {
+  const width = Math.max(...Object.keys(programs).map((key) => key.length))
+  const lines = Object.entries(programs).map(
+    ([key, { summary }]) => `  ${key.padEnd(width)}  ${summary}`,
+  )
+  return [
+    'Usage: respmesh COMMAND [OPTIONS]',
+    '',
+    ...lines,
+    '',
+    'respmesh COMMAND --help tells more.',
+  ].join('\n')
+}

@@ -1,0 +1,120 @@
+/**
+ * `ProxyConfig`: what the control plane tells a sidecar, and all that it tells it.
+ * The schema in `schema.ts` is the source; this module derives the type, checks values and orders snapshots.
+ */
+import type { Static } from 'typebox'
+import { ConfigError } from '../errors.ts'
+import { defaultLimits, defaultTiming } from '../limits.ts'
+import { type ValidationIssue, describeIssues } from './issues.ts'
+import type { proxyConfigSchema } from './schema.ts'
+import { validateProxyConfig } from './generated/validate-proxy-config.js'
+
+type DeepReadonly<T> = T extends (infer U)[]
+  ? readonly DeepReadonly<U>[]
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T
+
+export type ProxyConfig = DeepReadonly<Static<typeof proxyConfigSchema>>
+export type UpstreamConfig = ProxyConfig['upstream']
+export type UpstreamMember = UpstreamConfig['members'][number]
+export type UpstreamPrimary = NonNullable<UpstreamConfig['primary']>
+export type UpstreamTls = NonNullable<UpstreamConfig['tls']>
+export type Credentials = NonNullable<UpstreamConfig['credentials']>
+export type SecretRef = Credentials['password']
+export type Listener = ProxyConfig['listeners'][number]
+export type Timing = ProxyConfig['timing']
+export type Limits = ProxyConfig['limits']
+
+/**
+ * Checks an unknown value against the contract and freezes it.
+ * @throws ConfigError RM_CONFIG_INVALID naming every field that is wrong, with its value.
+ */
+export function parseProxyConfig(value: unknown): ProxyConfig {
+  if (!validateProxyConfig(value)) {
+    const issues = describeIssues(validateProxyConfig.errors ?? [])
+    throw invalid(issues)
+  }
+  const config = value as ProxyConfig
+  const issues = listenerIssues(config)
+  if (issues.length > 0) throw invalid(issues)
+  return deepFreeze(config)
+}
+
+function invalid(issues: readonly ValidationIssue[]): ConfigError {
+  const lines = issues.map((issue) => `${issue.path}: ${issue.message}`)
+  return new ConfigError(
+    'RM_CONFIG_INVALID',
+    `the configuration is not valid: ${lines.join('; ')}`,
+    {
+      data: { issues },
+    },
+  )
+}
+
+function listenerIssues(config: ProxyConfig): ValidationIssue[] {
+  return config.listeners.flatMap((listener, index) => {
+    const isUnix = listener.unixPath !== undefined
+    const isTcp = listener.host !== undefined && listener.port !== undefined
+    if (isUnix !== isTcp) return []
+    return [{ path: `listeners[${index}]`, message: 'give either unixPath, or host and port' }]
+  })
+}
+
+export type Acceptance =
+  | { readonly kind: 'accept' }
+  | { readonly kind: 'same' }
+  | { readonly kind: 'refuse'; readonly code: 'RM_CONFIG_STALE_EPOCH' | 'RM_CONFIG_STALE_VERSION' }
+
+/**
+ * Whether a sidecar that obeys `current` may go over to `next`.
+ * Within one uid an epoch never goes back, and within an epoch a version never does, so that a late or
+ * deposed control plane cannot bring an old primary back. Another uid is another RedisProxy and starts anew.
+ */
+export function acceptConfig(current: ProxyConfig | undefined, next: ProxyConfig): Acceptance {
+  if (current === undefined || current.proxy.uid !== next.proxy.uid) return { kind: 'accept' }
+  if (next.epoch < current.epoch) return { kind: 'refuse', code: 'RM_CONFIG_STALE_EPOCH' }
+  if (next.epoch > current.epoch || next.version > current.version) return { kind: 'accept' }
+  if (next.version === current.version) return { kind: 'same' }
+  return { kind: 'refuse', code: 'RM_CONFIG_STALE_VERSION' }
+}
+
+export interface StandaloneOptions {
+  readonly members: readonly { readonly host: string; readonly port: number }[]
+  readonly listeners: readonly Listener[]
+  readonly admin?: { readonly host: string; readonly port: number }
+  readonly credentials?: Credentials
+  readonly clientAuth?: ProxyConfig['clientAuth']
+  readonly tls?: UpstreamTls
+  readonly logLevel?: ProxyConfig['logLevel']
+}
+
+/** The configuration of a sidecar that runs alone, without a control plane, in front of `members`. */
+export function standaloneConfig(options: StandaloneOptions): ProxyConfig {
+  return parseProxyConfig({
+    apiVersion: 'config.respmesh.io/v1',
+    proxy: { namespace: 'local', name: 'sidecar', uid: 'standalone' },
+    version: 0,
+    epoch: 0,
+    listeners: structuredClone(options.listeners),
+    ...(options.admin && { admin: { ...options.admin } }),
+    ...(options.clientAuth && { clientAuth: structuredClone(options.clientAuth) }),
+    upstream: {
+      mode: options.members.length > 1 ? 'replication' : 'standalone',
+      discovery: 'self',
+      members: options.members.map(({ host, port }) => ({ host, port, role: 'unknown' })),
+      ...(options.credentials && { credentials: structuredClone(options.credentials) }),
+      ...(options.tls && { tls: { ...options.tls } }),
+      connectionsMax: 1,
+    },
+    timing: { ...defaultTiming },
+    limits: { ...defaultLimits },
+    logLevel: options.logLevel ?? 'info',
+  })
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  for (const child of Object.values(value)) deepFreeze(child)
+  return Object.freeze(value)
+}

@@ -1,0 +1,61 @@
+/** Secrets: read where the configuration says, never printed. */
+import { readFileSync } from 'node:fs'
+import { ConfigError } from './errors.ts'
+import type { SecretRef } from './contract/proxy-config.ts'
+
+/** A string that no logger, template or `JSON.stringify` shows. `reveal()` is the only way in. */
+export class Secret {
+  readonly #value: string
+
+  constructor(value: string) {
+    this.#value = value
+  }
+
+  reveal(): string {
+    return this.#value
+  }
+
+  toString(): string {
+    return '[redacted]'
+  }
+
+  toJSON(): string {
+    return '[redacted]'
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return '[redacted]'
+  }
+}
+
+/**
+ * Reads a secret anew. `env` is the process's environment, handed in.
+ * @throws ConfigError RM_SECRET_UNREADABLE naming the file or variable, not its content.
+ */
+export function readSecret(
+  ref: SecretRef,
+  env: Readonly<Record<string, string | undefined>>,
+): Secret {
+  if (ref.file !== undefined) {
+    try {
+      return new Secret(readFileSync(ref.file, 'utf8').replace(/\r?\n$/, ''))
+    } catch (cause) {
+      throw new ConfigError(
+        'RM_SECRET_UNREADABLE',
+        `the secret’s file ${ref.file} cannot be read`,
+        {
+          cause,
+          retryable: true,
+        },
+      )
+    }
+  }
+  const value = env[ref.env ?? '']
+  if (value === undefined) {
+    throw new ConfigError(
+      'RM_SECRET_UNREADABLE',
+      `the secret’s environment variable ${ref.env} is not set`,
+    )
+  }
+  return new Secret(value)
+}

@@ -1,0 +1,170 @@
+/**
+ * Local manifests: a YAML file of `RedisProxy` and `Secret` documents, checked as the API server would check
+ * them and defaulted likewise, with every error at once.
+ */
+import { LineCounter, parseAllDocuments } from 'yaml'
+import { type ValidationIssue, describeIssues } from '../../common/contract/issues.ts'
+import { ConfigError } from '../../common/errors.ts'
+import { validateRedisProxy } from './generated/validate-redis-proxy.js'
+import type { RedisProxy, RedisProxySpec } from './redis-proxy.ts'
+import { specRules } from './rules.ts'
+
+export interface ManifestIssue extends ValidationIssue {
+  /** Index of the YAML document in the file, from 0. */
+  readonly document: number
+  readonly line?: number
+}
+
+export interface Manifests {
+  readonly proxies: readonly RedisProxy[]
+  /** Decoded Secrets by `namespace/name`; the values never leave the process but by file. */
+  readonly secrets: ReadonlyMap<string, Readonly<Record<string, string>>>
+}
+
+/** Documents in one file; more is taken for a mistake. */
+export const documentsMax = 256
+
+/**
+ * Parses and checks the text of a file; documents of other kinds are passed over, so that an app's own
+ * manifests may stand beside.
+ * @throws ConfigError RM_CONFIG_UNREADABLE if it is not YAML; RM_CONFIG_INVALID with `data.issues`
+ * (`ManifestIssue[]`) naming every wrong field.
+ */
+export function parseManifests(text: string, source: string): Manifests {
+  const lineCounter = new LineCounter()
+  const documents = parseAllDocuments(text, { lineCounter })
+  if (!Array.isArray(documents)) return { proxies: [], secrets: new Map() }
+  const broken = documents.flatMap((document) => document.errors)
+  if (broken.length > 0) {
+    const lines = broken.map((error) => error.message.split('\n')[0] ?? 'not YAML')
+    throw new ConfigError('RM_CONFIG_UNREADABLE', `${source} is not YAML: ${lines.join('; ')}`)
+  }
+  if (documents.length > documentsMax) {
+    throw new ConfigError(
+      'RM_CONFIG_UNREADABLE',
+      `${source} has more than ${documentsMax} documents`,
+    )
+  }
+  const issues: ManifestIssue[] = []
+  const proxies: RedisProxy[] = []
+  const secrets = new Map<string, Readonly<Record<string, string>>>()
+  for (const [index, document] of documents.entries()) {
+    const value: unknown = document.toJS()
+    const lineOf = (path: string) => {
+      const parts = path.split(/[.[\]]+/).filter((part) => part !== '')
+      for (let length = parts.length; length > 0; length -= 1) {
+        const keys = parts
+          .slice(0, length)
+          .map((part) => (/^\d+$/.test(part) ? Number(part) : part))
+        const node = document.getIn(keys, true)
+        const range = isNode(node) ? node.range : undefined
+        if (range) return lineCounter.linePos(range[0]).line
+      }
+      return undefined
+    }
+    if (kindOf(value) === 'Secret') readSecretDocument(value, secrets)
+    if (kindOf(value) !== 'RedisProxy') continue
+    const found = checkProxy(value)
+    if (found.kind === 'ok') proxies.push(found.proxy)
+    else {
+      for (const issue of found.issues) {
+        const line = lineOf(issue.path)
+        issues.push({ document: index, ...issue, ...(line !== undefined && { line }) })
+      }
+    }
+  }
+  if (issues.length > 0) throw invalid(source, issues)
+  return { proxies, secrets }
+}
+
+type Checked =
+  | { readonly kind: 'ok'; readonly proxy: RedisProxy }
+  | { readonly kind: 'invalid'; readonly issues: readonly ValidationIssue[] }
+
+function checkProxy(value: unknown): Checked {
+  if (!validateRedisProxy(value)) {
+    return { kind: 'invalid', issues: describeIssues(validateRedisProxy.errors ?? []) }
+  }
+  const { metadata, spec } = value as { metadata: RedisProxy['metadata']; spec: RedisProxySpec }
+  const broken = specRules.filter((rule) => !rule.holds(spec))
+  const duplicates = duplicateEndpoints(spec)
+  const issues = [
+    ...broken.map((rule) => ({ path: `spec.${rule.field}`, message: rule.message })),
+    ...duplicates,
+  ]
+  if (issues.length > 0) return { kind: 'invalid', issues }
+  const namespace = metadata.namespace ?? 'default'
+  return {
+    kind: 'ok',
+    proxy: {
+      apiVersion: 'respmesh.io/v1alpha1',
+      kind: 'RedisProxy',
+      metadata: {
+        ...metadata,
+        namespace,
+        uid: `local-${namespace}-${metadata.name}`,
+        generation: 1,
+        resourceVersion: '1',
+      },
+      spec,
+    },
+  }
+}
+
+function duplicateEndpoints(spec: RedisProxySpec): ValidationIssue[] {
+  const seen = new Set<string>()
+  return spec.backend.endpoints.flatMap((endpoint, index) => {
+    const address = `${endpoint.host}:${endpoint.port}`
+    if (seen.has(address)) {
+      return [
+        {
+          path: `spec.backend.endpoints[${index}]`,
+          message: `is listed twice (it is "${address}")`,
+        },
+      ]
+    }
+    seen.add(address)
+    return []
+  })
+}
+
+function readSecretDocument(
+  value: unknown,
+  into: Map<string, Readonly<Record<string, string>>>,
+): void {
+  const secret = value as {
+    metadata?: { name?: string; namespace?: string }
+    data?: Record<string, string>
+    stringData?: Record<string, string>
+  }
+  const decoded = Object.entries(secret.data ?? {}).map(([key, encoded]) => [
+    key,
+    Buffer.from(encoded, 'base64').toString('utf8'),
+  ])
+  const key = `${secret.metadata?.namespace ?? 'default'}/${secret.metadata?.name ?? ''}`
+  into.set(key, { ...Object.fromEntries(decoded), ...secret.stringData })
+}
+
+function kindOf(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null || !('kind' in value)) return undefined
+  return typeof value.kind === 'string' ? value.kind : undefined
+}
+
+function isNode(value: unknown): value is { readonly range?: readonly [number, number, number] } {
+  return typeof value === 'object' && value !== null && 'range' in value
+}
+
+function invalid(source: string, issues: readonly ManifestIssue[]): ConfigError {
+  const lines = issues.map(
+    (issue) =>
+      `${source}${issue.line === undefined ? '' : `:${issue.line}`}: ${issue.path} ${issue.message}`,
+  )
+  const noun = issues.length === 1 ? 'error' : 'errors'
+  return new ConfigError(
+    'RM_CONFIG_INVALID',
+    `${issues.length} ${noun} in ${source}:\n  ${lines.join('\n  ')}`,
+    {
+      data: { issues },
+    },
+  )
+}

@@ -1,0 +1,348 @@
+/**
+ * The one source of the `RedisProxy` resource: `npm run generate` makes the CRD (`crds/`, the chart) and the
+ * validator for local files from it. Fields that need more than one field to judge have a rule in `rules.ts`.
+ */
+import { Type } from 'typebox'
+
+export const group = 'respmesh.io'
+export const version = 'v1alpha1'
+export const kind = 'RedisProxy'
+export const plural = 'redisproxies'
+
+const closed = { additionalProperties: false }
+const oneOf = <const V extends string>(values: readonly V[], description: string, initial?: V) =>
+  Type.Unsafe<V>({
+    type: 'string',
+    enum: [...values],
+    description,
+    ...(initial !== undefined && { default: initial }),
+  })
+const duration = (description: string, initial: string) =>
+  Type.String({
+    pattern: '^(0|[1-9][0-9]{0,8})(ms|s|m|h)$',
+    maxLength: 12,
+    default: initial,
+    description: `${description}; e.g. 500ms, 3s, 2m`,
+  })
+const dnsName = (description: string, maxLength = 253) =>
+  Type.String({ minLength: 1, maxLength, description })
+const port = (description: string, extra: object = {}) =>
+  Type.Integer({ minimum: 1, maximum: 65535, description, ...extra })
+const secretName = (description: string) =>
+  Type.Object(
+    { name: Type.String({ minLength: 1, maxLength: 253, description: 'name of the Secret' }) },
+    { ...closed, description },
+  )
+
+const endpoint = Type.Object(
+  {
+    host: Type.String({
+      minLength: 1,
+      maxLength: 253,
+      pattern: '^[A-Za-z0-9._:-]+$',
+      description: 'name or address of the server',
+    }),
+    port: port('port of the server', { default: 6379 }),
+    promotable: Type.Boolean({
+      default: true,
+      description: 'whether this server may become the primary',
+    }),
+  },
+  closed,
+)
+
+const backendTls = Type.Object(
+  {
+    mode: oneOf(
+      ['VerifyFull', 'SkipVerify'],
+      'VerifyFull checks the chain and the name; SkipVerify encrypts only',
+      'VerifyFull',
+    ),
+    caSecretRef: Type.Optional(secretName('Secret with key ca.crt to trust')),
+    clientCertSecretRef: Type.Optional(secretName('Secret with keys tls.crt and tls.key')),
+    serverName: Type.Optional(dnsName('name to expect in place of the host')),
+  },
+  { ...closed, description: 'TLS to the servers; absent: plain TCP' },
+)
+
+const backend = Type.Object(
+  {
+    mode: oneOf(
+      ['Standalone', 'Replication'],
+      'Standalone: one server; Replication: a primary and its replicas',
+      'Replication',
+    ),
+    endpoints: Type.Array(endpoint, {
+      minItems: 1,
+      maxItems: 64,
+      description: 'the servers, primary and replicas alike; an existing arrangement is honoured',
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['host', 'port'],
+    }),
+    auth: Type.Optional(
+      Type.Object(
+        {
+          secretRef: Type.Optional(
+            secretName(
+              'Secret with keys password and, optionally, username: the applications’ traffic',
+            ),
+          ),
+          adminSecretRef: Type.Optional(
+            secretName('the same for the operator; it never reaches a sidecar. Default: secretRef'),
+          ),
+        },
+        closed,
+      ),
+    ),
+    tls: Type.Optional(backendTls),
+  },
+  { ...closed, description: 'an existing backend; respmesh never creates or deletes servers' },
+)
+
+const failover = Type.Object(
+  {
+    policy: oneOf(
+      ['Automatic', 'Observe'],
+      'Automatic promotes when the primary is down; Observe only reports',
+      'Automatic',
+    ),
+    downAfter: duration('how long a primary is unreachable before it is taken for down', '3s'),
+  },
+  { ...closed, default: { policy: 'Automatic', downAfter: '3s' } },
+)
+
+const resourceMap = (description: string) =>
+  Type.Record(Type.String(), Type.String({ maxLength: 32 }), { description, maxProperties: 8 })
+
+const proxy = Type.Object(
+  {
+    image: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 512,
+        description: 'image of the sidecar; default: the operator’s own',
+      }),
+    ),
+    address: Type.String({
+      default: '127.0.0.1',
+      minLength: 1,
+      maxLength: 45,
+      description: 'address the sidecar listens on, in the pod',
+    }),
+    port: port('port the app connects to', { default: 16379 }),
+    adminPort: port('port of health, metrics and pause', { default: 16380 }),
+    auth: Type.Optional(
+      Type.Object(
+        {
+          secretRef: secretName(
+            'Secret with keys password and, optionally, username that clients must give',
+          ),
+        },
+        { ...closed, description: 'absent: whoever reaches the port is served' },
+      ),
+    ),
+    holdTimeout: duration('how long commands wait while there is no primary', '5s'),
+    connectionsMax: Type.Integer({
+      minimum: 1,
+      maximum: 64,
+      default: 1,
+      description: 'shared connections to the primary per sidecar',
+    }),
+    clientsMax: Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 10_000,
+      description: 'clients at once per sidecar',
+    }),
+    logLevel: oneOf(['error', 'warn', 'info', 'debug'], 'how much the sidecar logs', 'info'),
+    resources: Type.Optional(
+      Type.Object(
+        {
+          requests: Type.Optional(resourceMap('as in a container')),
+          limits: Type.Optional(resourceMap('as in a container')),
+        },
+        { ...closed, description: 'default: requests 25m cpu and 64Mi, limit 192Mi memory' },
+      ),
+    ),
+  },
+  {
+    ...closed,
+    default: {
+      address: '127.0.0.1',
+      port: 16379,
+      adminPort: 16380,
+      holdTimeout: '5s',
+      connectionsMax: 1,
+      clientsMax: 10_000,
+      logLevel: 'info',
+    },
+  },
+)
+
+export const specSchema = Type.Object(
+  {
+    suspend: Type.Boolean({
+      default: false,
+      description: 'stop acting on servers, keep serving and reporting',
+    }),
+    backend,
+    failover,
+    proxy,
+  },
+  { ...closed, description: 'what is wanted' },
+)
+
+const time = (description: string) => Type.String({ description, maxLength: 40 })
+
+const condition = Type.Object(
+  {
+    type: Type.String({ maxLength: 316 }),
+    status: oneOf(['True', 'False', 'Unknown'], 'state'),
+    reason: Type.String({ minLength: 1, maxLength: 1024 }),
+    message: Type.String({ maxLength: 32768 }),
+    lastTransitionTime: time('when the status last changed'),
+    observedGeneration: Type.Integer({ minimum: 0 }),
+  },
+  closed,
+)
+
+const serverStatus = Type.Object(
+  {
+    address: Type.String({ maxLength: 300, description: 'host:port as in the spec' }),
+    runId: Type.String({ maxLength: 64 }),
+    replId: Type.String({ maxLength: 64 }),
+    since: time('since when it is the primary'),
+  },
+  {
+    ...closed,
+    description: 'the one server that may take proxied writes; absent while there is none',
+  },
+)
+
+const member = Type.Object(
+  {
+    address: Type.String({ maxLength: 300 }),
+    role: oneOf(['primary', 'replica', 'unknown'], 'what it says it is'),
+    state: oneOf(
+      ['Online', 'Loading', 'Syncing', 'Unreachable', 'Stray'],
+      'Stray: a master that is not the primary',
+    ),
+    runId: Type.Optional(Type.String({ maxLength: 64 })),
+    offset: Type.Optional(Type.Integer({ minimum: 0, format: 'int64' })),
+    lagBytes: Type.Optional(Type.Integer({ minimum: 0, format: 'int64' })),
+    message: Type.Optional(Type.String({ maxLength: 1024 })),
+  },
+  closed,
+)
+
+const intent = Type.Object(
+  {
+    kind: oneOf(['Failover', 'Bootstrap', 'Rebless'], 'what is being done'),
+    from: Type.Optional(
+      Type.String({ maxLength: 300, description: 'address of the primary that is replaced' }),
+    ),
+    fromRunId: Type.Optional(Type.String({ maxLength: 64 })),
+    fromReplId: Type.Optional(
+      Type.String({
+        maxLength: 64,
+        description: 'replication history that a candidate must share',
+      }),
+    ),
+    target: Type.Optional(
+      Type.String({ maxLength: 300, description: 'recorded before the target is touched' }),
+    ),
+    reason: Type.String({ maxLength: 256 }),
+    startedAt: time('when it was recorded'),
+  },
+  {
+    ...closed,
+    description: 'recorded before anything irreversible, so that another leader can finish it',
+  },
+)
+
+const lastFailover = Type.Object(
+  {
+    reason: Type.String({ maxLength: 256 }),
+    from: Type.Optional(Type.String({ maxLength: 300 })),
+    to: Type.String({ maxLength: 300 }),
+    epoch: Type.Integer({ minimum: 0 }),
+    detectedAt: time('when the primary was taken for down'),
+    completedAt: time('when the new primary was published'),
+    durationMs: Type.Integer({ minimum: 0 }),
+    lostBytes: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        format: 'int64',
+        description:
+          'bytes of the old primary’s history that the new one did not have; known once it returned',
+      }),
+    ),
+  },
+  closed,
+)
+
+export const statusSchema = Type.Object(
+  {
+    observedGeneration: Type.Optional(Type.Integer({ minimum: 0 })),
+    epoch: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description: 'rises with every change of the primary; never goes back',
+      }),
+    ),
+    phase: Type.Optional(
+      oneOf(
+        ['Waiting', 'Steady', 'Fencing', 'Promoting', 'Stalled'],
+        'state of the failover machine',
+      ),
+    ),
+    intent: Type.Optional(intent),
+    primary: Type.Optional(serverStatus),
+    members: Type.Optional(
+      Type.Array(member, {
+        maxItems: 64,
+        'x-kubernetes-list-type': 'map',
+        'x-kubernetes-list-map-keys': ['address'],
+      }),
+    ),
+    sidecars: Type.Optional(
+      Type.Object(
+        {
+          connected: Type.Integer({ minimum: 0 }),
+          current: Type.Integer({ minimum: 0 }),
+          summary: Type.String({ maxLength: 32, description: 'current/connected' }),
+        },
+        closed,
+      ),
+    ),
+    lastFailover: Type.Optional(lastFailover),
+    conditions: Type.Optional(
+      Type.Array(condition, {
+        maxItems: 16,
+        'x-kubernetes-list-type': 'map',
+        'x-kubernetes-list-map-keys': ['type'],
+      }),
+    ),
+  },
+  { ...closed, description: 'what was observed and decided; written by the operator only' },
+)
+
+/** A manifest as users write it, before defaults. */
+export const manifestSchema = Type.Object(
+  {
+    apiVersion: Type.Literal(`${group}/${version}`),
+    kind: Type.Literal(kind),
+    metadata: Type.Object({
+      name: Type.String({
+        minLength: 1,
+        maxLength: 40,
+        pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$',
+      }),
+      namespace: Type.Optional(
+        Type.String({ minLength: 1, maxLength: 63, pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$' }),
+      ),
+    }),
+    spec: specSchema,
+  },
+  { $id: 'https://respmesh.io/schemas/redis-proxy.json', title: 'RedisProxy' },
+)

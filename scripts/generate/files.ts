@@ -1,0 +1,38 @@
+/** The list of generated files with their content; `test/fresh.test.ts` compares it with the tree. */
+import { proxyConfigSchema } from '../../common/contract/schema.ts'
+import { manifestSchema } from '../../operator/api/schema.ts'
+import { crdYaml } from './crd.ts'
+import { standaloneValidator, validatorTypes } from './validator.ts'
+
+export interface GeneratedFile {
+  /** From the root of the repository. */
+  readonly path: string
+  readonly content: string
+}
+
+export async function generatedFiles(): Promise<readonly GeneratedFile[]> {
+  const crd = crdYaml()
+  return [
+    {
+      path: 'common/contract/generated/validate-proxy-config.js',
+      content: await standaloneValidator(proxyConfigSchema, 'validateProxyConfig', false),
+    },
+    {
+      path: 'common/contract/generated/validate-proxy-config.d.ts',
+      content: validatorTypes('validateProxyConfig', '../issues.ts'),
+    },
+    {
+      path: 'common/contract/generated/proxy-config.schema.json',
+      content: `${JSON.stringify(proxyConfigSchema, null, 2)}\n`,
+    },
+    {
+      path: 'operator/api/generated/validate-redis-proxy.js',
+      content: await standaloneValidator(manifestSchema, 'validateRedisProxy', true),
+    },
+    {
+      path: 'operator/api/generated/validate-redis-proxy.d.ts',
+      content: validatorTypes('validateRedisProxy', '../../../common/contract/issues.ts'),
+    },
+    { path: 'crds/respmesh.io_redisproxies.yaml', content: crd },
+  ]
+}

@@ -1,0 +1,64 @@
+/**
+ * The seam between the data path (listeners, sessions, routing, upstreams: `pipeline.ts`) and what steers it
+ * (configuration sources, admin port, life cycle: `main.ts`). The data path obeys the last configuration it
+ * was given and asks nobody anything.
+ */
+import type { ProxyConfig } from '../common/contract/proxy-config.ts'
+import type { PrimaryView } from '../common/contract/stream.ts'
+
+/** Plain numbers that only rise, read when metrics are scraped. */
+export interface DataPlaneCounters {
+  clientsAccepted: number
+  clientsRefused: number
+  /** Closed because of what the client sent: protocol errors and other protocols’ openings. */
+  protocolErrors: number
+  commands: number
+  clientBytesRead: number
+  clientBytesWritten: number
+  upstreamBytesRead: number
+  upstreamBytesWritten: number
+  upstreamConnects: number
+  upstreamConnectErrors: number
+  /** Connections refused at connect because the run-id or role was not the recorded one. */
+  upstreamIdentityErrors: number
+  /** Commands that were sent and whose connection ended before the reply. */
+  commandsLost: number
+  /** Commands answered with an error of our own because no primary took them in time. */
+  commandsHeldTooLong: number
+  authFailures: number
+}
+
+export interface DataPlaneView {
+  readonly counters: Readonly<DataPlaneCounters>
+  readonly clients: number
+  readonly inFlightCommands: number
+  readonly heldCommands: number
+  readonly upstreamConnections: number
+  readonly pinnedConnections: number
+  readonly primary: PrimaryView
+  /** `host:port` of the primary in use. */
+  readonly primaryAddress?: string
+  readonly isPaused: boolean
+}
+
+export interface DataPlane {
+  /** Binds the listeners of the first configuration. @throws SystemError RM_LISTEN_FAILED */
+  start(config: ProxyConfig): Promise<void>
+  /** Where clients can connect, with the ports that were taken for 0. */
+  addresses(): readonly string[]
+  /**
+   * Obeys `config` from the next event-loop turn on. A changed or withdrawn primary closes the connections to
+   * the old one at once; commands not yet sent are held for the new one. Listeners and members that did not
+   * change are left alone. Synchronous: when it returns, no further byte goes to a server that `config` does
+   * not name as the primary, so that an acknowledgement may be sent.
+   */
+  apply(config: ProxyConfig): void
+  /** Holds new commands and waits until none is in flight. @throws ProxyError RM_UPSTREAM_TIMEOUT after drainTimeoutMs, still paused */
+  pause(): Promise<void>
+  resume(): void
+  view(): DataPlaneView
+  /** Calls back when `view().primary` changes. */
+  onPrimaryChange(listener: (view: PrimaryView) => void): void
+  /** Accepts no more, lets commands in flight finish (drainTimeoutMs at most), closes everything. */
+  stop(): Promise<void>
+}
