@@ -1,0 +1,324 @@
+/**
+ * Starts a Kubernetes of one node on this machine: etcd, the control plane, a kubelet with
+ * containerd and runc, kube-proxy and CoreDNS, as processes inside the namespaces of a run.
+ */
+import { Resolver } from 'node:dns/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { connect as connectTcp } from 'node:net'
+import { join } from 'node:path'
+import { kubeconfigClients, kubeconfigOf, makeCertificates, nodeName } from './certificates.ts'
+import { clientsOf } from './clients.ts'
+import type { Cluster, StartOptions } from './cluster.ts'
+import { waitFor } from './command.ts'
+import * as components from './components.ts'
+import * as configs from './configs.ts'
+import { type ImageOptions, writeImageArchive } from './image.ts'
+import {
+  findCniPath,
+  findSystemProgram,
+  installPackages,
+  missingPackages,
+  snapshotterFor,
+} from './machine.ts'
+import { connect } from './network.ts'
+import { rootfsOf } from './rootfs.ts'
+import {
+  childOf,
+  createSandbox,
+  destroySandbox,
+  inside,
+  readRecord,
+  type Sandbox,
+  startInside,
+  sweepLeftovers,
+  writeRecord,
+} from './sandbox.ts'
+import { ensurePrograms, type Programs, type Report } from './toolchain.ts'
+
+type Lab = {
+  readonly sandbox: Sandbox
+  readonly layout: configs.Layout
+  readonly programs: Programs
+  readonly snapshotter: string
+  readonly report: Report
+  /** Set as soon as a component ends that should run, or the caller gives up. */
+  readonly failed: AbortController
+  readonly pids: Record<string, number>
+}
+
+export async function startLab(options: StartOptions): Promise<Cluster> {
+  const report = timed(options.report ?? (() => {}))
+  const packages = await missingPackages()
+  if (packages.length > 0) await installPackages(packages, report)
+  const programs = await ensurePrograms(report)
+  const sweptCount = await sweepLeftovers()
+  if (sweptCount > 0) report(`swept ${sweptCount} crashed runs`)
+  options.signal?.throwIfAborted()
+  const sandbox = await createSandbox({
+    isDetached: options.isDetached ?? false,
+    ...(options.logsPath !== undefined && { logsPath: options.logsPath }),
+  })
+  const failed = new AbortController()
+  const giveUp = () => failed.abort(options.signal?.reason)
+  options.signal?.addEventListener('abort', giveUp)
+  try {
+    return await boot(sandbox, programs, { report, failed })
+  } catch (error) {
+    failed.abort(error)
+    const told = await logTails(sandbox)
+    await destroySandbox(sandbox.runPath)
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Error(`the lab did not start: ${reason}\n${told}`, { cause: error })
+  } finally {
+    options.signal?.removeEventListener('abort', giveUp)
+  }
+}
+
+async function boot(
+  sandbox: Sandbox,
+  programs: Programs,
+  { report, failed }: Pick<Lab, 'report' | 'failed'>,
+): Promise<Cluster> {
+  const network = await connect(sandbox)
+  report(`namespaces of ${sandbox.runPath}, network ${network.cidr}`)
+  const etcPath = join(sandbox.runPath, 'etc')
+  const layout = { network, etcPath, pkiPath: join(etcPath, 'pki'), cgroup: sandbox.cgroup }
+  const snapshotter = await snapshotterFor(sandbox.runPath)
+  const lab: Lab = { sandbox, layout, programs, snapshotter, report, failed, pids: {} }
+  const cluster = clusterOf(lab)
+
+  await start(lab, { name: 'etcd', program: 'etcd', args: components.etcdArgs() })
+  await Promise.all([makeCertificates(layout.pkiPath, network), makeCgroups(lab)])
+  await writeConfigs(lab)
+  await start(lab, {
+    name: 'kube-apiserver',
+    program: 'kube-apiserver',
+    args: components.apiServerArgs(layout),
+  })
+  await start(lab, {
+    name: 'containerd',
+    program: 'containerd',
+    args: ['--config', join(etcPath, 'containerd.toml')],
+  })
+  await loadPauseImage(lab)
+  await until(lab, 'the API server', () => cluster.kubectl(['get', '--raw', '/readyz']))
+  report('API server ready')
+  await startNode(lab)
+  await cluster.kubectl(['apply', '-f', '-'], { input: JSON.stringify(configs.bootstrapObjects()) })
+  await untilUsable(lab, cluster)
+  await recordRun(lab, cluster)
+  report('cluster ready')
+  return cluster
+}
+
+async function startNode(lab: Lab): Promise<void> {
+  const { layout } = lab
+  const { etcPath } = layout
+  const services: readonly components.Service[] = [
+    { name: 'kubelet', program: 'kubelet', args: components.kubeletArgs(layout) },
+    {
+      name: 'kube-controller-manager',
+      program: 'kube-controller-manager',
+      args: components.controllerManagerArgs(layout),
+    },
+    { name: 'kube-scheduler', program: 'kube-scheduler', args: components.schedulerArgs(layout) },
+    { name: 'kube-proxy', program: 'kube-proxy', args: [`--config=${etcPath}/kube-proxy.json`] },
+    { name: 'coredns', program: 'coredns', args: ['-conf', `${etcPath}/Corefile`] },
+  ]
+  for (const service of services) await start(lab, service)
+}
+
+async function start(lab: Lab, service: components.Service): Promise<void> {
+  const program = lab.programs.get(service.program) ?? (await findSystemProgram(service.program))
+  if (program === undefined) throw new Error(`there is no ${service.program}`)
+  lab.failed.signal.throwIfAborted()
+  const child = startInside(lab.sandbox, { ...service, program })
+  child.on('error', (error) => lab.failed.abort(error))
+  child.on('exit', (code, signal) => {
+    lab.failed.abort(new Error(`${service.name} ended (${signal ?? `exit code ${code}`})`))
+  })
+  const pid = await until(lab, `${service.name} to start`, () => childOf(child.pid ?? 0), 10)
+  lab.pids[service.name] = pid
+}
+
+function until<T>(
+  lab: Lab,
+  what: string,
+  condition: () => Promise<T | undefined | false>,
+  intervalMs = 150,
+): Promise<T> {
+  return waitFor(condition, { what, timeoutMs: 90_000, intervalMs, signal: lab.failed.signal })
+}
+
+/** A kubelet wants its root cgroup to be there; `runc` and it make those below. */
+async function makeCgroups({ sandbox, layout }: Lab): Promise<void> {
+  const script = `
+    if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+      for name in $(cat /sys/fs/cgroup/cgroup.controllers); do
+        echo "+$name" >/sys/fs/cgroup/cgroup.subtree_control || true
+      done
+      mkdir /sys/fs/cgroup/$1
+      exit
+    fi
+    for path in /sys/fs/cgroup/*/; do
+      [ ! -e "$path/tasks" ] || mkdir -p "$path$1"
+      # Else no process can join: the sets of processors and memory of a new cgroup are empty.
+      [ ! -e "$path$1/cpuset.cpus" ] || for file in cpuset.cpus cpuset.mems; do
+        cat "$path$file" >"$path$1/$file"
+      done
+    done`
+  await inside(sandbox, 'sh', ['-ec', script, 'sh', layout.cgroup])
+}
+
+async function writeConfigs(lab: Lab): Promise<void> {
+  const { layout, sandbox } = lab
+  const { etcPath, pkiPath, network } = layout
+  const cniBinPath = await findCniPath()
+  if (cniBinPath === undefined) throw new Error('there are no CNI plugins')
+  await mkdir(join(etcPath, 'cni'))
+  const json = (value: object) => `${JSON.stringify(value, null, 2)}\n`
+  const files: Readonly<Record<string, string>> = {
+    'kubelet.json': json(configs.kubeletConfig(layout)),
+    'kube-proxy.json': json(configs.kubeProxyConfig(layout)),
+    'containerd.toml': configs.containerdConfig(lab.snapshotter, cniBinPath, etcPath),
+    'cni/lab.conflist': json(configs.cniConfig(network)),
+    Corefile: configs.corefile(layout),
+    'resolv.conf': '',
+  }
+  for (const [name, text] of Object.entries(files)) await writeFile(join(etcPath, name), text)
+  const ca = await readFile(join(pkiPath, 'ca.crt'))
+  for (const name of kubeconfigClients) {
+    const text = kubeconfigOf({
+      server: `https://${network.nodeIp}:6443`,
+      ca,
+      certificate: await readFile(join(pkiPath, `${name}.crt`)),
+      key: await readFile(join(pkiPath, `${name}.key`)),
+    })
+    const path = name === 'admin' ? kubeconfigPathOf(sandbox) : join(etcPath, `${name}.kubeconfig`)
+    await writeFile(path, text, { mode: 0o600 })
+  }
+}
+
+const kubeconfigPathOf = (sandbox: Sandbox): string => join(sandbox.runPath, 'kubeconfig')
+
+/** A pod's sandbox must only wait; `sleep` does, and is killed, not asked, when the pod ends. */
+async function loadPauseImage(lab: Lab): Promise<void> {
+  const root = join(lab.sandbox.runPath, 'pause')
+  await rootfsOf(['sleep'], { into: root })
+  const entrypoint = ['/usr/bin/sleep', 'infinity']
+  await loadImage(lab, { name: configs.pauseImage, root, entrypoint })
+  await rm(root, { recursive: true })
+}
+
+async function loadImage(lab: Lab, image: ImageOptions): Promise<void> {
+  const archivePath = join(lab.sandbox.runPath, `image-${process.hrtime.bigint()}.tar`)
+  try {
+    await writeImageArchive(image, archivePath)
+    await loadArchive(lab, archivePath)
+    // The part of containerd that serves the kubelet learns of an import a moment later.
+    await until(lab, `${image.name} to be known`, async () => {
+      const { stdout } = await ctr(lab, ['list', `name==${image.name}`])
+      return stdout.includes('io.cri-containerd.image=managed')
+    })
+  } finally {
+    await rm(archivePath, { force: true })
+  }
+}
+
+async function loadArchive(lab: Lab, archivePath: string): Promise<void> {
+  await until(lab, 'containerd', () => ctr(lab, ['list', '-q']))
+  await ctr(lab, ['import', '--snapshotter', lab.snapshotter, archivePath])
+}
+
+function ctr(lab: Lab, args: readonly string[]) {
+  const address = ['--address', configs.containerdSocket, '--namespace', 'k8s.io']
+  return inside(lab.sandbox, 'ctr', [...address, 'images', ...args])
+}
+
+/** Ready is more than the node's word: names resolve, and cluster addresses answer to the host. */
+async function untilUsable(lab: Lab, cluster: Cluster): Promise<void> {
+  const { network } = lab.layout
+  await until(lab, 'the node to be ready', async () => {
+    const { stdout } = await cluster.kubectl(['get', 'node', nodeName, '-o', 'json'])
+    const node = JSON.parse(stdout) as {
+      spec: { taints?: unknown[] }
+      status: { conditions?: { type: string; status: string }[] }
+    }
+    const isReady = node.status.conditions?.some((c) => c.type === 'Ready' && c.status === 'True')
+    return isReady === true && (node.spec.taints ?? []).length === 0
+  })
+  lab.report('node ready')
+  await until(lab, 'the default service account', () =>
+    cluster.kubectl(['get', 'serviceaccount', 'default', '-n', 'default']),
+  )
+  await until(lab, 'the cluster address of the API server', () =>
+    canConnect(network.apiServiceIp, 443),
+  )
+  const resolver = new Resolver({ timeout: 1000, tries: 1 })
+  resolver.setServers([network.nodeIp])
+  await until(lab, 'CoreDNS', () => resolver.resolve4('kubernetes.default.svc.cluster.local'))
+}
+
+function canConnect(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connectTcp({ host, port, timeout: 1000 })
+    const end = (isConnected: boolean) => {
+      socket.destroy()
+      resolve(isConnected)
+    }
+    socket.on('connect', () => end(true))
+    socket.on('error', () => end(false))
+    socket.on('timeout', () => end(false))
+  })
+}
+
+function clusterOf(lab: Lab): Cluster {
+  const { sandbox, programs } = lab
+  const stop = async () => {
+    lab.failed.abort(new Error('the cluster was stopped'))
+    await destroySandbox(sandbox.runPath)
+  }
+  return {
+    ...clientsOf({
+      kubeconfigPath: kubeconfigPathOf(sandbox),
+      kubectlPath: programs.get('kubectl') ?? 'kubectl',
+      helmPath: programs.get('helm') ?? 'helm',
+      homePath: join(sandbox.runPath, 'home'),
+    }),
+    kind: 'lab',
+    logsPath: sandbox.logsPath,
+    network: lab.layout.network,
+    loadImage: (image) => loadImage(lab, image),
+    loadArchive: (archivePath) => loadArchive(lab, archivePath),
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
+}
+
+async function recordRun(lab: Lab, cluster: Cluster): Promise<void> {
+  const { sandbox, pids } = lab
+  const record = await readRecord(sandbox.runPath)
+  if (record === undefined) throw new Error(`${sandbox.runPath} lost its record`)
+  const { initPid } = sandbox
+  const { kubeconfigPath } = cluster
+  await writeRecord(sandbox.runPath, { ...record, initPid, pids, kubeconfigPath })
+}
+
+/** The last lines of every log, for the error of a start that failed. */
+async function logTails(sandbox: Sandbox): Promise<string> {
+  const names = (await readdir(sandbox.logsPath)).filter((name) => name.endsWith('.log'))
+  const tails = names.map(async (name) => {
+    const text = await readFile(join(sandbox.logsPath, name), 'utf8')
+    const lines = text.trimEnd().split('\n').slice(-8)
+    return `--- ${name}\n${lines.map((line) => line.slice(0, 400)).join('\n')}`
+  })
+  return (await Promise.all(tails)).join('\n')
+}
+
+function timed(report: Report): Report {
+  const startedAt = performance.now()
+  return (line) => {
+    const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
+    report(`${seconds.padStart(6)} s  ${line}`)
+  }
+}
