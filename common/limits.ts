@@ -33,3 +33,11 @@ export const streamRetryMaxMs = 2000
 export const streamClientsMax = 10_000
 /** Bytes of unsent configuration per sidecar; one that reads slower is cut off and starts anew. */
 export const streamBacklogBytesMax = 4 * 1024 * 1024
+/** Sidecars of a stream server whose token is being checked at once; the next gets 503 and tries again. */
+export const streamPendingMax = 256
+/** Longest id that a sidecar may give itself; a longer one ends the connection. */
+export const streamIdLengthMax = 256
+/** Longest error text kept of a sidecar; the rest is cut. */
+export const streamErrorLengthMax = 512
+/** Longest wait for the head of a request to the stream server; then the connection is closed. */
+export const streamHeadTimeoutMs = 10_000
