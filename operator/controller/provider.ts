@@ -70,6 +70,12 @@ export interface SecretPlacement {
 }
 
 export interface Provider {
+  /**
+   * The name to reach `host` of the spec by, from the operator, the servers and the sidecars alike. Kubernetes
+   * completes `pod.service` to `pod.service.NAMESPACE.svc`; absent: hosts are used as they are written. Status
+   * addresses and messages stay as in the spec.
+   */
+  readonly qualifyHost?: (proxy: RedisProxy, host: string) => string
   readonly store: ProxyStore
   readonly status: StatusWriter
   readonly secrets: SecretReader
