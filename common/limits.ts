@@ -41,3 +41,58 @@ export const streamIdLengthMax = 256
 export const streamErrorLengthMax = 512
 /** Longest wait for the head of a request to the stream server; then the connection is closed. */
 export const streamHeadTimeoutMs = 10_000
+
+/** Longest wait for an answer of the Kubernetes API; then the attempt has failed. */
+export const apiTimeoutMs = 10_000
+/** Attempts of a request to the Kubernetes API that may be repeated; then RM_API. */
+export const apiAttemptsMax = 4
+/** Wait between such attempts: doubles from the first to the last, with jitter. */
+export const apiRetryMinMs = 100
+export const apiRetryMaxMs = 5000
+/** Largest answer of the Kubernetes API that is read; a larger one fails the request. */
+export const apiResponseBytesMax = 64 * 1024 * 1024
+/** How long credentials of a kubeconfig are used before they are read anew: projected tokens change. */
+export const apiCredentialsMs = 30_000
+/** Objects in one page of a list. */
+export const listPageCount = 500
+/** Pages of one list; more fail it. */
+export const listPagesMax = 400
+/** How long the API server holds a watch open; it is then taken up where it ended. */
+export const watchSecondsMin = 240
+export const watchSecondsMax = 360
+/** A watch that said nothing this long, bookmarks included, is taken for dead and opened again. */
+export const watchSilenceMaxMs = 90_000
+/** Longest line of a watch; a longer one ends it and the objects are listed anew. */
+export const watchLineBytesMax = 8 * 1024 * 1024
+/** Wait before a watch or list is tried again: doubles from the first to the last, with jitter. */
+export const watchRetryMinMs = 200
+export const watchRetryMaxMs = 30_000
+/** Leadership: how long a lease lasts, until when it must have been renewed, and how often that is tried. */
+export const leaseDurationMs = 15_000
+export const leaseRenewDeadlineMs = 10_000
+export const leaseRetryMs = 2000
+/** Longest wait for an answer to a renewal of the lease. */
+export const leaseRequestTimeoutMs = 3000
+/** Events that wait to be written; the oldest is dropped. */
+export const eventsPendingMax = 256
+/** Events that are remembered so that repeated ones are merged; the oldest is forgotten. */
+export const eventsKnownMax = 1024
+/** An event that repeats within this time becomes a series. */
+export const eventSeriesMs = 360_000
+/** A repeated event is written at most this often. */
+export const eventSeriesWriteMs = 30_000
+/** How long the answer to a token's check is believed, and how many are kept; the oldest goes. */
+export const tokenCacheMs = 30_000
+export const tokenCacheMax = 10_000
+/** Largest admission request that is read; a larger one is answered 413, which admits the pod as it is. */
+export const admissionBytesMax = 3 * 1024 * 1024
+/** Admission requests at once; the next is answered 503, which admits the pod as it is. */
+export const admissionPendingMax = 64
+/** Longest time that the injector waits for a RedisProxy it has not seen. */
+export const admissionLookupMs = 2000
+/** Pause after a change before the per-proxy ConfigMap is written. */
+export const bootstrapDelayMs = 200
+/** Wait before a failed write of a per-proxy ConfigMap is tried again. */
+export const bootstrapRetryMs = 5000
+/** Longest time that the operator takes to stop. */
+export const operatorStopMs = 10_000
