@@ -96,3 +96,31 @@ export const bootstrapDelayMs = 200
 export const bootstrapRetryMs = 5000
 /** Longest time that the operator takes to stop. */
 export const operatorStopMs = 10_000
+
+/** Time between two looks at a server that answers. */
+export const probeIntervalMs = 250
+/** Time between two looks at a server that does not. */
+export const probeRetryMs = 100
+/** A server that has not answered a probe, or a command of the controller, in this time has failed it. */
+export const probeTimeoutMs = 1000
+/** A sidecar begins with a stored configuration when the stream failed once or gave none for this long. */
+export const storedConfigGraceMs = 1000
+/** Wait before a sidecar that could not bind its listeners tries again. */
+export const listenRetryMs = 2000
+/** How often a configuration file is looked at for a change. */
+export const configFilePollMs = 1000
+/** Largest configuration file, bytes; a larger one is refused. */
+export const configFileBytesMax = 1024 * 1024
+/** How often a sidecar without a control plane asks its servers for their roles, and while it has no usable primary. */
+export const topologyPollMs = 2000
+export const topologyPollFailingMs = 250
+/** Longest reply of a server to such a question, bytes; a longer one ends the connection. */
+export const topologyReplyBytesMax = 256 * 1024
+/** Bounds of the admin port; a request beyond them is refused or cut. */
+export const adminBodyBytesMax = 4096
+export const adminConnectionsMax = 64
+export const adminRequestTimeoutMs = 5000
+/** An app is let start without Redis this long after the sidecar has its configuration. */
+export const startGraceMs = 10_000
+/** Shutdown that takes longer than the drain timeout and this is cut off. */
+export const stopMarginMs = 2000
