@@ -15,6 +15,7 @@ export const errorCodes = {
   RM_STREAM_LINE: 'The configuration stream carried something that is not a message.',
   RM_STREAM_REFUSED: 'The control plane refused the sidecar’s stream.',
   RM_STREAM_LOST: 'The configuration stream ended; the last good configuration stays in force.',
+  RM_STATE_WRITE: 'The last good configuration cannot be stored.',
   RM_LISTEN_FAILED: 'A port or socket cannot be bound.',
   RM_PROTOCOL: 'A client or server sent bytes that are not RESP.',
   RM_CLIENTS_MAX: 'The limit of clients is reached.',
