@@ -1,0 +1,312 @@
+/** One benchmark: server and targets up, warm-up, rounds, memory, everything down. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { parseBenchmarkCsv } from './benchmark-csv.ts'
+import {
+  clientCount,
+  type Endpoint,
+  keyCount,
+  type Load,
+  loads,
+  type Memory,
+  type Sample,
+  valueBytes,
+} from './model.ts'
+import type { Options } from './options.ts'
+import { cpuSeconds, machineBusySeconds, ownCpuSeconds, residentBytes } from './process-figures.ts'
+import { flags, Processes, type Running } from './processes.ts'
+import type { Progress } from './progress.ts'
+import { freePort, serverCounts, waitForPong } from './resp-client.ts'
+import { rotate, roundUp } from './statistics.ts'
+import type { Proxy } from './targets.ts'
+
+const startPatienceMs = 20_000
+/** From the last start to the first look at memory. */
+const settleMs = 2000
+const warmUpRequests: Readonly<Record<number, number>> = { 1: 20_000, 16: 200_000 }
+
+export interface Plan {
+  readonly options: Options
+  readonly serverProgram: string
+  readonly benchmarkProgram: string
+  /** Those chosen and found; `direct` targets are not among them. */
+  readonly proxies: readonly { readonly proxy: Proxy; readonly program: string }[]
+  readonly cores: number
+  readonly signal: AbortSignal
+  readonly progress: Progress
+}
+
+export interface Outcome {
+  readonly targets: readonly string[]
+  readonly requests: Readonly<Record<string, number>>
+  readonly samples: readonly Sample[]
+  readonly memory: readonly Memory[]
+  /** Targets that were there and did not work, with the reason. */
+  readonly failures: readonly { readonly target: string; readonly reason: string }[]
+}
+
+interface Target {
+  readonly name: string
+  readonly endpoint: Endpoint
+  readonly running?: Running
+}
+
+/** @throws Error when the server does not start or the signal aborts; a target that fails is an entry. */
+export async function runBenchmark(plan: Plan): Promise<Outcome> {
+  const processes = new Processes()
+  try {
+    const bench = new Bench(plan, processes)
+    return await bench.run()
+  } finally {
+    await processes.end()
+  }
+}
+
+class Bench {
+  private readonly plan: Plan
+  private readonly processes: Processes
+  private readonly samples: Sample[] = []
+  private readonly failures: { target: string; reason: string }[] = []
+  private targets: Target[] = []
+  private server: { readonly running: Running; readonly endpoint: Endpoint } | undefined
+
+  constructor(plan: Plan, processes: Processes) {
+    this.plan = plan
+    this.processes = processes
+  }
+
+  async run(): Promise<Outcome> {
+    await this.startAll()
+    await delay(settleMs, undefined, { signal: this.plan.signal })
+    const atRest = this.resident()
+    const requests = await this.warmUp()
+    await this.measure(requests)
+    const after = this.resident()
+    return {
+      targets: this.targets.map((target) => target.name),
+      requests: Object.fromEntries([...requests].map(([load, count]) => [load.name, count])),
+      samples: this.samples,
+      memory: [...after].flatMap(([target, { now, peak }]) => {
+        const rest = atRest.get(target)
+        if (rest === undefined) return []
+        return { target, atRestBytes: rest.now, afterLoadBytes: now, peakBytes: peak }
+      }),
+      failures: this.failures,
+    }
+  }
+
+  private async startAll(): Promise<void> {
+    const { plan, processes } = this
+    const serverPort = await freePort()
+    const socketPath = `${processes.directory}/server.sock`
+    plan.progress.say(`starting ${plan.serverProgram} on 127.0.0.1:${serverPort}`)
+    const running = processes.start(
+      'server',
+      plan.serverProgram,
+      flags({
+        '--bind': '127.0.0.1',
+        '--port': serverPort,
+        '--unixsocket': socketPath,
+        '--save': '',
+        '--appendonly': 'no',
+        '--dir': processes.directory,
+        '--daemonize': 'no',
+      }),
+    )
+    const server = { running, endpoint: { kind: 'tcp', port: serverPort } } as const
+    this.server = server
+    await this.ready(running, server.endpoint)
+    const direct: Target[] = [
+      { name: 'direct', endpoint: server.endpoint },
+      { name: 'direct-unix', endpoint: { kind: 'unix', path: socketPath } },
+    ]
+    this.targets.push(...direct.filter(({ name }) => plan.options.targets.includes(name)))
+    for (const { proxy, program } of plan.proxies) {
+      await this.attempt(proxy.name, () => this.startProxy(proxy, program, serverPort))
+    }
+    const known = plan.options.targets
+    this.targets.sort((a, b) => known.indexOf(a.name) - known.indexOf(b.name))
+  }
+
+  private async startProxy(proxy: Proxy, program: string, serverPort: number): Promise<void> {
+    const { directory } = this.processes
+    const [listenPort, adminPort] = [await freePort(), await freePort()]
+    const { args, endpoint } = proxy.launch({ directory, serverPort, listenPort, adminPort })
+    const at = endpoint.kind === 'tcp' ? `127.0.0.1:${endpoint.port}` : endpoint.path
+    this.plan.progress.say(`starting ${proxy.name} on ${at}`)
+    const running = this.processes.start(proxy.name, program, args)
+    await this.ready(running, endpoint)
+    this.targets.push({ name: proxy.name, endpoint, running })
+  }
+
+  private async ready(running: Running, endpoint: Endpoint): Promise<void> {
+    try {
+      const hasEnded = () => running.hasEnded()
+      const { signal } = this.plan
+      await waitForPong(endpoint, { patienceMs: startPatienceMs, hasEnded, signal })
+    } catch (cause) {
+      this.plan.signal.throwIfAborted()
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new Error(`${running.name} did not start: ${reason}\n${running.logTail()}`, { cause })
+    }
+  }
+
+  /** A target that fails leaves the benchmark; the others go on. An abort or the server’s end ends it. */
+  private async attempt<T>(name: string, act: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await act()
+    } catch (cause) {
+      this.plan.signal.throwIfAborted()
+      if (this.server?.running.hasEnded() !== false) throw cause
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      const log = this.targets.find((target) => target.name === name)?.running?.logTail()
+      const told = log === undefined || log === '' ? reason : `${reason}\n${log}`
+      this.failures.push({ target: name, reason: told })
+      this.targets = this.targets.filter((target) => target.name !== name)
+      this.plan.progress.say(`${name} FAILED and is left out: ${told}`)
+      return undefined
+    }
+  }
+
+  /** Fills the keys, gives every target a taste of every load, and finds the request counts. */
+  private async warmUp(): Promise<ReadonlyMap<Load, number>> {
+    const { plan } = this
+    const server = this.server
+    if (server === undefined) throw new Error('the server is started first')
+    plan.progress.say(`filling ${keyCount} keys and warming up`)
+    const fill: Load = { name: 'fill', command: 'SET', pipeline: 16 }
+    // Keys are drawn at random: twenty draws for each leave one in 500 million out.
+    await this.benchmark(server.endpoint, fill, 20 * keyCount)
+    const counts = new Map<Load, number>()
+    for (const load of loads) {
+      const requests = warmUpRequests[load.pipeline] ?? keyCount
+      const given = plan.options.requests?.get(load.pipeline)
+      let fastest = 0
+      for (const target of this.targets) {
+        const row = await this.attempt(target.name, () =>
+          this.benchmark(target.endpoint, load, Math.min(requests, given ?? requests)),
+        )
+        fastest = Math.max(fastest, row?.requestsPerSecond ?? 0)
+      }
+      if (fastest === 0) throw new Error('no target works')
+      counts.set(load, given ?? roundUp(fastest * plan.options.loadSeconds))
+    }
+    return counts
+  }
+
+  private async measure(requests: ReadonlyMap<Load, number>): Promise<void> {
+    const { options, progress } = this.plan
+    const { roundCount } = options
+    let turn = 0
+    for (let round = 1; round <= roundCount; round += 1) {
+      for (const [load, count] of requests) {
+        progress.begin(
+          `round ${round}/${roundCount} ${load.name}`,
+          turn,
+          roundCount * requests.size,
+        )
+        for (const target of rotate(this.targets, turn)) {
+          const sample = await this.attempt(target.name, () =>
+            this.sample(target, load, { round, requests: count }),
+          )
+          if (sample === undefined) continue
+          this.samples.push(sample)
+          progress.figure(target.name, sample.requestsPerSecond)
+        }
+        progress.end()
+        turn += 1
+      }
+    }
+  }
+
+  private async sample(
+    target: Target,
+    load: Load,
+    run: { round: number; requests: number },
+  ): Promise<Sample> {
+    const { round, requests } = run
+    const before = await this.figures(target)
+    const row = await this.benchmark(target.endpoint, load, requests)
+    const after = await this.figures(target)
+    const spent = (pick: (figures: Figures) => number) => pick(after) - pick(before)
+    const answered = spent((figures) => figures.commands)
+    if (answered < requests) {
+      throw new Error(`${load.name}: only ${answered} of ${requests} requests came to the server`)
+    }
+    if (load.command === 'GET' && spent((figures) => figures.misses) > requests / 1000) {
+      throw new Error(`${load.name}: keys that exist were not found`)
+    }
+    const perRequestUs = (seconds: number) => (seconds * 1e6) / requests
+    const ours = spent((figures) => figures.server + figures.proxy + figures.client + figures.self)
+    const available = spent((figures) => figures.atSeconds) * this.plan.cores
+    return {
+      round,
+      target: target.name,
+      load: load.name,
+      requests,
+      requestsPerSecond: row.requestsPerSecond,
+      p50Ms: row.p50Ms,
+      p99Ms: row.p99Ms,
+      ...(target.running && { proxyCpuUs: perRequestUs(spent((figures) => figures.proxy)) }),
+      serverCpuUs: perRequestUs(spent((figures) => figures.server)),
+      clientCpuUs: perRequestUs(spent((figures) => figures.client)),
+      foreignCpuShare: Math.max(0, spent((figures) => figures.machine) - ours) / available,
+    }
+  }
+
+  private async figures(target: Target): Promise<Figures> {
+    const server = this.server
+    if (server === undefined) throw new Error('the server is started first')
+    const counts = await serverCounts(server.endpoint)
+    const own = ownCpuSeconds()
+    return {
+      ...counts,
+      server: cpuSeconds(server.running.pid),
+      proxy: target.running === undefined ? 0 : cpuSeconds(target.running.pid),
+      client: own.children,
+      self: own.self,
+      machine: machineBusySeconds(),
+      atSeconds: performance.now() / 1000,
+    }
+  }
+
+  private async benchmark(endpoint: Endpoint, load: Load, requests: number) {
+    const { benchmarkProgram, signal } = this.plan
+    const to =
+      endpoint.kind === 'unix'
+        ? { '-s': endpoint.path }
+        : { '-h': '127.0.0.1', '-p': endpoint.port }
+    const args = flags({
+      ...to,
+      '-t': load.command.toLowerCase(),
+      '-n': requests,
+      '-P': load.pipeline,
+      '-c': clientCount,
+      '-d': valueBytes,
+      '-r': keyCount,
+    })
+    const output = await this.processes.run(benchmarkProgram, [...args, '--csv'], signal)
+    const row = parseBenchmarkCsv(output).find((row) => row.test === load.command)
+    if (row === undefined) throw new Error(`redis-benchmark gave no row for ${load.command}`)
+    return row
+  }
+
+  private resident() {
+    return new Map(
+      this.targets.flatMap(({ name, running }) =>
+        running === undefined ? [] : [[name, residentBytes(running.pid)] as const],
+      ),
+    )
+  }
+}
+
+/** Counters that only rise; seconds of CPU, and of the clock in `atSeconds`. */
+interface Figures {
+  readonly commands: number
+  readonly misses: number
+  readonly server: number
+  readonly proxy: number
+  readonly client: number
+  readonly self: number
+  readonly machine: number
+  readonly atSeconds: number
+}

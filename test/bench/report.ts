@@ -1,0 +1,98 @@
+/** The tables of a benchmark as text. Pure. */
+import type { Memory, Ratio, Summary } from './model.ts'
+import type { Spread } from './statistics.ts'
+
+const mebibyte = 1024 * 1024
+
+/** `71.3k`, `1234k`: three significant digits or all of those before the point. */
+export function formatRate(perSecond: number): string {
+  return perSecond >= 1000 ? `${significant(perSecond / 1000)}k` : significant(perSecond)
+}
+
+function significant(value: number): string {
+  if (value >= 100) return value.toFixed(0)
+  return value.toFixed(value >= 10 ? 1 : 2)
+}
+
+/** Columns as wide as their widest cell, the first one left-aligned, the others right-aligned. */
+export function formatTable(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+): string {
+  const all = [header, ...rows]
+  const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
+  const lines = all.map((row) =>
+    row
+      .map((cell, column) => {
+        const width = widths[column] ?? 0
+        return column === 0 ? cell.padEnd(width) : cell.padStart(width)
+      })
+      .join('  ')
+      .trimEnd(),
+  )
+  const rule = widths.map((width) => '-'.repeat(width)).join('  ')
+  return [lines[0], rule, ...lines.slice(1)].join('\n')
+}
+
+export function summaryTable(summaries: readonly Summary[], load: string): string {
+  const rows = summaries
+    .filter((summary) => summary.load === load)
+    .map((summary) => [
+      summary.target,
+      formatRate(summary.requestsPerSecond.median),
+      range(summary.requestsPerSecond, formatRate),
+      summary.p50Ms.median.toFixed(3),
+      summary.p99Ms.median.toFixed(3),
+      range(summary.p99Ms, (value) => value.toFixed(2)),
+      summary.proxyCpuUs === undefined ? '–' : summary.proxyCpuUs.median.toFixed(2),
+      summary.serverCpuUs.median.toFixed(2),
+    ])
+  const header = [
+    'req/s',
+    'min–max',
+    'p50 ms',
+    'p99 ms',
+    'min–max',
+    'proxy µs/req',
+    'server µs/req',
+  ]
+  return formatTable([load, ...header], rows)
+}
+
+export function memoryTable(memory: readonly Memory[]): string {
+  const mib = (bytes: number) => (bytes / mebibyte).toFixed(1)
+  return formatTable(
+    ['RSS of the proxy, MiB', 'at rest', 'after load', 'peak'],
+    memory.map((one) => [
+      one.target,
+      mib(one.atRestBytes),
+      mib(one.afterLoadBytes),
+      mib(one.peakBytes),
+    ]),
+  )
+}
+
+export function ratioTable(ratios: readonly Ratio[]): string {
+  const figure = (value: number) => value.toFixed(2)
+  return formatTable(
+    ['ratio, median of rounds', 'load', 'req/s', 'min–max', 'aim', 'p99', 'proxy CPU'],
+    ratios.map((ratio) => [
+      `${ratio.target} / ${ratio.against}`,
+      ratio.load,
+      figure(ratio.requestsPerSecond.median),
+      range(ratio.requestsPerSecond, figure),
+      aimOf(ratio),
+      figure(ratio.p99Ms.median),
+      ratio.proxyCpuUs === undefined ? '–' : figure(ratio.proxyCpuUs.median),
+    ]),
+  )
+}
+
+function aimOf({ aim, requestsPerSecond }: Ratio): string {
+  if (aim === undefined) return ''
+  return `≥ ${aim} ${requestsPerSecond.median >= aim ? 'met' : 'missed'}`
+}
+
+function range(spread: Spread, format: (value: number) => string): string {
+  return `${format(spread.min)}–${format(spread.max)}`
+}
