@@ -124,3 +124,25 @@ export const adminRequestTimeoutMs = 5000
 export const startGraceMs = 10_000
 /** Shutdown that takes longer than the drain timeout and this is cut off. */
 export const stopMarginMs = 2000
+/** A primary that refuses connections this long, and whose replicas lost it too, is down without more waiting. */
+export const fastDownMs = 300
+/**
+ * A replica hears from a live primary at least every 10 s (its repl-ping-replica-period). After this much
+ * silence beyond downAfter, a link that still calls itself up is no sign of life.
+ */
+export const witnessSilenceMs = 12_000
+/** Wait for members that do not answer before a primary without replicas is taken for the primary of the set. */
+export const adoptWaitMs = 10_000
+/** A status that differs in offsets only is written this often at most. */
+export const statusOffsetIntervalMs = 10_000
+/** Sidecars have this long to acknowledge a new configuration before the status calls them behind. */
+export const sidecarGraceMs = 3000
+/** A failed reconcile is tried again after a wait that doubles from the first to the last, with jitter. */
+export const reconcileRetryMinMs = 50
+export const reconcileRetryMaxMs = 10_000
+/** Reconciles of one key: at most one per this time, so that a storm of changes costs little. */
+export const reconcileSpacingMs = 5
+/** A key is looked at this often even if nothing was heard of it. */
+export const reconcileIdleMs = 10_000
+/** Secrets are read again after this time, so that a rotated password is found. */
+export const secretCacheMs = 30_000

@@ -230,6 +230,12 @@ const member = Type.Object(
     runId: Type.Optional(Type.String({ maxLength: 64 })),
     offset: Type.Optional(Type.Integer({ minimum: 0, format: 'int64' })),
     lagBytes: Type.Optional(Type.Integer({ minimum: 0, format: 'int64' })),
+    joined: Type.Optional(
+      Type.Boolean({
+        description:
+          'it has been the primary or an attached replica of this set, so its data may be replaced by the primary’s',
+      }),
+    ),
     message: Type.Optional(Type.String({ maxLength: 1024 })),
   },
   closed,
@@ -250,6 +256,9 @@ const intent = Type.Object(
     ),
     target: Type.Optional(
       Type.String({ maxLength: 300, description: 'recorded before the target is touched' }),
+    ),
+    targetRunId: Type.Optional(
+      Type.String({ maxLength: 64, description: 'the process that was chosen, and no other' }),
     ),
     reason: Type.String({ maxLength: 256 }),
     startedAt: time('when it was recorded'),

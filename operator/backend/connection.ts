@@ -1,0 +1,154 @@
+/**
+ * One connection to one server process. No retries, no queueing, no hidden reconnects: what fails here is the
+ * evidence that the controller decides on. A new connection is a new object.
+ */
+import { Redis, type RedisOptions } from 'ioredis'
+import { UpstreamError, systemCodeOf } from '../../common/errors.ts'
+import { probeTimeoutMs } from '../../common/limits.ts'
+import type { Secret } from '../../common/secret.ts'
+import type { FailureKind } from '../controller/observation.ts'
+
+export interface ServerCredentials {
+  readonly username?: string
+  readonly password: Secret
+}
+
+export interface ServerTls {
+  readonly verify: boolean
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: string
+  readonly serverName?: string
+}
+
+export interface ServerTarget {
+  readonly host: string
+  readonly port: number
+  readonly credentials?: ServerCredentials
+  readonly tls?: ServerTls
+}
+
+/** Of a failed attempt: what kind of failure it is evidence of. */
+export class ProbeError extends UpstreamError {
+  readonly kind: FailureKind
+
+  constructor(kind: FailureKind, message: string, options: { cause?: unknown } = {}) {
+    super('RM_PROBE_FAILED', message, { ...options, retryable: true })
+    this.kind = kind
+  }
+}
+
+export class ServerConnection {
+  private readonly client: Redis
+  private readonly timeoutMs: number
+  private lastError: unknown
+
+  /** Does no IO. `onEnd` is called once, when an open connection ends by itself. */
+  constructor(target: ServerTarget, timeoutMs = probeTimeoutMs) {
+    this.timeoutMs = timeoutMs
+    this.client = new Redis(clientOptions(target, timeoutMs))
+    this.client.on('error', (error: unknown) => {
+      this.lastError = error
+    })
+  }
+
+  /** @throws ProbeError */
+  async open(onEnd: () => void): Promise<void> {
+    try {
+      await withTimeout(this.client.connect(), this.timeoutMs)
+    } catch (error) {
+      this.close()
+      throw asProbeError(this.lastError ?? error)
+    }
+    this.client.once('end', onEnd)
+  }
+
+  /** Sends one command. @throws ProbeError, or the server's error reply as it is */
+  async call(command: string, ...args: readonly string[]): Promise<unknown> {
+    try {
+      return await withTimeout(this.client.call(command, [...args]), this.timeoutMs)
+    } catch (error) {
+      if (isReplyError(error)) throw error
+      throw asProbeError(this.lastError ?? error)
+    }
+  }
+
+  close(): void {
+    this.client.disconnect()
+  }
+}
+
+function clientOptions(target: ServerTarget, timeoutMs: number): RedisOptions {
+  const { credentials, tls } = target
+  return {
+    host: target.host,
+    port: target.port,
+    lazyConnect: true,
+    protocol: 2,
+    connectTimeout: timeoutMs,
+    retryStrategy: () => null,
+    reconnectOnError: null,
+    maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    enableReadyCheck: false,
+    enableAutoPipelining: false,
+    autoResubscribe: false,
+    autoResendUnfulfilledCommands: false,
+    disableClientInfo: true,
+    ...(credentials && {
+      password: credentials.password.reveal(),
+      ...(credentials.username !== undefined && { username: credentials.username }),
+    }),
+    ...(tls && {
+      tls: {
+        rejectUnauthorized: tls.verify,
+        ...(tls.ca !== undefined && { ca: tls.ca }),
+        ...(tls.cert !== undefined && { cert: tls.cert }),
+        ...(tls.key !== undefined && { key: tls.key }),
+        ...(tls.serverName !== undefined && { servername: tls.serverName }),
+      },
+    }),
+  }
+}
+
+const kindsBySystemCode: Readonly<Record<string, FailureKind>> = {
+  ECONNREFUSED: 'refused',
+  ECONNRESET: 'closed',
+  EPIPE: 'closed',
+  ETIMEDOUT: 'timeout',
+}
+
+const authReplies = new Set(['NOAUTH', 'WRONGPASS', 'NOPERM'])
+
+/** Code word of an error reply: `-LOADING Redis is …` → LOADING. */
+export function replyCodeOf(error: unknown): string | undefined {
+  return isReplyError(error) ? error.message.split(' ', 1)[0] : undefined
+}
+
+export function asProbeError(error: unknown): ProbeError {
+  if (error instanceof ProbeError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  const reply = replyCodeOf(error)
+  if (reply !== undefined) {
+    return new ProbeError(authReplies.has(reply) ? 'auth' : 'other', message, { cause: error })
+  }
+  const code = systemCodeOf(error)
+  const kind = code === undefined ? 'closed' : (kindsBySystemCode[code] ?? 'other')
+  return new ProbeError(kind, message, { cause: error })
+}
+
+function isReplyError(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'ReplyError'
+}
+
+async function withTimeout<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => {
+    late.reject(new ProbeError('timeout', `no answer within ${timeoutMs} ms`))
+  }, timeoutMs)
+  try {
+    return await Promise.race([work, late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * Watches one server over one persistent connection: a look every quarter of a second, at once when the
+ * connection ends, and on request. Commands go over the same connection, so that they reach the process that
+ * was looked at and no other.
+ */
+import type { Clock } from '../../common/clock.ts'
+import { type ErrorCode, UpstreamError } from '../../common/errors.ts'
+import { probeIntervalMs, probeRetryMs } from '../../common/limits.ts'
+import type { Observation, ProbeFailure, ServerFacts } from '../controller/observation.ts'
+import {
+  type ProbeError,
+  ServerConnection,
+  type ServerTarget,
+  asProbeError,
+  replyCodeOf,
+} from './connection.ts'
+import { parseInfo } from './info.ts'
+
+interface OpenConnection {
+  readonly connection: ServerConnection
+  /** The process at its other end, once it said so. */
+  runId?: string
+}
+
+export class MemberProbe {
+  readonly target: ServerTarget
+  private readonly clock: Clock
+  private readonly onObserved: (observation: Observation) => void
+  private current: OpenConnection | undefined
+  private observed: Observation
+  private timer: NodeJS.Timeout | undefined
+  private running: Promise<void> | undefined
+  private isStopped = false
+
+  constructor(
+    options: { readonly address: string; readonly target: ServerTarget },
+    modules: { readonly clock: Clock; readonly onObserved: (observation: Observation) => void },
+  ) {
+    this.target = options.target
+    this.clock = modules.clock
+    this.onObserved = modules.onObserved
+    this.observed = {
+      address: options.address,
+      atMs: modules.clock.monotonicMs(),
+      state: { kind: 'unknown' },
+    }
+  }
+
+  get observation(): Observation {
+    return this.observed
+  }
+
+  start(): void {
+    void this.probe()
+  }
+
+  stop(): void {
+    this.isStopped = true
+    clearTimeout(this.timer)
+    this.drop()
+  }
+
+  /** Looks now; resolves when the answer or failure of a look begun after this call is recorded. */
+  async probeNow(): Promise<void> {
+    await this.running
+    await this.probe()
+  }
+
+  /**
+   * Sends a command to the process `runId`, and to no other.
+   * @throws UpstreamError with `code` if that process is not at hand or refuses
+   */
+  async command(runId: string, code: ErrorCode, parts: readonly string[]): Promise<unknown> {
+    const { current } = this
+    const [name, ...args] = parts
+    const { address } = this.observed
+    if (current?.runId !== runId || name === undefined) {
+      throw new UpstreamError(code, `${address} is not connected as process ${runId}`, {
+        retryable: true,
+      })
+    }
+    try {
+      return await current.connection.call(name, ...args)
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause)
+      throw new UpstreamError(code, `${address} did not carry out ${name}: ${why}`, {
+        cause,
+        retryable: true,
+      })
+    }
+  }
+
+  private probe(): Promise<void> {
+    if (this.isStopped) return Promise.resolve()
+    this.running ??= this.look().finally(() => {
+      this.running = undefined
+      if (this.isStopped) return
+      const delay = this.observed.state.kind === 'up' ? probeIntervalMs : probeRetryMs
+      clearTimeout(this.timer)
+      this.timer = setTimeout(() => void this.probe(), delay)
+    })
+    return this.running
+  }
+
+  private async look(): Promise<void> {
+    const beganMs = this.clock.monotonicMs()
+    try {
+      const current = await this.connected()
+      const facts = await readFacts(current.connection, this.observed.last)
+      current.runId = facts.runId
+      this.record({ kind: 'up', facts })
+    } catch (error) {
+      this.drop()
+      this.record({ kind: 'down', failure: this.failure(asProbeError(error), beganMs) })
+    }
+  }
+
+  private async connected(): Promise<OpenConnection> {
+    if (this.current !== undefined) return this.current
+    const opened: OpenConnection = { connection: new ServerConnection(this.target) }
+    await opened.connection.open(() => this.ended(opened))
+    if (this.isStopped) opened.connection.close()
+    this.current = opened
+    return opened
+  }
+
+  /** The connection ended by itself: look again at once, because that is how a death begins. */
+  private ended(connection: OpenConnection): void {
+    if (this.current !== connection || this.isStopped) return
+    this.current = undefined
+    void this.probe()
+  }
+
+  private drop(): void {
+    const { current } = this
+    this.current = undefined
+    current?.connection.close()
+  }
+
+  private failure(error: ProbeError, beganMs: number): ProbeFailure {
+    const former = this.observed.state.kind === 'down' ? this.observed.state.failure : undefined
+    const isRefused = error.kind === 'refused' || error.kind === 'closed'
+    return {
+      kind: error.kind,
+      sinceMs: former?.sinceMs ?? beganMs,
+      ...(isRefused && { refusedSinceMs: former?.refusedSinceMs ?? beganMs }),
+      message: error.message,
+    }
+  }
+
+  private record(state: Observation['state']): void {
+    if (this.isStopped) return
+    const last = state.kind === 'up' ? state.facts : this.observed.last
+    this.observed = {
+      address: this.observed.address,
+      atMs: this.clock.monotonicMs(),
+      state,
+      ...(last && { last }),
+    }
+    this.onObserved(this.observed)
+  }
+}
+
+/** A server that is busy with a script answers -BUSY: alive, and as it was last seen. */
+async function readFacts(
+  connection: ServerConnection,
+  last: ServerFacts | undefined,
+): Promise<ServerFacts> {
+  let reply: unknown
+  try {
+    reply = await connection.call('INFO')
+  } catch (error) {
+    if (replyCodeOf(error) === 'BUSY' && last !== undefined) return last
+    throw error
+  }
+  const facts = typeof reply === 'string' ? parseInfo(reply) : undefined
+  if (facts === undefined) throw asProbeError(new Error('its INFO has no run_id and role'))
+  return facts
+}
