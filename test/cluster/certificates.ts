@@ -42,19 +42,20 @@ export async function makeCertificates(pkiPath: string, network: Network): Promi
   const config = join(pkiPath, 'openssl.cnf')
   await writeFile(config, '[req]\ndistinguished_name = name\n[name]\n')
   const request = (args: readonly string[]) => run('openssl', ['req', '-config', config, ...args])
-  await request([
-    ...['-x509', ...newKey, ...files(ca), '-subj', '/CN=respmesh-lab'],
-    ...['-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'subjectKeyIdentifier=hash'],
-    ...['-addext', 'keyUsage=critical,keyCertSign,cRLSign,digitalSignature'],
-  ])
-  const sign = (name: string, subject: string, extensions: readonly string[]) =>
-    request([
-      ...['-x509', '-CA', `${ca}.crt`, '-CAkey', `${ca}.key`, ...newKey],
-      ...[...files(join(pkiPath, name)), '-subj', subject],
-      ...['basicConstraints=critical,CA:FALSE', 'keyUsage=critical,digitalSignature', ...extensions]
-        .map((extension) => ['-addext', extension])
-        .flat(),
-    ])
+  const extend = (extensions: readonly string[]) => extensions.flatMap((text) => ['-addext', text])
+  const authority = [
+    'basicConstraints=critical,CA:TRUE',
+    'keyUsage=critical,keyCertSign,cRLSign,digitalSignature',
+    'subjectKeyIdentifier=hash',
+  ]
+  const self = ['-x509', '-subj', '/CN=respmesh-lab']
+  await request([...self, ...newKey, ...files(ca), ...extend(authority)])
+  const leaf = ['basicConstraints=critical,CA:FALSE', 'keyUsage=critical,digitalSignature']
+  const signed = ['-x509', '-CA', `${ca}.crt`, '-CAkey', `${ca}.key`, ...newKey]
+  const sign = (name: string, subject: string, extensions: readonly string[]) => {
+    const target = files(join(pkiPath, name))
+    return request([...signed, ...target, '-subj', subject, ...extend([...leaf, ...extensions])])
+  }
   const serve = (name: string, names: readonly string[]) =>
     sign(name, `/CN=${name}`, ['extendedKeyUsage=serverAuth', `subjectAltName=${names.join(',')}`])
   const apiNames = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc'].flatMap(

@@ -1,7 +1,7 @@
 /** kubectl and helm, bound to one cluster. */
 import { join } from 'node:path'
-import type { CallOptions, Cluster } from './cluster.ts'
 import { run } from './command.ts'
+import type { CallOptions, Cluster } from './types.ts'
 
 export function clientsOf(options: {
   readonly kubeconfigPath: string

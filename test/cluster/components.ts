@@ -73,6 +73,9 @@ export function controllerManagerArgs({ network, etcPath, pkiPath }: Layout): re
     `--cluster-signing-cert-file=${pkiPath}/ca.crt`,
     `--cluster-signing-key-file=${pkiPath}/ca.key`,
     '--enable-hostpath-provisioner=true',
+    // Every controller fetches a token at its start; at the default rate that takes four seconds.
+    '--kube-api-qps=200',
+    '--kube-api-burst=400',
     '--profiling=false',
   ]
 }

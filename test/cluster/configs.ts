@@ -15,7 +15,9 @@ export type Layout = {
   readonly cgroup: string
 }
 
-export function kubeletConfig({ network, etcPath, pkiPath, cgroup }: Layout): object {
+/** Without a real disk (in a container) a kubelet cannot tell how full it is, and must not try. */
+export function kubeletConfig(layout: Layout, hasRealDisk: boolean): object {
+  const { network, etcPath, pkiPath, cgroup } = layout
   return {
     apiVersion: 'kubelet.config.k8s.io/v1beta1',
     kind: 'KubeletConfiguration',
@@ -39,7 +41,7 @@ export function kubeletConfig({ network, etcPath, pkiPath, cgroup }: Layout): ob
     enforceNodeAllocatable: [],
     failCgroupV1: false,
     failSwapOn: false,
-    localStorageCapacityIsolation: false,
+    localStorageCapacityIsolation: hasRealDisk,
     // Lowering an OOM score needs CAP_SYS_RESOURCE.
     oomScoreAdj: 0,
     evictionHard: {

@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { clientsOf } from './clients.ts'
-import type { Cluster, StartOptions } from './cluster.ts'
 import { findProgram, run } from './command.ts'
 import { writeImageArchive } from './image.ts'
 import { ensurePrograms, type Report } from './toolchain.ts'
+import type { Cluster, StartOptions } from './types.ts'
 
 export async function useKubeconfig(path: string, options: StartOptions): Promise<Cluster> {
   const report = options.report ?? (() => {})

@@ -8,7 +8,6 @@ import { connect as connectTcp } from 'node:net'
 import { join } from 'node:path'
 import { kubeconfigClients, kubeconfigOf, makeCertificates, nodeName } from './certificates.ts'
 import { clientsOf } from './clients.ts'
-import type { Cluster, StartOptions } from './cluster.ts'
 import { waitFor } from './command.ts'
 import * as components from './components.ts'
 import * as configs from './configs.ts'
@@ -34,6 +33,7 @@ import {
   writeRecord,
 } from './sandbox.ts'
 import { ensurePrograms, type Programs, type Report } from './toolchain.ts'
+import type { Cluster, StartOptions } from './types.ts'
 
 type Lab = {
   readonly sandbox: Sandbox
@@ -103,8 +103,8 @@ async function boot(
   await loadPauseImage(lab)
   await until(lab, 'the API server', () => cluster.kubectl(['get', '--raw', '/readyz']))
   report('API server ready')
-  await startNode(lab)
   await cluster.kubectl(['apply', '-f', '-'], { input: JSON.stringify(configs.bootstrapObjects()) })
+  await startNode(lab)
   await untilUsable(lab, cluster)
   await recordRun(lab, cluster)
   report('cluster ready')
@@ -178,7 +178,7 @@ async function writeConfigs(lab: Lab): Promise<void> {
   await mkdir(join(etcPath, 'cni'))
   const json = (value: object) => `${JSON.stringify(value, null, 2)}\n`
   const files: Readonly<Record<string, string>> = {
-    'kubelet.json': json(configs.kubeletConfig(layout)),
+    'kubelet.json': json(configs.kubeletConfig(layout, lab.snapshotter === 'overlayfs')),
     'kube-proxy.json': json(configs.kubeProxyConfig(layout)),
     'containerd.toml': configs.containerdConfig(lab.snapshotter, cniBinPath, etcPath),
     'cni/lab.conflist': json(configs.cniConfig(network)),
@@ -254,6 +254,7 @@ async function untilUsable(lab: Lab, cluster: Cluster): Promise<void> {
   await until(lab, 'the cluster address of the API server', () =>
     canConnect(network.apiServiceIp, 443),
   )
+  lab.report('Services ready')
   const resolver = new Resolver({ timeout: 1000, tries: 1 })
   resolver.setServers([network.nodeIp])
   await until(lab, 'CoreDNS', () => resolver.resolve4('kubernetes.default.svc.cluster.local'))

@@ -1,8 +1,9 @@
 /** `node test/cluster/main.ts up|down|build|status`: the test cluster from a shell. */
 import { parseArgs } from 'node:util'
-import { type ClusterKind, planCluster, startCluster } from './cluster.ts'
+import { planCluster, startCluster } from './cluster.ts'
 import { destroySandbox, isAlive, listRuns, readRecord } from './sandbox.ts'
 import { cachePath, ensurePrograms, programStates } from './toolchain.ts'
+import type { ClusterKind } from './types.ts'
 
 const usage = `A real Kubernetes of one node for tests, without Docker.
 
