@@ -146,3 +146,5 @@ export const reconcileSpacingMs = 5
 export const reconcileIdleMs = 10_000
 /** Secrets are read again after this time, so that a rotated password is found. */
 export const secretCacheMs = 30_000
+/** How often the operator looks whether its certificates and their announcement are right. */
+export const pkiCheckMs = 60_000
