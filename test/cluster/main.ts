@@ -18,6 +18,8 @@ const usage = `A real Kubernetes of one node for tests, without Docker.
       says what would be used, what is cached, and what runs
 `
 
+// A reader that stops reading, such as `head`, must not stop a start halfway.
+process.stdout.on('error', () => {})
 const print = (line: string) => process.stdout.write(`${line}\n`)
 
 async function up(kind: ClusterKind | undefined, logsPath: string | undefined): Promise<void> {

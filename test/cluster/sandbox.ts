@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, existsSync, openSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { type Output, type RunOptions, run, waitFor } from './command.ts'
@@ -34,12 +34,11 @@ export type SandboxOptions = {
 export async function createSandbox(options: SandboxOptions): Promise<Sandbox> {
   const runPath = await mkdtemp(join(tmpdir(), prefix))
   const logsPath = options.logsPath ?? join(runPath, 'logs')
+  await writeRecord(runPath, { ownerPid: process.pid, isDetached: options.isDetached, logsPath })
   for (const name of ['var-lib', 'volumes', 'etc', 'bin']) await mkdir(join(runPath, name))
   await mkdir(logsPath, { recursive: true })
   // /var/log inside: the logs of pods end up beside those of the components.
   await run('ln', ['-s', logsPath, join(runPath, 'var-log')])
-  const record = { ownerPid: process.pid, isDetached: options.isDetached, logsPath }
-  await writeRecord(runPath, record)
   const suffix = basename(runPath).slice(prefix.length).toLowerCase()
   const hostLink = `rm${suffix}`
   await writeFile(join(runPath, 'link'), hostLink)
@@ -128,12 +127,19 @@ export async function sweepLeftovers(): Promise<number> {
   let sweptCount = 0
   for (const runPath of await listRuns()) {
     const record = await readRecord(runPath)
-    const isOwned = record !== undefined && existsSync(`/proc/${record.ownerPid}`)
+    const isOwned =
+      record === undefined ? await isNew(runPath) : existsSync(`/proc/${record.ownerPid}`)
     if (isOwned || (await isAlive(runPath))) continue
     await destroySandbox(runPath)
     sweptCount++
   }
   return sweptCount
+}
+
+/** Another process may be about to write the record. */
+async function isNew(runPath: string): Promise<boolean> {
+  const { birthtimeMs } = await stat(runPath)
+  return Date.now() - birthtimeMs < 60_000
 }
 
 /** Paths of the runs of this machine, alive or crashed. */
