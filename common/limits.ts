@@ -148,3 +148,5 @@ export const reconcileIdleMs = 10_000
 export const secretCacheMs = 30_000
 /** How often the operator looks whether its certificates and their announcement are right. */
 export const pkiCheckMs = 60_000
+/** Reconciles of different keys at once; the next waits for its turn. */
+export const reconcileParallelMax = 16

@@ -78,7 +78,10 @@ export class ServerConnection {
   }
 }
 
-function clientOptions(target: ServerTarget, timeoutMs: number): RedisOptions {
+function clientOptions(
+  target: ServerTarget,
+  timeoutMs: number,
+): Omit<RedisOptions, 'replyMapping'> {
   const { credentials, tls } = target
   return {
     host: target.host,

@@ -1,0 +1,123 @@
+/** Spec and recorded status → the `ProxyConfig` that sidecars obey. Pure: no clock, no IO. */
+import { type ProxyConfig, parseProxyConfig } from '../../common/contract/proxy-config.ts'
+import { TerminalError } from '../../common/errors.ts'
+import { defaultLimits, defaultTiming } from '../../common/limits.ts'
+import { type EndpointSpec, type RedisProxy, durationMs } from '../api/redis-proxy.ts'
+import type { SecretPlacement } from './provider.ts'
+
+/** Optional keys that a Secret was found to have; absent Secrets are not listed. */
+export type SecretKeys = ReadonlyMap<string, ReadonlySet<string>>
+
+export interface CompileInput {
+  readonly proxy: RedisProxy
+  readonly version: number
+  readonly placement: SecretPlacement
+  readonly secretKeys: SecretKeys
+  readonly qualifyHost: (host: string) => string
+}
+
+/** @throws TerminalError if the spec cannot be put into a valid configuration */
+export function compileConfig(input: CompileInput): ProxyConfig {
+  const { proxy, version } = input
+  const { spec, status, metadata } = proxy
+  const settings = spec.proxy
+  const clientAuth = settings.auth && credentials(input, settings.auth.secretRef.name)
+  const value = {
+    apiVersion: 'config.respmesh.io/v1',
+    proxy: { namespace: metadata.namespace, name: metadata.name, uid: metadata.uid },
+    version,
+    epoch: status?.epoch ?? 0,
+    listeners: [{ host: settings.address, port: settings.port }],
+    // On loopback; where probes come from outside, the sidecar is started with another address.
+    admin: { host: '127.0.0.1', port: settings.adminPort },
+    ...(clientAuth && { clientAuth: { users: [clientAuth] } }),
+    upstream: upstream(input),
+    timing: { ...defaultTiming, holdTimeoutMs: durationMs(settings.holdTimeout) },
+    limits: { ...defaultLimits, clientsMax: settings.clientsMax },
+    logLevel: settings.logLevel,
+  }
+  try {
+    return parseProxyConfig(value)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new TerminalError('RM_CONFIG_INVALID', why, { cause })
+  }
+}
+
+/** What is compiled, less the version: equal digests need no new version. */
+export function configDigest(config: ProxyConfig): string {
+  return JSON.stringify({ ...config, version: 0 })
+}
+
+function upstream(input: CompileInput): object {
+  const { proxy, qualifyHost } = input
+  const { backend } = proxy.spec
+  const secret = backend.auth?.secretRef
+  const primary = proxy.status?.primary
+  return {
+    mode: backend.mode === 'Standalone' ? 'standalone' : 'replication',
+    discovery: 'operator',
+    members: backend.endpoints.map((endpoint) => member(input, endpoint)),
+    ...(primary && {
+      primary: { ...hostPort(primary.address, qualifyHost), runId: primary.runId },
+    }),
+    ...(secret && { credentials: credentials(input, secret.name) }),
+    ...(backend.tls && { tls: tls(input) }),
+    connectionsMax: proxy.spec.proxy.connectionsMax,
+  }
+}
+
+function member({ proxy, qualifyHost }: CompileInput, { host, port }: EndpointSpec): object {
+  const address = addressOf({ host, port })
+  const seen = proxy.status?.members?.find((candidate) => candidate.address === address)
+  const isPrimary = proxy.status?.primary?.address === address
+  // A primary that is not the recorded one is none to a sidecar.
+  const role = isPrimary ? 'primary' : seen?.role === 'replica' ? 'replica' : 'unknown'
+  return {
+    host: qualifyHost(host),
+    port,
+    role,
+    ...(seen?.runId !== undefined && { runId: seen.runId }),
+  }
+}
+
+function credentials(input: CompileInput, name: string): object {
+  const { proxy, placement, secretKeys } = input
+  const file = (key: string) => ({ file: placement.secretFile(proxy, name, key) })
+  return {
+    ...(secretKeys.get(name)?.has('username') === true && { username: file('username') }),
+    password: file('password'),
+  }
+}
+
+function tls({ proxy, placement }: CompileInput): object | undefined {
+  const { tls: wanted } = proxy.spec.backend
+  if (wanted === undefined) return undefined
+  const file = (name: string, key: string) => placement.secretFile(proxy, name, key)
+  const { caSecretRef, clientCertSecretRef, serverName } = wanted
+  return {
+    verify: wanted.mode === 'VerifyFull',
+    ...(caSecretRef && { caFile: file(caSecretRef.name, 'ca.crt') }),
+    ...(clientCertSecretRef && {
+      certFile: file(clientCertSecretRef.name, 'tls.crt'),
+      keyFile: file(clientCertSecretRef.name, 'tls.key'),
+    }),
+    ...(serverName !== undefined && { serverName }),
+  }
+}
+
+/** The name of a member in status and messages. */
+export function addressOf({
+  host,
+  port,
+}: {
+  readonly host: string
+  readonly port: number
+}): string {
+  return `${host}:${port}`
+}
+
+function hostPort(address: string, qualifyHost: (host: string) => string): object {
+  const colon = address.lastIndexOf(':')
+  return { host: qualifyHost(address.slice(0, colon)), port: Number(address.slice(colon + 1)) }
+}

@@ -1,0 +1,174 @@
+/**
+ * The conditions of the status, from the decision and the observations. Each reason has a line in
+ * `docs/reference/conditions.md`. Messages hold nothing that changes by itself, so that a status is only
+ * written when something happened. Pure.
+ */
+import { sidecarGraceMs } from '../../../common/limits.ts'
+import type { Condition } from '../../api/redis-proxy.ts'
+import { describe } from './judge.ts'
+import { type Member, addresses, isAttached, isLive } from './members.ts'
+import type { Decision, Now, Snapshot } from './types.ts'
+
+type Bare = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>
+
+export function conditionsOf(
+  snapshot: Snapshot,
+  decision: Decision,
+  { members, now }: { readonly members: readonly Member[]; readonly now: Now },
+): readonly Condition[] {
+  const primaryAvailable: Bare = { type: 'PrimaryAvailable', ...decision.verdict }
+  const backend = backendReachable(members)
+  const sidecars = sidecarsInSync(snapshot, decision, now)
+  const stalled = isStalled(decision)
+  const parts: readonly Bare[] = [
+    ready([stalledFirst(stalled), backend, primaryAvailable, sidecars]),
+    primaryAvailable,
+    singlePrimary(members),
+    backend,
+    replicationHealthy(members, decision),
+    sidecars,
+    reconciling(decision),
+    stalled,
+  ]
+  return parts.map((part) => complete(part, snapshot, now))
+}
+
+function complete(part: Bare, { proxy }: Snapshot, now: Now): Condition {
+  const former = proxy.status?.conditions?.find(({ type }) => type === part.type)
+  const isSame = former?.status === part.status
+  return {
+    ...part,
+    lastTransitionTime:
+      isSame && former !== undefined
+        ? former.lastTransitionTime
+        : new Date(now.wallMs).toISOString().replace(/\.\d+Z$/, 'Z'),
+    observedGeneration: proxy.metadata.generation,
+  }
+}
+
+/** The first part that is not as it should be explains why the whole is not. */
+function ready(parts: readonly Bare[]): Bare {
+  const wrong = parts.find(({ status }) => status !== 'True')
+  if (wrong === undefined) {
+    return { type: 'Ready', status: 'True', reason: 'Ready', message: 'everything is in order' }
+  }
+  const status = wrong.status === 'Unknown' ? 'Unknown' : 'False'
+  return { type: 'Ready', status, reason: wrong.reason, message: wrong.message }
+}
+
+function isStalled({ record, verdict }: Decision): Bare {
+  const is = record.phase === 'Stalled'
+  return {
+    type: 'Stalled',
+    status: is ? 'True' : 'False',
+    reason: is ? verdict.reason : 'Progressing',
+    message: is ? verdict.message : 'nothing needs a human',
+  }
+}
+
+/** As a part of Ready, where True is good. */
+function stalledFirst(stalled: Bare): Bare {
+  return { ...stalled, status: stalled.status === 'True' ? 'False' : 'True' }
+}
+
+function reconciling({ record, verdict }: Decision): Bare {
+  const { phase } = record
+  const is = phase === 'Fencing' || phase === 'Promoting' || phase === 'Waiting'
+  return {
+    type: 'Reconciling',
+    status: is ? 'True' : 'False',
+    reason: is ? verdict.reason : 'Settled',
+    message: is ? verdict.message : 'the wanted state is reached, or a human is needed',
+  }
+}
+
+function backendReachable(members: readonly Member[]): Bare {
+  const type = 'BackendReachable'
+  const failing = members.filter((member) => !isLive(member))
+  if (failing.length === 0) {
+    return { type, status: 'True', reason: 'AllReachable', message: 'every member answers' }
+  }
+  const message = `no answer from ${failing.map(failingText).join(', ')}`
+  if (failing.length < members.length) {
+    return { type, status: 'True', reason: 'SomeUnreachable', message }
+  }
+  return { type, status: 'False', reason: 'NoneReachable', message }
+}
+
+function failingText({ address, failure }: Member): string {
+  return failure === undefined ? address : `${address} (${describe(failure)})`
+}
+
+function singlePrimary(members: readonly Member[]): Bare {
+  const type = 'SinglePrimary'
+  const primaries = members.filter(isLive).filter(({ facts }) => facts.role === 'primary')
+  if (primaries.length > 1) {
+    const message = `${addresses(primaries)} each say that they are the primary`
+    return { type, status: 'False', reason: 'MultiplePrimaries', message }
+  }
+  const [only] = primaries
+  return only === undefined
+    ? { type, status: 'True', reason: 'NoPrimary', message: 'no member says that it is a primary' }
+    : { type, status: 'True', reason: 'OnePrimary', message: `${only.address} is the only primary` }
+}
+
+function replicationHealthy(members: readonly Member[], { record }: Decision): Bare {
+  const type = 'ReplicationHealthy'
+  const self = members.find(({ address }) => address === record.primary?.address)
+  if (self?.facts?.role !== 'primary') {
+    return {
+      type,
+      status: 'Unknown',
+      reason: 'NoPrimary',
+      message: 'there is no primary to follow',
+    }
+  }
+  const { facts } = self
+  const others = members.filter((member) => member !== self)
+  if (others.length === 0) {
+    return { type, status: 'True', reason: 'NoReplicas', message: 'a single server has no replica' }
+  }
+  const missing = others.filter((member) => !isLive(member) || !isAttached(member.facts, facts))
+  if (missing.length === 0) {
+    return {
+      type,
+      status: 'True',
+      reason: 'AllAttached',
+      message: 'every replica follows the primary',
+    }
+  }
+  const message = `${addresses(missing)} does not follow ${self.address}`
+  return { type, status: 'False', reason: 'ReplicasMissing', message }
+}
+
+function sidecarsInSync(snapshot: Snapshot, { record }: Decision, now: Now): Bare {
+  const type = 'SidecarsInSync'
+  const { sidecars, expectedSidecars = [], published } = snapshot
+  const connected = new Set(sidecars.map(({ id }) => id))
+  const missing = expectedSidecars.filter((id) => !connected.has(id))
+  const isFresh = published === undefined || now.monotonicMs - published.atMs < sidecarGraceMs
+  const behind = sidecars.filter(({ acked, error }) => {
+    if (error !== undefined) return true
+    if (isFresh) return false
+    return (
+      (acked?.version ?? -1) < (published?.version ?? 0) ||
+      (acked?.epoch ?? -1) < (record.epoch ?? 0)
+    )
+  })
+  if (missing.length > 0) {
+    const message = `${missing.length} of ${expectedSidecars.length} sidecars are not connected`
+    return { type, status: 'False', reason: 'SidecarsMissing', message }
+  }
+  if (behind.length > 0) {
+    const message = `${behind.length} of ${sidecars.length} sidecars do not obey the present configuration`
+    return { type, status: 'False', reason: 'SidecarsBehind', message }
+  }
+  return sidecars.length === 0
+    ? { type, status: 'True', reason: 'NoSidecars', message: 'no sidecar is expected or connected' }
+    : {
+        type,
+        status: 'True',
+        reason: 'AllCurrent',
+        message: 'every sidecar obeys the present configuration',
+      }
+}

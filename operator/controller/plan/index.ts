@@ -1,0 +1,2 @@
+export { plan } from './plan.ts'
+export type { Action, Now, Plan, Snapshot, WatchedServer } from './types.ts'

@@ -1,0 +1,93 @@
+/** The reporting half of the status: members and sidecars. Pure. */
+import type { MemberStatus, RedisProxyStatus } from '../../api/redis-proxy.ts'
+import type { ServerFacts } from '../observation.ts'
+import { describe } from './judge.ts'
+import { type LiveMember, type Member, isAttached, isLive, mayBeReplaced } from './members.ts'
+import type { DecisionRecord, Snapshot } from './types.ts'
+
+export function memberStatuses(
+  members: readonly Member[],
+  record: DecisionRecord,
+): readonly MemberStatus[] {
+  const self = members.find(({ address }) => address === record.primary?.address)
+  const primary = self?.facts?.role === 'primary' ? self.facts : undefined
+  return members.map((member) => {
+    const joined = hasJoined(member, { record, primary })
+    const status = isLive(member)
+      ? liveStatus(member, { record, primary })
+      : unreachableStatus(member)
+    return { ...status, ...(joined && { joined }) }
+  })
+}
+
+interface Around {
+  readonly record: DecisionRecord
+  readonly primary: ServerFacts | undefined
+}
+
+function hasJoined(member: Member, { record, primary }: Around): boolean {
+  if (member.former?.joined === true || member.address === record.primary?.address) return true
+  if (member.facts === undefined || primary === undefined) return false
+  return isAttached(member.facts, primary)
+}
+
+function liveStatus(member: LiveMember, { record, primary }: Around): MemberStatus {
+  const { address, facts } = member
+  const state = stateOf(member, { record, primary })
+  const isFollower = primary !== undefined && facts.replId === primary.replId
+  const message = messageOf(member, state, primary)
+  return {
+    address,
+    role: facts.role,
+    state,
+    runId: facts.runId,
+    offset: facts.offset,
+    ...(isFollower && { lagBytes: Math.max(0, primary.offset - facts.offset) }),
+    ...(message !== undefined && { message }),
+  }
+}
+
+function stateOf(
+  { address, facts }: LiveMember,
+  { record, primary }: Around,
+): MemberStatus['state'] {
+  if (facts.isLoading) return 'Loading'
+  if (facts.role === 'primary') return address === record.primary?.address ? 'Online' : 'Stray'
+  if (primary === undefined) return facts.isSyncing ? 'Syncing' : 'Online'
+  return isAttached(facts, primary) ? 'Online' : 'Syncing'
+}
+
+function messageOf(
+  member: LiveMember,
+  state: MemberStatus['state'],
+  primary: ServerFacts | undefined,
+): string | undefined {
+  if (primary === undefined || state === 'Online' || state === 'Loading') return undefined
+  if (!mayBeReplaced(member, primary)) {
+    return 'holds data that is not of this set; it is left alone. Empty it, or take it out of the endpoints'
+  }
+  return state === 'Stray'
+    ? 'a primary that is not the recorded one'
+    : 'does not follow the primary yet'
+}
+
+function unreachableStatus({ address, former, failure }: Member): MemberStatus {
+  return {
+    address,
+    role: former?.role ?? 'unknown',
+    state: 'Unreachable',
+    ...(former?.runId !== undefined && { runId: former.runId }),
+    ...(former?.offset !== undefined && { offset: former.offset }),
+    message: failure === undefined ? 'was not looked at yet' : describe(failure),
+  }
+}
+
+export function sidecarSummary(snapshot: Snapshot): NonNullable<RedisProxyStatus['sidecars']> {
+  const { sidecars, published } = snapshot
+  const connected = sidecars.length
+  const current = sidecars.filter(
+    ({ acked, error }) =>
+      error === undefined && (acked?.version ?? -1) >= (published?.version ?? 0),
+  ).length
+  return { connected, current, summary: `${current}/${connected}` }
+}

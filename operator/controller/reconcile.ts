@@ -1,0 +1,236 @@
+/**
+ * One turn for one key: observe → plan → record → publish → act. The order is the safety: nothing is sent to
+ * a server that was not recorded first, and whoever finds the record can go on from it.
+ */
+import type { Clock } from '../../common/clock.ts'
+import { TerminalError, assertNever, codeOf } from '../../common/errors.ts'
+import { secretCacheMs } from '../../common/limits.ts'
+import type { Log } from '../../common/log.ts'
+import type { ProxyKey, RedisProxy } from '../api/redis-proxy.ts'
+import type { Backend } from '../backend/index.ts'
+import { addressOf, compileConfig, configDigest } from './compile.ts'
+import { parkSource } from './observation.ts'
+import { type Action, type Plan, type Snapshot, plan } from './plan/index.ts'
+import type { Provider } from './provider.ts'
+import type { WorkResult } from './queue.ts'
+import { type ServerAccess, readAccess } from './secrets.ts'
+import { changeEvents, needsWrite } from './status.ts'
+
+export interface ReconcileModules {
+  readonly provider: Provider
+  readonly backend: Backend
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** What is kept of a key between turns; losing it costs time, not safety. */
+interface Memory {
+  readonly watchedSinceMs: number
+  lastStatusWriteMs: number
+  published?: { readonly version: number; readonly atMs: number; readonly digest: string }
+  /** Generation of the spec that cannot be worked on. */
+  terminalGeneration?: number
+  access?: { readonly value: ServerAccess; readonly atMs: number; readonly generation: number }
+}
+
+const conflictRetryMs = 20
+const followerRetryMs = 1000
+
+export class Reconciler {
+  private readonly modules: ReconcileModules
+  private readonly memories = new Map<ProxyKey, Memory>()
+
+  constructor(modules: ReconcileModules) {
+    this.modules = modules
+  }
+
+  async reconcile(key: ProxyKey): Promise<WorkResult> {
+    const { provider } = this.modules
+    const proxy = provider.store.get(key)
+    if (proxy === undefined || proxy.metadata.deletionTimestamp !== undefined) {
+      this.forget(key)
+      provider.publisher.withdraw(key)
+      return {}
+    }
+    if (!provider.isLeader()) {
+      this.forget(key)
+      return { requeueAfterMs: followerRetryMs }
+    }
+    const memory = this.memory(key)
+    if (memory.terminalGeneration === proxy.metadata.generation) return {}
+    try {
+      return await this.turn(key, proxy, memory)
+    } catch (error) {
+      if (error instanceof TerminalError) memory.terminalGeneration = proxy.metadata.generation
+      throw error
+    }
+  }
+
+  private async turn(key: ProxyKey, proxy: RedisProxy, memory: Memory): Promise<WorkResult> {
+    const access = await this.access(proxy, memory)
+    const snapshot = await this.observe(key, proxy, { memory, access })
+    const { clock } = this.modules
+    const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() }
+    const planned = plan(snapshot, now)
+    const recorded = await this.record(proxy, planned, memory)
+    if (recorded === undefined) return { requeueAfterMs: conflictRetryMs }
+    this.publish(key, recorded, { memory, access })
+    this.tell(proxy, planned)
+    await this.act(key, planned.actions)
+    return { requeueAfterMs: planned.requeueAfterMs }
+  }
+
+  private forget(key: ProxyKey): void {
+    this.memories.delete(key)
+    this.modules.backend.forget(key)
+  }
+
+  private memory(key: ProxyKey): Memory {
+    const known = this.memories.get(key)
+    if (known !== undefined) return known
+    const memory: Memory = {
+      watchedSinceMs: this.modules.clock.monotonicMs(),
+      lastStatusWriteMs: Number.NEGATIVE_INFINITY,
+    }
+    this.memories.set(key, memory)
+    return memory
+  }
+
+  private async access(proxy: RedisProxy, memory: Memory): Promise<ServerAccess> {
+    const now = this.modules.clock.monotonicMs()
+    const { generation } = proxy.metadata
+    const known = memory.access
+    const isFresh = known !== undefined && now - known.atMs < secretCacheMs
+    if (isFresh && known.generation === generation) return known.value
+    const value = await readAccess(proxy, this.modules.provider.secrets)
+    memory.access = { value, atMs: now, generation }
+    return value
+  }
+
+  private async observe(
+    key: ProxyKey,
+    proxy: RedisProxy,
+    { memory, access }: { readonly memory: Memory; readonly access: ServerAccess },
+  ): Promise<Snapshot> {
+    const { backend, provider } = this.modules
+    const { credentials, tls } = access
+    const servers = proxy.spec.backend.endpoints.map((endpoint) => ({
+      endpoint,
+      address: addressOf(endpoint),
+      host: provider.qualifyHost?.(proxy, endpoint.host) ?? endpoint.host,
+    }))
+    backend.watch(
+      key,
+      servers.map(({ address, host, endpoint }) => ({
+        address,
+        target: {
+          host,
+          port: endpoint.port,
+          ...(credentials && { credentials }),
+          ...(tls && { tls }),
+        },
+      })),
+    )
+    const unseen = backend.observations(key).filter(({ state }) => state.kind === 'unknown')
+    if (unseen.length > 0) {
+      await backend.probeNow(
+        key,
+        unseen.map(({ address }) => address),
+      )
+    }
+    const observations = new Map(backend.observations(key).map((each) => [each.address, each]))
+    return {
+      proxy,
+      servers: servers.flatMap((server) => {
+        const observation = observations.get(server.address)
+        return observation === undefined ? [] : [{ ...server, observation }]
+      }),
+      sidecars: provider.publisher.sidecars(key),
+      expectedSidecars: provider.expectedSidecars(key),
+      ...(memory.published && { published: memory.published }),
+      watchedSinceMs: memory.watchedSinceMs,
+    }
+  }
+
+  /** @returns the resource with its status as it is on record now; undefined if someone else wrote first */
+  private async record(
+    proxy: RedisProxy,
+    { status }: Plan,
+    memory: Memory,
+  ): Promise<RedisProxy | undefined> {
+    const { provider, clock } = this.modules
+    const now = clock.monotonicMs()
+    if (!needsWrite(proxy.status, status, now - memory.lastStatusWriteMs)) {
+      return proxy
+    }
+    if (!provider.isLeader()) return undefined
+    try {
+      const written = await provider.status.writeStatus(proxy, status)
+      memory.lastStatusWriteMs = now
+      return written
+    } catch (error) {
+      if (codeOf(error) === 'RM_CONFLICT') return undefined
+      throw error
+    }
+  }
+
+  private publish(
+    key: ProxyKey,
+    proxy: RedisProxy,
+    { memory, access }: { readonly memory: Memory; readonly access: ServerAccess },
+  ): void {
+    const { provider, clock } = this.modules
+    const version = Math.max((memory.published?.version ?? 0) + 1, Math.floor(clock.wallMs()))
+    const config = compileConfig({
+      proxy,
+      version,
+      placement: provider.placement,
+      secretKeys: access.secretKeys,
+      qualifyHost: (host) => provider.qualifyHost?.(proxy, host) ?? host,
+    })
+    const digest = configDigest(config)
+    if (memory.published?.digest === digest) return
+    memory.published = { version, atMs: clock.monotonicMs(), digest }
+    provider.publisher.publish(key, config)
+  }
+
+  private tell(proxy: RedisProxy, planned: Plan): void {
+    const { events } = this.modules.provider
+    for (const event of planned.events) events.publish(proxy, event)
+    for (const event of changeEvents(proxy.status, planned.status)) events.publish(proxy, event)
+  }
+
+  private async act(key: ProxyKey, actions: readonly Action[]): Promise<void> {
+    if (actions.length === 0) return
+    await Promise.all(actions.map((action) => this.carryOut(key, action)))
+    await this.modules.backend.probeNow(
+      key,
+      actions.map(({ address }) => address),
+    )
+  }
+
+  /** A failed command is no failed turn: the next look shows what came of it, and the plan repeats it. */
+  private async carryOut(key: ProxyKey, action: Action): Promise<void> {
+    const { backend, provider, log } = this.modules
+    if (!provider.isLeader()) return
+    const { address, runId, kind } = action
+    try {
+      switch (kind) {
+        case 'park':
+          await backend.replicate(key, { address, runId }, parkSource)
+          break
+        case 'replicate':
+          await backend.replicate(key, { address, runId }, action.source)
+          break
+        case 'promote':
+          await backend.promote(key, address, runId)
+          break
+        default:
+          assertNever(kind)
+      }
+      log.info({ proxy: key, action: kind, address, runId }, 'server told its role')
+    } catch (err) {
+      log.warn({ err, proxy: key, action: kind, address, runId }, 'server did not take its role')
+    }
+  }
+}

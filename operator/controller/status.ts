@@ -1,0 +1,115 @@
+/** When a status is worth writing, and what a change of it is worth telling. Pure. */
+import { statusOffsetIntervalMs } from '../../common/limits.ts'
+import type { RedisProxyStatus } from '../api/redis-proxy.ts'
+import type { ProxyEvent } from './provider.ts'
+
+/** Differences that are only the progress of replication wait; everything else is written at once. */
+export function needsWrite(
+  former: RedisProxyStatus | undefined,
+  next: RedisProxyStatus,
+  sinceLastWriteMs: number,
+): boolean {
+  if (former === undefined) return true
+  if (canonical(withoutProgress(former)) !== canonical(withoutProgress(next))) return true
+  return sinceLastWriteMs >= statusOffsetIntervalMs && canonical(former) !== canonical(next)
+}
+
+function withoutProgress(status: RedisProxyStatus): RedisProxyStatus {
+  const members = status.members?.map(({ offset: _offset, lagBytes: _lag, ...member }) => member)
+  return { ...status, ...(members && { members }) }
+}
+
+/** JSON with sorted keys and without undefined: an API server may order fields as it likes. */
+export function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, child: unknown) => {
+    if (typeof child !== 'object' || child === null || Array.isArray(child)) return child
+    return Object.fromEntries(Object.entries(child).sort(([a], [b]) => (a < b ? -1 : 1)))
+  })
+}
+
+/** Events that follow from what changed, beside those of the decision itself. */
+export function changeEvents(
+  former: RedisProxyStatus | undefined,
+  next: RedisProxyStatus,
+): readonly ProxyEvent[] {
+  return [
+    ...conditionEvents(former, next),
+    ...memberEvents(former, next),
+    ...lossEvents(former, next),
+  ]
+}
+
+const watchedConditions = [
+  { type: 'PrimaryAvailable', good: 'True' },
+  { type: 'Stalled', good: 'False' },
+] as const
+
+function conditionEvents(
+  former: RedisProxyStatus | undefined,
+  next: RedisProxyStatus,
+): readonly ProxyEvent[] {
+  return watchedConditions.flatMap(({ type, good }) => {
+    const before = former?.conditions?.find((condition) => condition.type === type)
+    const after = next.conditions?.find((condition) => condition.type === type)
+    if (after === undefined || after.status === 'Unknown') return []
+    if (before?.status === after.status && before.reason === after.reason) return []
+    const isGood = after.status === good
+    if (isGood && (before === undefined || type === 'Stalled')) return []
+    // A failover tells its own story.
+    if (!isGood && ['FailoverInProgress', 'Bootstrap'].includes(after.reason)) return []
+    return [
+      {
+        type: isGood ? 'Normal' : 'Warning',
+        reason: isGood ? 'PrimaryAvailable' : after.reason,
+        action: 'Observe',
+        message: after.message,
+      },
+    ]
+  })
+}
+
+function memberEvents(
+  former: RedisProxyStatus | undefined,
+  next: RedisProxyStatus,
+): readonly ProxyEvent[] {
+  return (next.members ?? []).flatMap((member): readonly ProxyEvent[] => {
+    const before = former?.members?.find(({ address }) => address === member.address)
+    if (before === undefined || before.state === member.state) return []
+    const { address, message = '' } = member
+    if (member.state === 'Unreachable') {
+      return [observed('Warning', 'MemberUnreachable', `${address}: ${message}`)]
+    }
+    if (member.state === 'Stray') {
+      return [observed('Warning', 'StrayPrimary', `${address} came back as a primary: ${message}`)]
+    }
+    if (member.state === 'Online' && member.role === 'replica' && next.phase === 'Steady') {
+      return [observed('Normal', 'ReplicaAttached', `${address} follows the primary`)]
+    }
+    return []
+  })
+}
+
+function observed(type: ProxyEvent['type'], reason: string, message: string): ProxyEvent {
+  return { type, reason, action: 'Observe', message }
+}
+
+function lossEvents(
+  former: RedisProxyStatus | undefined,
+  next: RedisProxyStatus,
+): readonly ProxyEvent[] {
+  const { lastFailover } = next
+  const lostBytes = lastFailover?.lostBytes
+  if (lastFailover === undefined || lostBytes === undefined) return []
+  const before = former?.lastFailover
+  if (before?.epoch === lastFailover.epoch && before.lostBytes === lostBytes) return []
+  const from = lastFailover.from ?? 'the old primary'
+  return lostBytes === 0
+    ? [observed('Normal', 'NothingLost', `${from} came back: nothing was lost in the failover`)]
+    : [
+        observed(
+          'Warning',
+          'WritesLost',
+          `${from} came back: ${lostBytes} bytes of its history had not reached the new primary`,
+        ),
+      ]
+}
