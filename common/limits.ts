@@ -150,3 +150,5 @@ export const secretCacheMs = 30_000
 export const pkiCheckMs = 60_000
 /** Reconciles of different keys at once; the next waits for its turn. */
 export const reconcileParallelMax = 16
+/** How often the per-proxy ConfigMaps are written again, in case someone changed or removed one. */
+export const bootstrapRefreshMs = 600_000
