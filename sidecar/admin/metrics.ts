@@ -1,0 +1,174 @@
+/** The catalogue of the sidecar’s metrics; `docs/reference/metrics.md` lists the same, which a test compares. */
+import { type MetricDefinition, type ProcessUse, processMetrics } from '../../common/metrics.ts'
+import type { StreamView } from '../control/stream-client.ts'
+import type { DataPlaneCounters, DataPlaneView } from '../data-plane.ts'
+
+export interface MetricSource {
+  readonly view: DataPlaneView
+  readonly process: ProcessUse
+  readonly version: string
+  readonly config?: {
+    readonly epoch: number
+    readonly version: number
+    readonly appliedAtMs: number
+  }
+  readonly isReady: boolean
+  readonly stream?: StreamView
+}
+
+type Definition = MetricDefinition<MetricSource>
+
+function counter(name: string, key: keyof DataPlaneCounters, help: string): Definition {
+  return { name, help, type: 'counter', read: ({ view }) => view.counters[key] }
+}
+
+function gauge(name: string, help: string, read: Definition['read']): Definition {
+  return { name, help, type: 'gauge', read }
+}
+
+const counters: readonly Definition[] = [
+  counter('respmesh_clients_accepted_total', 'clientsAccepted', 'Client connections accepted.'),
+  counter(
+    'respmesh_clients_refused_total',
+    'clientsRefused',
+    'Client connections refused because the limit of clients was reached.',
+  ),
+  counter(
+    'respmesh_client_protocol_errors_total',
+    'protocolErrors',
+    'Client connections closed because of what the client sent.',
+  ),
+  counter(
+    'respmesh_client_auth_failures_total',
+    'authFailures',
+    'Failed AUTH and HELLO of clients.',
+  ),
+  counter('respmesh_client_read_bytes_total', 'clientBytesRead', 'Bytes received from clients.'),
+  counter('respmesh_client_written_bytes_total', 'clientBytesWritten', 'Bytes sent to clients.'),
+  counter('respmesh_commands_total', 'commands', 'Commands received from clients.'),
+  counter(
+    'respmesh_commands_lost_total',
+    'commandsLost',
+    'Commands whose connection to the server ended before the reply came.',
+  ),
+  counter(
+    'respmesh_commands_hold_timeouts_total',
+    'commandsHeldTooLong',
+    'Commands answered with an error because no primary took them in time.',
+  ),
+  counter('respmesh_upstream_connects_total', 'upstreamConnects', 'Connections made to servers.'),
+  counter(
+    'respmesh_upstream_connect_errors_total',
+    'upstreamConnectErrors',
+    'Connections to servers that failed.',
+  ),
+  counter(
+    'respmesh_upstream_identity_errors_total',
+    'upstreamIdentityErrors',
+    'Connections dropped because the server was not the recorded process or not a primary.',
+  ),
+  counter(
+    'respmesh_upstream_read_bytes_total',
+    'upstreamBytesRead',
+    'Bytes received from servers.',
+  ),
+  counter(
+    'respmesh_upstream_written_bytes_total',
+    'upstreamBytesWritten',
+    'Bytes sent to servers.',
+  ),
+]
+
+const flag = (value: boolean) => (value ? 1 : 0)
+
+const gauges: readonly Definition[] = [
+  gauge('respmesh_clients', 'Client connections open.', ({ view }) => view.clients),
+  gauge(
+    'respmesh_commands_in_flight',
+    'Commands sent to a server and not yet answered.',
+    ({ view }) => view.inFlightCommands,
+  ),
+  gauge(
+    'respmesh_commands_held',
+    'Commands that wait for a primary or for the end of a pause.',
+    ({ view }) => view.heldCommands,
+  ),
+  gauge(
+    'respmesh_upstream_connections',
+    'Connections to servers that clients share.',
+    ({ view }) => view.upstreamConnections,
+  ),
+  gauge(
+    'respmesh_upstream_pinned_connections',
+    'Connections to servers that belong to one client.',
+    ({ view }) => view.pinnedConnections,
+  ),
+  {
+    name: 'respmesh_primary_state',
+    help: '1 for the state in which the sidecar sees its primary, 0 for the others.',
+    type: 'gauge',
+    labels: ['state'],
+    read: ({ view }) =>
+      (['ok', 'failing', 'none'] as const).map((state) => ({
+        labels: { state },
+        value: flag(view.primary === state),
+      })),
+  },
+  gauge('respmesh_paused', '1 while the sidecar is paused.', ({ view }) => flag(view.isPaused)),
+  gauge(
+    'respmesh_ready',
+    '1 once a configuration is in force and the listeners are bound.',
+    ({ isReady }) => flag(isReady),
+  ),
+  gauge(
+    'respmesh_config_epoch',
+    'Epoch of the configuration in force.',
+    ({ config }) => config?.epoch,
+  ),
+  gauge(
+    'respmesh_config_version',
+    'Version of the configuration in force.',
+    ({ config }) => config?.version,
+  ),
+  gauge(
+    'respmesh_config_applied_timestamp_seconds',
+    'When the configuration in force was applied, in seconds since 1970.',
+    ({ config }) => (config === undefined ? undefined : config.appliedAtMs / 1000),
+  ),
+  gauge(
+    'respmesh_stream_connected',
+    '1 while the configuration stream to the control plane is open.',
+    ({ stream }) => (stream === undefined ? undefined : flag(stream.isConnected)),
+  ),
+]
+
+const streamCounters: readonly Definition[] = [
+  {
+    name: 'respmesh_stream_connects_total',
+    help: 'Configuration streams opened.',
+    type: 'counter',
+    read: ({ stream }) => stream?.connects,
+  },
+  {
+    name: 'respmesh_stream_failures_total',
+    help: 'Configuration streams that ended or could not be opened.',
+    type: 'counter',
+    read: ({ stream }) => stream?.failures,
+  },
+]
+
+const info: Definition = {
+  name: 'respmesh_build_info',
+  help: 'Always 1; the label tells the release.',
+  type: 'gauge',
+  labels: ['version'],
+  read: ({ version }) => [{ labels: { version }, value: 1 }],
+}
+
+export const sidecarMetrics: readonly Definition[] = [
+  ...counters,
+  ...gauges,
+  ...streamCounters,
+  ...processMetrics,
+  info,
+]

@@ -1,0 +1,74 @@
+/** The status page: one small document without scripts, styles or images from elsewhere. */
+import type { Status } from './status.ts'
+
+const escapes: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+/** Text that is HTML already. */
+class Html {
+  readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+/** Escapes every value that is not `Html` itself. */
+function html(strings: TemplateStringsArray, ...values: readonly unknown[]): Html {
+  const parts = values.map((value, index) => `${asHtml(value)}${strings[index + 1] ?? ''}`)
+  return new Html(`${strings[0] ?? ''}${parts.join('')}`)
+}
+
+function asHtml(value: unknown): string {
+  if (value instanceof Html) return value.text
+  if (Array.isArray(value)) return value.map(asHtml).join('')
+  return String(value).replace(/[&<>"']/g, (character) => escapes[character] ?? '')
+}
+
+export function statusPage(status: Status): string {
+  const rows: readonly (readonly [string, string | number])[] = [
+    ['Redis', status.primary.address ?? 'no primary'],
+    ['State', `${status.primary.state}${status.isPaused ? ', paused' : ''}`],
+    ['Configuration', describeConfig(status)],
+    ['Listening', status.listeners.join(', ') || 'not yet'],
+    ['Control plane', describeStream(status)],
+    ['Clients', status.clients],
+    ['Commands', status.counters.commands],
+    ['Held, in flight', `${status.heldCommands}, ${status.inFlightCommands}`],
+    [
+      'Lost, held too long',
+      `${status.counters.commandsLost}, ${status.counters.commandsHeldTooLong}`,
+    ],
+  ]
+  return html`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="2">
+<title>respmesh sidecar</title>
+<style>
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 44em; margin: 2em auto; padding: 0 1em }
+th { text-align: left; padding-right: 2em; font-weight: 600; vertical-align: top }
+</style>
+<h1>respmesh sidecar</h1>
+<p>${status.ready.isOk ? 'Ready' : `Not ready: ${status.ready.reason}`}</p>
+<table>${rows.map(([name, value]) => html`<tr><th scope="row">${name}<td>${value}</tr>`)}</table>
+<p><a href="/status">status</a> · <a href="/config">config</a> · <a href="/metrics">metrics</a></p>
+</html>
+`.text
+}
+
+function describeConfig(status: Status): string {
+  const { config } = status
+  if (config === undefined) return 'none'
+  return `${config.proxy}, epoch ${config.epoch}, version ${config.version}`
+}
+
+function describeStream(status: Status): string {
+  if (status.stream === undefined) return 'none: this sidecar runs alone'
+  return status.stream.isConnected ? 'connected' : (status.stream.lastError ?? 'connecting')
+}

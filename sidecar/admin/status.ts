@@ -1,0 +1,28 @@
+/** The sidecar’s state as one value, for `/status`, the page and the metrics. */
+import type { PrimaryView } from '../../common/contract/stream.ts'
+import type { StreamView } from '../control/stream-client.ts'
+import type { DataPlaneCounters } from '../data-plane.ts'
+import type { Health } from './health.ts'
+
+export interface Status {
+  readonly version: string
+  readonly source: 'standalone' | 'file' | 'stream'
+  readonly ready: Health
+  readonly started: Health
+  readonly isPaused: boolean
+  readonly primary: { readonly state: PrimaryView; readonly address?: string }
+  readonly config?: {
+    readonly proxy: string
+    readonly epoch: number
+    readonly version: number
+    readonly appliedAt: string
+  }
+  readonly stream?: StreamView
+  readonly listeners: readonly string[]
+  readonly clients: number
+  readonly inFlightCommands: number
+  readonly heldCommands: number
+  readonly upstreamConnections: number
+  readonly pinnedConnections: number
+  readonly counters: Readonly<DataPlaneCounters>
+}

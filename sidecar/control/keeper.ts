@@ -1,0 +1,202 @@
+/**
+ * Keeps the configuration in force: decides what may follow it, hands it to the data path, and says so.
+ * It is the only caller of `start` and `apply`. Offers are taken one after the other; after the first, a
+ * configuration is in force in the turn in which it is offered.
+ */
+import type { Clock } from '../../common/clock.ts'
+import {
+  type ProxyConfig,
+  type UpstreamPrimary,
+  acceptConfig,
+} from '../../common/contract/proxy-config.ts'
+import type { Log } from '../../common/log.ts'
+import { type Overrides, applyOverrides } from '../config/index.ts'
+import type { DataPlane } from '../data-plane.ts'
+
+export type Offered =
+  | { readonly kind: 'applied' }
+  | { readonly kind: 'same' }
+  | {
+      readonly kind: 'refused'
+      readonly code: 'RM_CONFIG_STALE_EPOCH' | 'RM_CONFIG_STALE_VERSION'
+      readonly reason: string
+    }
+
+export interface KeeperModules {
+  readonly dataPlane: DataPlane
+  readonly log: Log
+  readonly clock: Clock
+}
+
+export class ConfigKeeper {
+  private readonly overrides: Overrides
+  private readonly modules: KeeperModules
+  private readonly listeners: ((config: ProxyConfig) => void)[] = []
+  /** As the source gave it. */
+  private base: ProxyConfig | undefined
+  /** Known from an earlier run, and not necessarily in force: nothing older is obeyed. */
+  private floor: ProxyConfig | undefined
+  /** As the data path has it: with overrides, and the primary that discovery found. */
+  private inForce: ProxyConfig | undefined
+  private starting: Promise<void> | undefined
+  private firstAppliedAtMs: number | undefined
+  private appliedAtMs: number | undefined
+
+  constructor(overrides: Overrides, modules: KeeperModules) {
+    this.overrides = overrides
+    this.modules = modules
+  }
+
+  get config(): ProxyConfig | undefined {
+    return this.inForce
+  }
+
+  /** Wall clock, milliseconds, when the configuration in force was applied. */
+  get appliedAt(): number | undefined {
+    return this.appliedAtMs
+  }
+
+  /** Milliseconds since the first configuration was applied. */
+  sinceFirstMs(): number | undefined {
+    if (this.firstAppliedAtMs === undefined) return undefined
+    return this.modules.clock.monotonicMs() - this.firstAppliedAtMs
+  }
+
+  /** Refuses whatever is older than `stored` even before a configuration is in force. */
+  remember(stored: ProxyConfig): void {
+    this.floor = stored
+  }
+
+  /** Calls back after each configuration that came into force. */
+  onApplied(listener: (config: ProxyConfig) => void): void {
+    this.listeners.push(listener)
+  }
+
+  /**
+   * Applies `next` if it is newer than what is in force. When it returns `applied`, the data path obeys it.
+   * @throws SystemError RM_LISTEN_FAILED when the first one cannot be bound; another may be offered then
+   * @throws ConfigError what overrides or the data path say against it; the former one stays in force
+   */
+  async offer(next: ProxyConfig): Promise<Offered> {
+    while (this.starting !== undefined) await settled(this.starting)
+    const known = this.base ?? this.floor
+    const acceptance = acceptConfig(known, next)
+    if (acceptance.kind === 'same' && this.base !== undefined) return { kind: 'same' }
+    if (acceptance.kind === 'refuse') {
+      const reason = `epoch ${next.epoch} version ${next.version} is older than epoch ${known?.epoch} version ${known?.version}, which is known`
+      return { ...acceptance, kind: 'refused', reason }
+    }
+    await this.enforce(next)
+    return { kind: 'applied' }
+  }
+
+  /**
+   * Applies `next` whatever its version, as someone asked for it by hand; an older epoch is still refused.
+   * @throws as `offer`
+   */
+  async replace(next: ProxyConfig): Promise<Offered> {
+    while (this.starting !== undefined) await settled(this.starting)
+    const isOlderVersion = this.base?.epoch === next.epoch && this.base.version >= next.version
+    if (this.base !== undefined && isOlderVersion && this.base.proxy.uid === next.proxy.uid) {
+      return this.offer({ ...next, version: this.base.version + 1 })
+    }
+    return this.offer(next)
+  }
+
+  /** Goes over to the primary that discovery found, or to none. Nothing while there is no configuration. */
+  follow(primary: UpstreamPrimary | undefined, replicas: readonly Address[] = []): void {
+    const current = this.inForce
+    if (current === undefined || this.starting !== undefined) return
+    const { primary: _former, ...upstream } = current.upstream
+    const next: ProxyConfig = {
+      ...current,
+      epoch: current.epoch + 1,
+      version: current.version + 1,
+      upstream: {
+        ...upstream,
+        members: upstream.members.map((member) => ({
+          ...member,
+          role: roleOf(member, primary, replicas),
+        })),
+        ...(primary && { primary }),
+      },
+    }
+    this.modules.dataPlane.apply(next)
+    this.applied(next)
+  }
+
+  private async enforce(next: ProxyConfig): Promise<void> {
+    const config = this.compile(next)
+    if (this.inForce === undefined) {
+      this.starting = this.modules.dataPlane.start(config)
+      try {
+        await this.starting
+      } finally {
+        this.starting = undefined
+      }
+    } else {
+      this.modules.dataPlane.apply(config)
+    }
+    this.base = next
+    this.applied(config)
+  }
+
+  /** What the data path gets: epochs that discovery raised never go back within a uid. */
+  private compile(next: ProxyConfig): ProxyConfig {
+    const config = applyOverrides(next, this.overrides)
+    const current = this.inForce
+    if (current === undefined || config.upstream.discovery === 'operator') return config
+    if (current.proxy.uid !== config.proxy.uid) return config
+    const primary = keepsPrimary(current, config) ? current.upstream.primary : undefined
+    return {
+      ...config,
+      epoch: Math.max(config.epoch, current.epoch + 1),
+      version: Math.max(config.version, current.version + 1),
+      upstream: { ...config.upstream, ...(primary && { primary }) },
+    }
+  }
+
+  private applied(config: ProxyConfig): void {
+    const { clock, log } = this.modules
+    this.inForce = config
+    this.firstAppliedAtMs ??= clock.monotonicMs()
+    this.appliedAtMs = clock.wallMs()
+    log.setLevel(config.logLevel)
+    const { primary } = config.upstream
+    log.info(
+      {
+        proxy: `${config.proxy.namespace}/${config.proxy.name}`,
+        epoch: config.epoch,
+        version: config.version,
+        primary: primary === undefined ? null : `${primary.host}:${primary.port}`,
+      },
+      'configuration in force',
+    )
+    for (const listener of this.listeners) listener(config)
+  }
+}
+
+interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+const isSame = (one: Address, other: Address) => one.host === other.host && one.port === other.port
+
+function roleOf(member: Address, primary: Address | undefined, replicas: readonly Address[]) {
+  if (primary !== undefined && isSame(member, primary)) return 'primary'
+  return replicas.some((replica) => isSame(member, replica)) ? 'replica' : 'unknown'
+}
+
+function keepsPrimary(current: ProxyConfig, next: ProxyConfig): boolean {
+  const { primary } = current.upstream
+  return primary !== undefined && next.upstream.members.some((member) => isSame(member, primary))
+}
+
+async function settled(promise: Promise<unknown>): Promise<void> {
+  try {
+    await promise
+  } catch {
+    // The one who waits for the result itself hears of it.
+  }
+}
