@@ -5,7 +5,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from './command.ts'
-import type { Network } from './network.ts'
+import type { Network } from './types.ts'
 
 export const nodeName = 'lab'
 

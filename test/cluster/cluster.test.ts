@@ -24,7 +24,8 @@ import { processesOf, traces } from './traces.ts'
 
 const plan = await planCluster()
 const skip = plan.kind === 'none' ? `no Kubernetes can be had here: ${plan.reason}` : false
-const onlyLab = plan.kind === 'lab' ? {} : { skip: `a cluster of kind ${plan.kind} cannot do this` }
+const onlyLab =
+  plan.kind === 'lab' ? {} : { skip: `only a lab of the test's own does this, not ${plan.kind}` }
 
 const namespace = 'cluster-test'
 const podTimeout = '--timeout=90s'
@@ -55,6 +56,7 @@ describe('the test cluster', { skip }, () => {
   })
 
   after(async () => {
+    if (plan.kind === 'kubeconfig') await kubectl(`delete namespace ${namespace}`)
     await cluster?.stop()
   })
 

@@ -3,7 +3,7 @@
  * run without cgroup v2, without a registry, and as a root that lacks CAP_SYS_RESOURCE.
  */
 import { nodeName } from './certificates.ts'
-import type { Network } from './network.ts'
+import type { Network } from './types.ts'
 
 export const containerdSocket = '/run/containerd/containerd.sock'
 export const pauseImage = 'docker.io/respmesh/pause:lab'

@@ -1,10 +1,12 @@
 /** Clusters that are not made here: one that the user names, and one that kind makes in Docker. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { clientsOf } from './clients.ts'
 import { findProgram, run } from './command.ts'
+import { type ImageStore, loadArchive, loadImage } from './containerd.ts'
 import { writeImageArchive } from './image.ts'
+import { isAlive, readRecord, type RunRecord } from './sandbox.ts'
 import { ensurePrograms, type Report } from './toolchain.ts'
 import type { Cluster, StartOptions } from './types.ts'
 
@@ -13,18 +15,37 @@ export async function useKubeconfig(path: string, options: StartOptions): Promis
   const homePath = await mkdtemp(join(tmpdir(), 'respmesh-foreign-'))
   const clients = clientsOf({ kubeconfigPath: path, homePath, ...(await findClients(report)) })
   const stop = () => rm(homePath, { recursive: true, force: true })
-  report(`using the cluster of ${path}`)
+  const lab = await labOf(path)
+  report(`using ${lab === undefined ? 'the cluster' : 'the lab'} of ${path}`)
   return {
     ...clients,
-    kind: 'kubeconfig',
-    logsPath: undefined,
-    network: undefined,
-    // A foreign cluster takes images from its registry only; if they are not there, pods say so.
-    loadImage: async (image) => report(`${image.name} must be reachable for the cluster's nodes`),
-    loadArchive: async (archive) => report(`${archive} must be reachable for the cluster's nodes`),
+    kind: lab === undefined ? 'kubeconfig' : 'lab',
+    logsPath: lab?.logsPath,
+    network: lab?.network,
+    loadImage: async (image) => {
+      if (lab !== undefined) await loadImage(lab.store, image)
+      // It takes images from its registry only. If they are not there, pods say so.
+      else report(`the nodes of the cluster must be able to pull ${image.name}`)
+    },
+    loadArchive: async (archivePath) => {
+      if (lab !== undefined) await loadArchive(lab.store, archivePath)
+      else report(`the nodes of the cluster must be able to pull the images of ${archivePath}`)
+    },
     stop,
     [Symbol.asyncDispose]: stop,
   }
+}
+
+type ForeignLab = Required<Pick<RunRecord, 'logsPath' | 'network'>> & { store: ImageStore }
+
+/** A lab that `main.ts up` started, known by the record beside its kubeconfig. */
+async function labOf(kubeconfigPath: string): Promise<ForeignLab | undefined> {
+  const runPath = dirname(kubeconfigPath)
+  const record = await readRecord(runPath)
+  if (record === undefined || !(await isAlive(runPath))) return undefined
+  const { initPid, network, snapshotter, logsPath } = record
+  if (initPid === undefined || network === undefined || snapshotter === undefined) return undefined
+  return { logsPath, network, store: { initPid, runPath, snapshotter } }
 }
 
 export async function startKind(kind: string, options: StartOptions): Promise<Cluster> {

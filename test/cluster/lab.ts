@@ -7,11 +7,12 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect as connectTcp } from 'node:net'
 import { join } from 'node:path'
 import { kubeconfigClients, kubeconfigOf, makeCertificates, nodeName } from './certificates.ts'
+import { makeCgroups } from './cgroups.ts'
 import { clientsOf } from './clients.ts'
 import { waitFor } from './command.ts'
 import * as components from './components.ts'
 import * as configs from './configs.ts'
-import { type ImageOptions, writeImageArchive } from './image.ts'
+import { loadArchive, loadImage, type ImageStore } from './containerd.ts'
 import {
   findCniPath,
   findSystemProgram,
@@ -25,7 +26,6 @@ import {
   childOf,
   createSandbox,
   destroySandbox,
-  inside,
   readRecord,
   type Sandbox,
   startInside,
@@ -88,7 +88,7 @@ async function boot(
   const cluster = clusterOf(lab)
 
   await start(lab, { name: 'etcd', program: 'etcd', args: components.etcdArgs() })
-  await Promise.all([makeCertificates(layout.pkiPath, network), makeCgroups(lab)])
+  await Promise.all([makeCertificates(layout.pkiPath, network), makeCgroups(layout.cgroup)])
   await writeConfigs(lab)
   await start(lab, {
     name: 'kube-apiserver',
@@ -135,7 +135,9 @@ async function start(lab: Lab, service: components.Service): Promise<void> {
   const child = startInside(lab.sandbox, { ...service, program })
   child.on('error', (error) => lab.failed.abort(error))
   child.on('exit', (code, signal) => {
-    lab.failed.abort(new Error(`${service.name} ended (${signal ?? `exit code ${code}`})`))
+    const told = `${service.name} ended (${signal ?? `exit code ${code}`})`
+    if (!lab.failed.signal.aborted) lab.report(told)
+    lab.failed.abort(new Error(told))
   })
   const pid = await until(lab, `${service.name} to start`, () => childOf(child.pid ?? 0), 10)
   lab.pids[service.name] = pid
@@ -148,26 +150,6 @@ function until<T>(
   intervalMs = 150,
 ): Promise<T> {
   return waitFor(condition, { what, timeoutMs: 90_000, intervalMs, signal: lab.failed.signal })
-}
-
-/** A kubelet wants its root cgroup to be there; `runc` and it make those below. */
-async function makeCgroups({ sandbox, layout }: Lab): Promise<void> {
-  const script = `
-    if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-      for name in $(cat /sys/fs/cgroup/cgroup.controllers); do
-        echo "+$name" >/sys/fs/cgroup/cgroup.subtree_control || true
-      done
-      mkdir /sys/fs/cgroup/$1
-      exit
-    fi
-    for path in /sys/fs/cgroup/*/; do
-      [ ! -e "$path/tasks" ] || mkdir -p "$path$1"
-      # Else no process can join: the sets of processors and memory of a new cgroup are empty.
-      [ ! -e "$path$1/cpuset.cpus" ] || for file in cpuset.cpus cpuset.mems; do
-        cat "$path$file" >"$path$1/$file"
-      done
-    done`
-  await inside(sandbox, 'sh', ['-ec', script, 'sh', layout.cgroup])
 }
 
 async function writeConfigs(lab: Lab): Promise<void> {
@@ -206,33 +188,8 @@ async function loadPauseImage(lab: Lab): Promise<void> {
   const root = join(lab.sandbox.runPath, 'pause')
   await rootfsOf(['sleep'], { into: root })
   const entrypoint = ['/usr/bin/sleep', 'infinity']
-  await loadImage(lab, { name: configs.pauseImage, root, entrypoint })
+  await loadImage(storeOf(lab), { name: configs.pauseImage, root, entrypoint })
   await rm(root, { recursive: true })
-}
-
-async function loadImage(lab: Lab, image: ImageOptions): Promise<void> {
-  const archivePath = join(lab.sandbox.runPath, `image-${process.hrtime.bigint()}.tar`)
-  try {
-    await writeImageArchive(image, archivePath)
-    await loadArchive(lab, archivePath)
-    // The part of containerd that serves the kubelet learns of an import a moment later.
-    await until(lab, `${image.name} to be known`, async () => {
-      const { stdout } = await ctr(lab, ['list', `name==${image.name}`])
-      return stdout.includes('io.cri-containerd.image=managed')
-    })
-  } finally {
-    await rm(archivePath, { force: true })
-  }
-}
-
-async function loadArchive(lab: Lab, archivePath: string): Promise<void> {
-  await until(lab, 'containerd', () => ctr(lab, ['list', '-q']))
-  await ctr(lab, ['import', '--snapshotter', lab.snapshotter, archivePath])
-}
-
-function ctr(lab: Lab, args: readonly string[]) {
-  const address = ['--address', configs.containerdSocket, '--namespace', 'k8s.io']
-  return inside(lab.sandbox, 'ctr', [...address, 'images', ...args])
 }
 
 /** Ready is more than the node's word: names resolve, and cluster addresses answer to the host. */
@@ -289,11 +246,16 @@ function clusterOf(lab: Lab): Cluster {
     kind: 'lab',
     logsPath: sandbox.logsPath,
     network: lab.layout.network,
-    loadImage: (image) => loadImage(lab, image),
-    loadArchive: (archivePath) => loadArchive(lab, archivePath),
+    loadImage: (image) => loadImage(storeOf(lab), image),
+    loadArchive: (archivePath) => loadArchive(storeOf(lab), archivePath),
     stop,
     [Symbol.asyncDispose]: stop,
   }
+}
+
+function storeOf({ sandbox, snapshotter, failed }: Lab): ImageStore {
+  const { initPid, runPath } = sandbox
+  return { initPid, runPath, snapshotter, signal: failed.signal }
 }
 
 async function recordRun(lab: Lab, cluster: Cluster): Promise<void> {
@@ -302,7 +264,9 @@ async function recordRun(lab: Lab, cluster: Cluster): Promise<void> {
   if (record === undefined) throw new Error(`${sandbox.runPath} lost its record`)
   const { initPid } = sandbox
   const { kubeconfigPath } = cluster
-  await writeRecord(sandbox.runPath, { ...record, initPid, pids, kubeconfigPath })
+  const { network } = lab.layout
+  const facts = { initPid, pids, kubeconfigPath, network, snapshotter: lab.snapshotter }
+  await writeRecord(sandbox.runPath, { ...record, ...facts })
 }
 
 /** The last lines of every log, for the error of a start that failed. */

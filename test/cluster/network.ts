@@ -6,19 +6,7 @@
 import { readFile } from 'node:fs/promises'
 import { run } from './command.ts'
 import { inside, type Sandbox } from './sandbox.ts'
-
-export type Network = {
-  readonly cidr: string
-  readonly podCidr: string
-  readonly serviceCidr: string
-  /** First address of `serviceCidr`: the Service `kubernetes` of the API server. */
-  readonly apiServiceIp: string
-  /** Address of the bridge: node, API server and DNS listen here; pods' default gateway. */
-  readonly nodeIp: string
-  /** The host as pods see it: what a test listens on to be reached from a pod. */
-  readonly hostIp: string
-  readonly linkIp: string
-}
+import type { Network } from './types.ts'
 
 export function networkAt(octet: number): Network {
   const base = `10.${octet}`

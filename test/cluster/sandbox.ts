@@ -8,6 +8,7 @@ import { mkdir, mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/prom
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { type Output, type RunOptions, run, waitFor } from './command.ts'
+import type { Network } from './types.ts'
 
 export type Sandbox = {
   /** Folder of the run. Same path inside and outside of the namespaces. */
@@ -106,6 +107,8 @@ export type RunRecord = {
   readonly logsPath: string
   readonly kubeconfigPath?: string
   readonly initPid?: number
+  readonly network?: Network
+  readonly snapshotter?: string
   /** Process ids of the components, by name. */
   readonly pids?: Readonly<Record<string, number>>
 }

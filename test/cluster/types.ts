@@ -1,8 +1,20 @@
 /** What a test gets: a Kubernetes cluster, wherever it comes from. */
 import type { Output, RunOptions } from './command.ts'
 import type { ImageOptions } from './image.ts'
-import type { Network } from './network.ts'
 import type { Report } from './toolchain.ts'
+
+export type Network = {
+  readonly cidr: string
+  readonly podCidr: string
+  readonly serviceCidr: string
+  /** First address of `serviceCidr`: the Service `kubernetes` of the API server. */
+  readonly apiServiceIp: string
+  /** Address of the bridge: node, API server and DNS listen here; pods' default gateway. */
+  readonly nodeIp: string
+  /** The host as pods see it: what a test listens on to be reached from a pod. */
+  readonly hostIp: string
+  readonly linkIp: string
+}
 
 export type ClusterKind = 'lab' | 'kind' | 'kubeconfig'
 
