@@ -50,7 +50,10 @@ interface Target {
   readonly running?: Running
 }
 
-/** @throws Error when the server does not start or the signal aborts; a target that fails is an entry. */
+/** Nothing could be measured, for a reason outside this program. */
+export class BenchError extends Error {}
+
+/** @throws BenchError when the server does not work; the signal’s reason on abort. A target that fails is an entry. */
 export async function runBenchmark(plan: Plan): Promise<Outcome> {
   const processes = new Processes()
   try {
@@ -146,7 +149,9 @@ class Bench {
     } catch (cause) {
       this.plan.signal.throwIfAborted()
       const reason = cause instanceof Error ? cause.message : String(cause)
-      throw new Error(`${running.name} did not start: ${reason}\n${running.logTail()}`, { cause })
+      throw new BenchError(`${running.name} did not start: ${reason}\n${running.logTail()}`, {
+        cause,
+      })
     }
   }
 
@@ -156,8 +161,11 @@ class Bench {
       return await act()
     } catch (cause) {
       this.plan.signal.throwIfAborted()
-      if (this.server?.running.hasEnded() !== false) throw cause
       const reason = cause instanceof Error ? cause.message : String(cause)
+      const server = this.server?.running
+      if (server?.hasEnded() !== false) {
+        throw new BenchError(`the server ended: ${reason}\n${server?.logTail() ?? ''}`, { cause })
+      }
       const log = this.targets.find((target) => target.name === name)?.running?.logTail()
       const told = log === undefined || log === '' ? reason : `${reason}\n${log}`
       this.failures.push({ target: name, reason: told })
@@ -187,7 +195,7 @@ class Bench {
         )
         fastest = Math.max(fastest, row?.requestsPerSecond ?? 0)
       }
-      if (fastest === 0) throw new Error('no target works')
+      if (fastest === 0) throw new BenchError('no target works')
       counts.set(load, given ?? roundUp(fastest * plan.options.loadSeconds))
     }
     return counts

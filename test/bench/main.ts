@@ -5,7 +5,7 @@
  */
 import { writeFile } from 'node:fs/promises'
 import { loadavg } from 'node:os'
-import { type Outcome, type Plan, runBenchmark } from './bench.ts'
+import { BenchError, type Outcome, type Plan, runBenchmark } from './bench.ts'
 import { machineFacts, programOnPath, sourceVersion, versionOf } from './machine.ts'
 import { clientCount, keyCount, loads, valueBytes } from './model.ts'
 import { type Options, parseOptions, UsageError, usage } from './options.ts'
@@ -73,9 +73,13 @@ async function bench(options: Options): Promise<number> {
     await report({ options, outcome, versions, facts }, progress)
     return outcome.failures.length === 0 ? 0 : 1
   } catch (error) {
-    if (!interruption.signal.aborted) throw error
-    progress.say('stopped; nothing is left running')
-    return 130
+    if (interruption.signal.aborted) {
+      progress.say('stopped; nothing is left running')
+      return 130
+    }
+    if (!(error instanceof BenchError)) throw error
+    progress.say(`bench: ${error.message}`)
+    return 1
   } finally {
     interruption.end()
   }
