@@ -1,0 +1,7 @@
+/** Everything that knows the Kubernetes API. */
+export type { KubeClient } from './client.ts'
+export { loadKubeConfig } from './connection.ts'
+export { createPkiSecret } from './pki-secret.ts'
+export { type Kube, type KubeOptions, createKube } from './provider.ts'
+export type { RestartReason } from './reflector.ts'
+export { announceAuthority } from './webhook-config.ts'
