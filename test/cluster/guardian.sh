@@ -76,8 +76,9 @@ watch() {
   for name in $settings; do
     [ -r "$(setting_path "$name")" ] && echo "$name $(cat "$(setting_path "$name")")"
   done >"$run/settings"
-  # Signals meant for the caller's process group must not end the guardian before it has swept.
-  trap '' INT TERM HUP
+  # Signals must not end the guardian before it has swept. A handler, because what a shell ignores
+  # all its children ignore, down to the processes of pods.
+  trap : INT TERM HUP
   mkdir -p /tmp/hostpath_pv
   unshare --mount --net --pid --fork bash "$here/namespace.sh" "$run" "$1"
   sweep

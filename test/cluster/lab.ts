@@ -3,6 +3,7 @@
  * containerd and runc, kube-proxy and CoreDNS, as processes inside the namespaces of a run.
  */
 import { Resolver } from 'node:dns/promises'
+import { watch } from 'node:fs'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect as connectTcp } from 'node:net'
 import { join } from 'node:path'
@@ -23,11 +24,11 @@ import {
 import { connect } from './network.ts'
 import { rootfsOf } from './rootfs.ts'
 import {
-  childOf,
   createSandbox,
   destroySandbox,
   readRecord,
   type Sandbox,
+  pidsInside,
   startInside,
   sweepLeftovers,
   writeRecord,
@@ -43,7 +44,6 @@ type Lab = {
   readonly report: Report
   /** Set as soon as a component ends that should run, or the caller gives up. */
   readonly failed: AbortController
-  readonly pids: Record<string, number>
 }
 
 export async function startLab(options: StartOptions): Promise<Cluster> {
@@ -84,8 +84,9 @@ async function boot(
   const etcPath = join(sandbox.runPath, 'etc')
   const layout = { network, etcPath, pkiPath: join(etcPath, 'pki'), cgroup: sandbox.cgroup }
   const snapshotter = await snapshotterFor(sandbox.runPath)
-  const lab: Lab = { sandbox, layout, programs, snapshotter, report, failed, pids: {} }
+  const lab: Lab = { sandbox, layout, programs, snapshotter, report, failed }
   const cluster = clusterOf(lab)
+  watchForEnds(lab)
 
   await start(lab, { name: 'etcd', program: 'etcd', args: components.etcdArgs() })
   await Promise.all([makeCertificates(layout.pkiPath, network), makeCgroups(layout.cgroup)])
@@ -132,15 +133,18 @@ async function start(lab: Lab, service: components.Service): Promise<void> {
   const program = lab.programs.get(service.program) ?? (await findSystemProgram(service.program))
   if (program === undefined) throw new Error(`there is no ${service.program}`)
   lab.failed.signal.throwIfAborted()
-  const child = startInside(lab.sandbox, { ...service, program })
-  child.on('error', (error) => lab.failed.abort(error))
-  child.on('exit', (code, signal) => {
-    const told = `${service.name} ended (${signal ?? `exit code ${code}`})`
-    if (!lab.failed.signal.aborted) lab.report(told)
-    lab.failed.abort(new Error(told))
-  })
-  const pid = await until(lab, `${service.name} to start`, () => childOf(child.pid ?? 0), 10)
-  lab.pids[service.name] = pid
+  await startInside(lab.sandbox, { ...service, program })
+}
+
+/** The first component that ends, at the start or later, is told of, and fails a start. */
+function watchForEnds({ layout, failed, report }: Lab): void {
+  const options = { persistent: false, signal: failed.signal }
+  watch(layout.etcPath, options, (_event, file) => {
+    if (!file?.endsWith('.ended') || failed.signal.aborted) return
+    const told = `${file.replace('.ended', '')} ended, though it should run`
+    report(told)
+    failed.abort(new Error(told))
+  }).on('error', () => {})
 }
 
 function until<T>(
@@ -259,7 +263,8 @@ function storeOf({ sandbox, snapshotter, failed }: Lab): ImageStore {
 }
 
 async function recordRun(lab: Lab, cluster: Cluster): Promise<void> {
-  const { sandbox, pids } = lab
+  const { sandbox } = lab
+  const pids = await pidsInside(sandbox, [...lab.programs.keys(), 'containerd'])
   const record = await readRecord(sandbox.runPath)
   if (record === undefined) throw new Error(`${sandbox.runPath} lost its record`)
   const { initPid } = sandbox

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, existsSync, openSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { type Output, type RunOptions, run, waitFor } from './command.ts'
@@ -20,6 +20,8 @@ export type Sandbox = {
   readonly initPid: number
   readonly hostLink: string
   readonly nodeLink: string
+  /** Writes a line to the first process: the name of what it shall start. */
+  send(line: string): Promise<void>
 }
 
 const prefix = 'respmesh-cluster-'
@@ -55,19 +57,28 @@ export async function createSandbox(options: SandboxOptions): Promise<Sandbox> {
     initPid: init,
     hostLink,
     nodeLink: 'uplink',
+    send: (line) => send(line, runPath, guardian),
   }
+}
+
+function send(line: string, runPath: string, { stdin }: ChildProcess): Promise<void> {
+  if (stdin === null) return appendFile(join(runPath, 'stay'), `${line}\n`)
+  return new Promise((resolve, reject) => {
+    stdin.write(`${line}\n`, (error) => (error ? reject(error) : resolve()))
+  })
 }
 
 function startGuardian(runPath: string, logsPath: string, isDetached: boolean): ChildProcess {
   const log = openSync(join(logsPath, 'guardian.log'), 'a')
   const mode = isDetached ? 'detached' : 'attached'
-  // The open end of the pipe is the sign of life of this process; nothing is ever written to it.
+  // The open end of the pipe is the sign of life of this process.
   const guardian = spawn('bash', [guardianPath, 'watch', runPath, mode], {
     stdio: [isDetached ? 'ignore' : 'pipe', log, log],
     detached: true,
   })
   closeSync(log)
   guardian.on('error', () => {})
+  guardian.stdin?.on('error', () => {})
   guardian.unref()
   const pipe = guardian.stdin as unknown as { unref?: () => void } | null
   pipe?.unref?.()
@@ -166,16 +177,6 @@ function enterArgs(sandbox: Pick<Sandbox, 'initPid'>): readonly string[] {
   return ['-t', String(sandbox.initPid), '-m', '-n', '-p', '--']
 }
 
-/**
- * The program that `startInside` started: `nsenter` forks it, as only a child can be in another PID
- * namespace. Gives `undefined` until there is one.
- */
-export async function childOf(pid: number): Promise<number | undefined> {
-  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
-  const child = Number.parseInt(text, 10)
-  return Number.isNaN(child) ? undefined : child
-}
-
 /** Runs a program inside to its end. */
 export function inside(
   sandbox: Pick<Sandbox, 'initPid'>,
@@ -186,20 +187,44 @@ export function inside(
   return run('nsenter', [...enterArgs(sandbox), program, ...args], options)
 }
 
-/** Starts a long-running program inside; its output goes to `<logs>/<name>.log`. */
-export function startInside(
+/**
+ * Starts a long-running program inside, as a child of the first process there. Its output goes to
+ * `<logs>/<name>.log`; when it ends, its exit code to `<run>/etc/<name>.ended`.
+ */
+export async function startInside(
   sandbox: Sandbox,
   service: { name: string; program: string; args: readonly string[] },
-): ChildProcess {
-  const log = openSync(join(sandbox.logsPath, `${service.name}.log`), 'a')
-  const child = spawn('nsenter', [...enterArgs(sandbox), service.program, ...service.args], {
-    stdio: ['ignore', log, log],
-    detached: true,
-    cwd: sandbox.runPath,
-    // Not the environment of the caller: a proxy set there would catch the calls to webhooks.
-    env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/run' },
-  })
-  closeSync(log)
-  child.unref()
-  return child
+): Promise<void> {
+  // Not the environment of the caller: a proxy set there would catch the calls to webhooks.
+  const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+  const env = ['env', '-i', `PATH=${path}`, 'HOME=/run']
+  const words = [...env, service.program, ...service.args].map(quote)
+  const script = `cd /\nexec ${words.join(' ')}\n`
+  await writeFile(join(sandbox.runPath, 'etc', `${service.name}.sh`), script)
+  await sandbox.send(service.name)
+}
+
+function quote(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`
+}
+
+/** Ids, as the host sees them, of the programs which the first process inside started. */
+export async function pidsInside(
+  sandbox: Pick<Sandbox, 'initPid'>,
+  programs: readonly string[],
+): Promise<Readonly<Record<string, number>>> {
+  const pids: Record<string, number> = {}
+  for (const parent of await childrenOf(sandbox.initPid)) {
+    for (const pid of [parent, ...(await childrenOf(parent))]) {
+      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+      const name = basename(command.split('\0')[0] ?? '')
+      if (programs.includes(name)) pids[name] = pid
+    }
+  }
+  return pids
+}
+
+async function childrenOf(pid: number): Promise<readonly number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
+  return text.split(' ').filter(Boolean).map(Number)
 }
