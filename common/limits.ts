@@ -152,3 +152,55 @@ export const pkiCheckMs = 60_000
 export const reconcileParallelMax = 16
 /** How often the per-proxy ConfigMaps are written again, in case someone changed or removed one. */
 export const bootstrapRefreshMs = 600_000
+
+/** On a laptop, a child process that does not end when asked is killed after this. */
+export const localStopTimeoutMs = 3000
+/** A local server or sidecar that died is started again after this, as a cluster would do. */
+export const localRestartMs = 3000
+export const localSidecarRestartMs = 500
+/** Ports that are tried upwards from the wanted one before a random free one is taken. */
+export const localPortTriesMax = 20
+
+/** A frame of a client that is larger than this, bytes, goes on in pieces over a connection of its own. */
+export const gatheredFrameBytesMax = 256 * 1024
+/** What a client may send before it has authenticated; more is a protocol error. */
+export const unauthenticatedArgumentCountMax = 10
+export const unauthenticatedArgumentBytesMax = 16 * 1024
+/** Longest inline command, bytes; a longer one is a protocol error. */
+export const inlineBytesMax = 64 * 1024
+/** A command that is not whole after this time, and came no faster than `slowCommandBytesMin` in it, ends its client. */
+export const incompleteCommandMs = 10_000
+export const slowCommandBytesMin = 16 * 1024
+/** Commands of one client in flight: rises from 1 as its replies turn out to be small; more are read later. */
+export const clientWindowMax = 512
+/** A reply larger than this, bytes, moves its client to a connection of its own, where it delays nobody. */
+export const largeReplyBytesMin = 64 * 1024
+/** After so many replies in a row that are not large such a client comes back to the shared connection. */
+export const smallRepliesToReturn = 64
+/** Reply bytes that a client may leave unread however they came to be; it is then cut. */
+export const clientOutputCutBytes = 64 * 1024 * 1024
+/** Connections of clients that need one of their own; the next command that does gets RM_OVERLOADED. */
+export const pinnedConnectionsMax = 1024
+/** Such connections that are kept when nobody needs them; more are closed. */
+export const pinnedIdleMax = 16
+/** Longest line of a server's reply, bytes; a longer one ends the connection. */
+export const replyLineBytesMax = 1024 * 1024
+/** Longest answer of a server to a question of the sidecar itself, bytes; a longer one ends the connection. */
+export const upstreamAnswerBytesMax = 256 * 1024
+/** Wait before a server is connected again: doubles from the first to the last, with jitter. */
+export const upstreamRetryMinMs = 25
+export const upstreamRetryMaxMs = 1000
+/** A server that answers -READONLY has its identity checked again at most this often. */
+export const identityCheckMs = 1000
+/** A connection that is silent this long is probed by the operating system. */
+export const keepAliveMs = 15_000
+/** Wrong passwords of one connection; at the last it is closed. */
+export const authFailuresMax = 32
+/** Wrong passwords of one address before its attempts are slowed to one per `authSlowMs`, for `authForgetMs`. */
+export const authFailuresFree = 10
+export const authSlowMs = 100
+export const authForgetMs = 60_000
+/** Addresses whose failures are remembered; the oldest is forgotten. */
+export const authAddressesMax = 1024
+/** Longest client or library name that the sidecar remembers, bytes. */
+export const clientNameBytesMax = 1024
