@@ -26,7 +26,11 @@ export async function renderMetrics<S>(
   catalogue: readonly MetricDefinition<S>[],
   source: S,
 ): Promise<{ readonly contentType: string; readonly text: string }> {
-  const { Registry, Counter, Gauge } = await import('@prometheus-io/client')
+  const [{ default: Registry }, { default: Counter }, { default: Gauge }] = await Promise.all([
+    import('@prometheus-io/client/lib/registry.js'),
+    import('@prometheus-io/client/lib/counter.js'),
+    import('@prometheus-io/client/lib/gauge.js'),
+  ])
   const registry = new Registry()
   for (const definition of catalogue) {
     const value = definition.read(source)

@@ -2,9 +2,10 @@
  * The admin port: health for kubelet, metrics, status, pause. Plain HTTP; everybody who reaches it may read,
  * only processes of the same machine or pod may change something (`guard.ts`). Everything is bounded.
  */
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { SystemError, codeOf } from '../../common/errors.ts'
+import { http } from '../../common/http.ts'
 import {
   adminBodyBytesMax,
   adminConnectionsMax,
@@ -89,7 +90,7 @@ export class AdminServer {
   constructor(source: AdminSource, modules: { readonly log: Log }) {
     this.source = source
     this.log = modules.log
-    this.server = createServer(
+    this.server = http.createServer(
       {
         headersTimeout: adminRequestTimeoutMs,
         requestTimeout: adminRequestTimeoutMs,

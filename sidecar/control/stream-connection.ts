@@ -3,7 +3,7 @@
  * ends with the reason. Nothing is kept from one exchange to the next.
  */
 import { readFile } from 'node:fs/promises'
-import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { RequestOptions } from 'node:https'
 import type { Clock } from '../../common/clock.ts'
 import {
@@ -15,6 +15,7 @@ import {
   streamPath,
 } from '../../common/contract/stream.ts'
 import { ConfigError, StreamError } from '../../common/errors.ts'
+import { http, loadHttps } from '../../common/http.ts'
 import { streamBacklogBytesMax, streamPingMs, streamSilenceMaxMs } from '../../common/limits.ts'
 import type { StreamOptions } from '../config/index.ts'
 
@@ -131,10 +132,13 @@ export class StreamConnection {
       },
       agent: false,
     }
-    if (url.protocol === 'http:') return httpRequest(options)
+    if (url.protocol === 'http:') return http.request(options)
     const ca = caFile === undefined ? undefined : await readNamed(caFile, 'CA')
-    const { request } = await import('node:https')
-    return request({ ...options, minVersion: 'TLSv1.2', ...(ca !== undefined && { ca }) })
+    return loadHttps().request({
+      ...options,
+      minVersion: 'TLSv1.2',
+      ...(ca !== undefined && { ca }),
+    })
   }
 
   private answered(response: IncomingMessage): void {
