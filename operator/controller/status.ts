@@ -72,6 +72,9 @@ function memberEvents(
   former: RedisProxyStatus | undefined,
   next: RedisProxyStatus,
 ): readonly ProxyEvent[] {
+  const hasPrimary = next.conditions?.some(
+    ({ type, status }) => type === 'PrimaryAvailable' && status === 'True',
+  )
   return (next.members ?? []).flatMap((member): readonly ProxyEvent[] => {
     const before = former?.members?.find(({ address }) => address === member.address)
     if (before === undefined || before.state === member.state) return []
@@ -82,7 +85,7 @@ function memberEvents(
     if (member.state === 'Stray') {
       return [observed('Warning', 'StrayPrimary', `${address} came back as a primary: ${message}`)]
     }
-    if (member.state === 'Online' && member.role === 'replica' && next.phase === 'Steady') {
+    if (member.state === 'Online' && member.role === 'replica' && hasPrimary === true) {
       return [observed('Normal', 'ReplicaAttached', `${address} follows the primary`)]
     }
     return []

@@ -1,0 +1,229 @@
+/** Everything of a laptop put together: servers, stream, provider, controller, sidecars; one folder for all. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Clock } from '../../common/clock.ts'
+import { StopStack } from '../../common/lifecycle.ts'
+import type { Log } from '../../common/log.ts'
+import { Secret } from '../../common/secret.ts'
+import { type RedisProxy, keyOf } from '../api/redis-proxy.ts'
+import { Controller } from '../controller/controller.ts'
+import type { ProxyEvent, SidecarView } from '../controller/provider.ts'
+import { createStreamServer, createToken, sharedTokenAuthentication } from '../stream/index.ts'
+import { Guard } from './guard.ts'
+import { freePort } from './ports.ts'
+import { LocalProvider } from './provider.ts'
+import { LocalServers } from './servers.ts'
+import { type LocalSidecar, LocalSidecars } from './sidecars.ts'
+
+export interface WorldOptions {
+  readonly proxy: RedisProxy
+  readonly secrets: ReadonlyMap<string, Readonly<Record<string, string>>>
+  /** Program to start one server per endpoint with; absent: the endpoints are servers that exist. */
+  readonly serverProgram?: string
+  readonly serverPort?: number
+  readonly restartAfterMs?: number
+  /** Absent: no sidecar processes. */
+  readonly sidecars?: {
+    readonly command: readonly [string, ...string[]]
+    readonly count: number
+    readonly port: number
+  }
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+export interface WorldModules {
+  readonly clock: Clock
+  readonly log: Log
+  readonly onEvent: (event: ProxyEvent) => void
+}
+
+export interface LocalWorld {
+  readonly provider: LocalProvider
+  readonly servers: LocalServers | undefined
+  /** The resource with its status as it is now. */
+  proxy(): RedisProxy
+  /** The processes that were started. */
+  sidecars(): readonly LocalSidecar[]
+  /** What the connected ones said. */
+  sidecarViews(): readonly SidecarView[]
+  /** Calls back when the status or a sidecar changes. Returns the way to stop. */
+  onChange(listener: () => void): () => void
+  /** Stops the controller and starts another one, as a crash of the operator would. */
+  restartController(): Promise<void>
+  /** Ends everything that was started and removes the folder. */
+  stop(): Promise<void>
+}
+
+const serverPortWanted = 16401
+
+/** @throws SystemError RM_LOCAL_START, RM_LISTEN_FAILED; nothing is left behind then */
+export async function startWorld(
+  options: WorldOptions,
+  modules: WorldModules,
+): Promise<LocalWorld> {
+  const directory = mkdtempSync(join(tmpdir(), 'respmesh-'))
+  const stack = new StopStack()
+  stack.add('folder', { stop: async () => rmSync(directory, { recursive: true, force: true }) })
+  const guard = stack.add('guard', new Guard(directory))
+  try {
+    return await assemble(options, modules, { directory, stack, guard })
+  } catch (error) {
+    await stack.stop()
+    throw error
+  }
+}
+
+interface Ground {
+  readonly directory: string
+  readonly stack: StopStack
+  readonly guard: Guard
+}
+
+async function assemble(
+  options: WorldOptions,
+  modules: WorldModules,
+  ground: Ground,
+): Promise<LocalWorld> {
+  const { stack, directory } = ground
+  const taken = new Set<number>()
+  const servers = await startServers(options, modules, { ...ground, taken })
+  const proxy = servers === undefined ? options.proxy : withEndpoints(options.proxy, servers)
+  const token = createToken()
+  const tokenFile = join(directory, 'stream-token')
+  writeFileSync(tokenFile, token, { mode: 0o600 })
+  const stream = stack.add(
+    'stream',
+    createStreamServer({ authenticate: sharedTokenAuthentication(token) }, modules),
+  )
+  const { port } = await stream.listen({ host: '127.0.0.1', port: 0 })
+  let sidecars: LocalSidecars | undefined
+  const provider = new LocalProvider(
+    { proxy, secrets: options.secrets, directory: join(directory, 'secrets') },
+    {
+      publisher: stream.publisher,
+      onEvent: modules.onEvent,
+      expectedSidecars: () => sidecars?.ids() ?? [],
+    },
+  )
+  provider.writeSecretFiles()
+  const streamUrl = `http://127.0.0.1:${port}`
+  sidecars = await prepareSidecars(options, modules, { ...ground, taken, streamUrl, tokenFile })
+  let controller = new Controller({ provider, ...modules })
+  stack.add('controller', { stop: () => controller.stop() })
+  controller.start()
+  if (sidecars !== undefined) {
+    stack.add('sidecars', sidecars)
+    await sidecars.start()
+  }
+  const key = keyOf(proxy)
+  return {
+    provider,
+    servers,
+    proxy: () => provider.get(key) ?? proxy,
+    sidecars: () => sidecars?.list() ?? [],
+    sidecarViews: () => stream.publisher.sidecars(key),
+    onChange(listener) {
+      const stops = [provider.onChange(listener), stream.publisher.onChange(listener)]
+      return () => {
+        for (const stop of stops) stop()
+      }
+    },
+    async restartController() {
+      await controller.stop()
+      controller = new Controller({ provider, ...modules })
+      controller.start()
+    },
+    stop: () => stack.stop(),
+  }
+}
+
+async function startServers(
+  options: WorldOptions,
+  { onEvent }: WorldModules,
+  { directory, stack, guard, taken }: Ground & { readonly taken: Set<number> },
+): Promise<LocalServers | undefined> {
+  const { serverProgram: program, proxy, env, restartAfterMs } = options
+  if (program === undefined) return undefined
+  const ports: number[] = []
+  for (const _endpoint of proxy.spec.backend.endpoints) {
+    const wanted = (ports.at(-1) ?? (options.serverPort ?? serverPortWanted) - 1) + 1
+    const port = await freePort(wanted, taken)
+    taken.add(port)
+    ports.push(port)
+  }
+  const tell = (reason: string, message: string) =>
+    onEvent({ type: 'Normal', reason, action: 'Supervise', message })
+  const password = passwordOf(options)
+  const servers = new LocalServers(
+    {
+      program,
+      ports,
+      directory,
+      env,
+      ...(password && { password }),
+      ...(restartAfterMs !== undefined && { restartAfterMs }),
+    },
+    {
+      guard,
+      events: {
+        onStart: (address, pid) => tell('ServerStarted', `${address} started (pid ${pid})`),
+        onExit: (address, how) => tell('ServerExited', `${address} ended (${how})`),
+      },
+    },
+  )
+  stack.add('servers', servers)
+  await servers.start()
+  return servers
+}
+
+async function prepareSidecars(
+  { sidecars, env, proxy }: WorldOptions,
+  { onEvent }: WorldModules,
+  ground: Ground & {
+    readonly taken: Set<number>
+    readonly streamUrl: string
+    readonly tokenFile: string
+  },
+): Promise<LocalSidecars | undefined> {
+  if (sidecars === undefined) return undefined
+  const { taken, guard, directory, streamUrl, tokenFile } = ground
+  const ports: { listen: number; admin: number }[] = []
+  for (let index = 0; index < sidecars.count; index += 1) {
+    const listen = await freePort(sidecars.port + 2 * index, taken)
+    taken.add(listen)
+    const admin = await freePort(listen + 1, taken)
+    taken.add(admin)
+    ports.push({ listen, admin })
+  }
+  const onExit = (id: string, how: string) =>
+    onEvent({
+      type: 'Warning',
+      reason: 'SidecarExited',
+      action: 'Supervise',
+      message: `${id} ended (${how}); starting it again`,
+    })
+  return new LocalSidecars(
+    { command: sidecars.command, ports, directory, env, streamUrl, tokenFile, proxy: keyOf(proxy) },
+    { guard, onExit },
+  )
+}
+
+function withEndpoints(proxy: RedisProxy, servers: LocalServers): RedisProxy {
+  const { backend } = proxy.spec
+  const addresses = servers.addresses()
+  const endpoints = backend.endpoints.map((endpoint, index) => ({
+    ...endpoint,
+    host: '127.0.0.1',
+    port: Number((addresses[index] ?? '').split(':')[1]),
+  }))
+  return { ...proxy, spec: { ...proxy.spec, backend: { ...backend, endpoints } } }
+}
+
+/** Servers that we start ask for the password that the manifest says they have. */
+function passwordOf({ proxy, secrets }: WorldOptions): Secret | undefined {
+  const { auth } = proxy.spec.backend
+  const name = (auth?.adminSecretRef ?? auth?.secretRef)?.name
+  const password = secrets.get(`${proxy.metadata.namespace}/${name ?? ''}`)?.['password']
+  return password === undefined ? undefined : new Secret(password)
+}
