@@ -61,7 +61,9 @@ async function configureInside(sandbox: Sandbox, network: Network): Promise<void
     `address add ${network.linkIp}/30 dev ${sandbox.nodeLink}`,
     `link set ${sandbox.nodeLink} up`,
     `route add default via ${network.hostIp}`,
-    'link add cni0 type bridge',
+    // With an address of its own. Else it takes the lowest of its ports' and changes as pods come
+    // and go, and other pods lose the gateway, and with it DNS, until their neighbour entry expires.
+    'link add cni0 address 02:72:6d:00:00:01 type bridge',
     `address add ${network.nodeIp}/20 dev cni0`,
     'link set cni0 up',
   ]
