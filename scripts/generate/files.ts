@@ -1,7 +1,8 @@
 /** The list of generated files with their content; `test/fresh.test.ts` compares it with the tree. */
 import { proxyConfigSchema } from '../../common/contract/schema.ts'
 import { manifestSchema } from '../../operator/api/schema.ts'
-import { crdYaml } from './crd.ts'
+import { chartCrdYaml, crdYaml } from './crd.ts'
+import { valuesSchemaJson } from './values-schema.ts'
 import { standaloneValidator, validatorTypes } from './validator.ts'
 
 export interface GeneratedFile {
@@ -11,7 +12,6 @@ export interface GeneratedFile {
 }
 
 export async function generatedFiles(): Promise<readonly GeneratedFile[]> {
-  const crd = crdYaml()
   return [
     {
       path: 'common/contract/generated/validate-proxy-config.js',
@@ -33,6 +33,8 @@ export async function generatedFiles(): Promise<readonly GeneratedFile[]> {
       path: 'operator/api/generated/validate-redis-proxy.d.ts',
       content: validatorTypes('validateRedisProxy', '../../../common/contract/issues.ts'),
     },
-    { path: 'crds/respmesh.io_redisproxies.yaml', content: crd },
+    { path: 'crds/respmesh.io_redisproxies.yaml', content: crdYaml() },
+    { path: 'charts/respmesh/templates/crd.yaml', content: chartCrdYaml() },
+    { path: 'charts/respmesh/values.schema.json', content: valuesSchemaJson() },
   ]
 }
