@@ -36,7 +36,7 @@ function proxyWith(spec: object): RedisProxy {
 
 for (const file of readdirSync(folder).filter((name) => name.endsWith('.in.json'))) {
   const name = file.replace('.in.json', '')
-  test(`${name.replaceAll('-', ' ')}`, () => {
+  test(name.replaceAll('-', ' '), () => {
     const input = JSON.parse(readFileSync(join(folder, file), 'utf8')) as {
       pod: Pod
       spec?: object
