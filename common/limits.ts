@@ -204,3 +204,13 @@ export const authForgetMs = 60_000
 export const authAddressesMax = 1024
 /** Longest client or library name that the sidecar remembers, bytes. */
 export const clientNameBytesMax = 1024
+/** Status pages open at once; the next gets 503. */
+export const consoleClientsMax = 32
+/** Longest body of a request to the status page; a longer one is refused. */
+export const consoleBodyBytesMax = 1024
+/** The status page is told of changes this often at most. */
+export const consoleRefreshMs = 100
+/** Events that the status page remembers; older ones are forgotten. */
+export const consoleEventsMax = 200
+/** A step of the demo that does not come to pass in this time is a failure of the demo. */
+export const demoDeadlineMs = 30_000

@@ -1,0 +1,3 @@
+/** The status page of local mode. */
+export { type Console, startConsole } from './server.ts'
+export type { ConsoleEvent, ConsoleSource, ConsoleState } from './state.ts'
