@@ -133,6 +133,12 @@ test('the stream needs a URL, a token and the name of the RedisProxy', () => {
   assert.match(message, /PROXY is missing/)
 })
 
+test('the level of a RedisProxy is obeyed over the variable, which counts until it is there', () => {
+  const options = read([], { ...streamEnv, [settings.logLevel.env]: 'debug' })
+  assert.equal(options.logLevel, 'debug')
+  assert.equal(options.overrides.logLevel, undefined)
+})
+
 test('a token is sent without TLS to loopback only', () => {
   const plain = (url: string) => ({ ...streamEnv, [settings.streamUrl.env]: url })
   assert.equal(read([], plain('http://127.0.0.1:9000')).source.kind, 'stream')

@@ -40,6 +40,8 @@ export interface SidecarOptions {
   readonly source: Source
   /** What flags and variables say over a file or the control plane. */
   readonly overrides: Overrides
+  /** Until a configuration is in force, which has a level of its own. */
+  readonly logLevel: LogLevel
   /** Where secrets are looked up: the process’s environment and what stood in URLs. */
   readonly env: Environment
   /** Sentences for the log: settings that have no effect. */
@@ -60,23 +62,26 @@ export function sidecarOptions(
   const problems = new Problems()
   const { given } = read
   const upstream = readUpstream(given, problems)
-  const overrides: Overrides = {
-    ...optional('listeners', readListeners(given, problems)),
-    ...optional('admin', readAddress(given.admin, problems)),
-    ...optional('logLevel', readLogLevel(given.logLevel, problems)),
-    ...optional('clientAuth', readClientAuth(given, problems)),
-    ...upstream.overrides,
-  }
+  const logLevel = readLogLevel(given.logLevel, problems)
   const warnings = read.unknownVariables.map(
     (name) => `${name} is not a variable of respmesh and has no effect`,
   )
   const kind = sourceKind(given, { problems, warnings })
+  const overrides: Overrides = {
+    ...optional('listeners', readListeners(given, problems)),
+    ...optional('admin', readAddress(given.admin, problems)),
+    // An injected variable cannot be changed without a restart, the level of a RedisProxy can.
+    ...(kind !== 'stream' && optional('logLevel', logLevel)),
+    ...optional('clientAuth', readClientAuth(given, problems)),
+    ...upstream.overrides,
+  }
   const stream = kind === 'stream' ? readStream(given, defaultId, problems) : undefined
   if (kind !== 'stream') warnWithoutStream(given, warnings)
   problems.throwIfAny()
   return {
     source: sourceOf({ kind, given, stream, overrides }),
     overrides,
+    logLevel: logLevel ?? 'info',
     env: { ...env, ...upstream.secrets },
     warnings,
   }
