@@ -20,6 +20,8 @@ import {
   webhookObjects,
 } from './fixtures.ts'
 import { type Cluster, planCluster, run, startCluster, waitFor } from './index.ts'
+import { bridgeAddress } from './network.ts'
+import { readRecord } from './sandbox.ts'
 import { processesOf, traces } from './traces.ts'
 
 const plan = await planCluster()
@@ -194,6 +196,15 @@ describe('the test cluster', { skip }, () => {
     const target = `-h ${address.address} -p ${address.port}`
     assert.equal(await kubectl(`exec redis-0 -- redis-cli ${target} ping`), 'HOST')
     server.close()
+  })
+
+  it('keeps the address of the bridge as pods come and go', onlyLab, async () => {
+    const record = await readRecord(join(cluster.kubeconfigPath, '..'))
+    const args = ['-t', `${record?.initPid}`, '-n', 'ip', '-o', 'link', 'show']
+    const bridge = await run('nsenter', [...args, 'cni0'])
+    const ports = await run('nsenter', [...args, 'master', 'cni0'])
+    assert.ok(ports.stdout.split('\n').length > 2, 'pods are connected')
+    assert.ok(bridge.stdout.includes(bridgeAddress), bridge.stdout)
   })
 
   it('names nothing for longer than a second, and nothing of the world', onlyLab, async () => {

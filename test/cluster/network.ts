@@ -21,6 +21,9 @@ export function networkAt(octet: number): Network {
   }
 }
 
+/** Any that is locally administered would do. */
+export const bridgeAddress = '02:72:6d:00:00:01'
+
 const octetFirst = 230
 const octetLast = 249
 
@@ -63,7 +66,7 @@ async function configureInside(sandbox: Sandbox, network: Network): Promise<void
     `route add default via ${network.hostIp}`,
     // With an address of its own. Else it takes the lowest of its ports' and changes as pods come
     // and go, and other pods lose the gateway, and with it DNS, until their neighbour entry expires.
-    'link add cni0 address 02:72:6d:00:00:01 type bridge',
+    `link add cni0 address ${bridgeAddress} type bridge`,
     `address add ${network.nodeIp}/20 dev cni0`,
     'link set cni0 up',
   ]
