@@ -51,6 +51,11 @@ export class ConfigKeeper {
     return this.inForce
   }
 
+  /** Epoch as the source counts it; discovery may have raised the one in force. */
+  get givenEpoch(): number | undefined {
+    return this.base?.epoch
+  }
+
   /** Wall clock, milliseconds, when the configuration in force was applied. */
   get appliedAt(): number | undefined {
     return this.appliedAtMs

@@ -86,7 +86,7 @@ export class StreamClient {
 
   /** Tells the control plane how the primary is seen, if someone listens. */
   report(): void {
-    const epoch = this.modules.keeper.config?.epoch
+    const epoch = this.modules.keeper.givenEpoch
     if (epoch === undefined || !this.isOpen) return
     this.connection?.send({ kind: 'report', primary: this.modules.primary(), epoch })
   }

@@ -6,7 +6,10 @@ import type { TestContext } from 'node:test'
 import { type Reply, parseReply } from '../../../sidecar/topology/reply.ts'
 import { encodeCommand, until } from '../../support/servers.ts'
 
-const program = join(import.meta.dirname, '..', '..', '..', 'cli', 'main.ts')
+const root = join(import.meta.dirname, '..', '..', '..')
+const fromSource = join(root, 'cli', 'main.ts')
+/** As `npm run bundle` leaves it. */
+export const fromBundle = join(root, 'dist', 'respmesh.mjs')
 
 export interface LogLine {
   readonly level: string
@@ -36,6 +39,7 @@ export function startSidecar(
   /** Separated by spaces. */
   args: string,
   env: Readonly<Record<string, string>> = {},
+  program = fromSource,
 ): SidecarProcess {
   const child = spawn(
     process.execPath,
