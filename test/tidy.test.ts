@@ -91,7 +91,7 @@ const packageDoors: readonly (readonly [RegExp, RegExp])[] = [
   [/^@kubernetes\//, /^(operator\/kube|cli|test)\//],
   [/^ioredis$/, /^(operator\/(backend|local)|test)\//],
   [/^pino$/, /^common\/log\.ts$/],
-  [/^@prometheus-io\//, /^common\/metrics\.ts$/],
+  [/^@prometheus-io\//, /^common\/(metrics\.ts|prometheus-client\.d\.ts)$/],
   [/^@peculiar\//, /^(operator\/pki|test)\//],
 ]
 check('every dependency is behind its door', (file, text) => {
