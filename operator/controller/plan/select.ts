@@ -1,7 +1,14 @@
 /** Which member is to be promoted, among those whose data can no longer change. Pure. */
 import type { Intent } from '../../api/redis-proxy.ts'
 import { isParked } from '../observation.ts'
-import { type LiveMember, type Member, isLive, isPromotable, offsetIn } from './members.ts'
+import {
+  type LiveMember,
+  type Member,
+  addresses,
+  isLive,
+  isPromotable,
+  offsetIn,
+} from './members.ts'
 
 export type Selection =
   | { readonly kind: 'chosen'; readonly member: LiveMember }
@@ -26,8 +33,9 @@ export function selectCandidate(intent: Intent, members: readonly Member[]): Sel
 }
 
 /**
- * Nobody has the history any more. The lost primary, started again, is the natural keeper of the data: if it
- * has some, or if everyone answers and nobody has any.
+ * Nobody has the history any more: everyone was restarted. The lost primary is the natural keeper of the data
+ * if it came back with a fair part of what there is. If not (only its replicas saved to disk, say), the member
+ * with most data is, once everyone was asked.
  */
 function selectReturned(
   intent: Intent,
@@ -36,23 +44,28 @@ function selectReturned(
     parked,
   }: { readonly members: readonly Member[]; readonly parked: readonly LiveMember[] },
 ): Selection {
-  const returned = parked.find(({ address }) => address === intent.from)
-  if (returned === undefined || !isPromotable(returned)) {
-    return { kind: 'none', why: 'no member that answers has the data of the lost primary' }
+  const missing = members.filter((member) => !isLive(member) || member.facts.isLoading)
+  const fullest = Math.max(0, ...parked.map(({ facts }) => facts.keyCount))
+  const returned = parked.filter(isPromotable).find(({ address }) => address === intent.from)
+  const keyCount = returned?.facts.keyCount ?? 0
+  if (returned !== undefined && keyCount > 0 && keyCount >= fullest * fairShare) {
+    return { kind: 'chosen', member: returned }
   }
-  const fullest = Math.max(...parked.map(({ facts }) => facts.keyCount))
-  const { keyCount } = returned.facts
-  if (keyCount < fullest) {
-    return {
-      kind: 'none',
-      why: `${returned.address} came back with fewer keys than another member`,
-    }
+  if (missing.length > 0) {
+    const why = `no member that answers has the history of the lost primary; waiting for ${addresses(missing)}`
+    return { kind: 'none', why }
   }
-  if (keyCount === 0 && members.some((member) => !isLive(member) || member.facts.isLoading)) {
-    return { kind: 'none', why: `${returned.address} came back empty and not everyone answers yet` }
+  const [best] = parked
+    .filter(isPromotable)
+    .sort((a, b) => b.facts.keyCount - a.facts.keyCount || rank(intent, a) - rank(intent, b))
+  if (best === undefined || intent.fromReplId === undefined) {
+    return { kind: 'none', why: 'no member that answers may be promoted' }
   }
-  return { kind: 'chosen', member: returned }
+  return { kind: 'chosen', member: best }
 }
+
+/** Expired keys are counted or not as it pleases a server; an older snapshot shows as less than this. */
+const fairShare = 0.5
 
 function rank(intent: Intent, member: Member): number {
   return member.address === intent.from ? -1 : 0
