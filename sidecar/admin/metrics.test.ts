@@ -72,7 +72,7 @@ test('the reference lists every metric with its type and help, and no other', ()
     join(import.meta.dirname, '..', '..', 'docs', 'reference', 'metrics.md'),
     'utf8',
   )
-  const rows = page.matchAll(/^\| `(respmesh_\w+)` \| (\w+) \| ([^|]*) \| ([^|]*) \|$/gm)
+  const rows = page.matchAll(/^\| `(respmesh_\w+)` +\| (\w+) +\| ([^|]*) \| ([^|]*) \|$/gm)
   const documented = [...rows].map(([, name, type, labels, help]) =>
     [name, type, labels?.trim(), help?.trim()].join(' | '),
   )

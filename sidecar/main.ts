@@ -1,0 +1,327 @@
+/**
+ * `respmesh sidecar`: puts the parts together. A source gives configurations, the keeper decides and hands them
+ * to the data path, discovery finds the primary where the source does not name it, the admin port shows it all.
+ */
+import { hostname } from 'node:os'
+import { type Clock, systemClock } from '../common/clock.ts'
+import type { ProxyConfig } from '../common/contract/proxy-config.ts'
+import { ConfigError, codeOf } from '../common/errors.ts'
+import {
+  defaultTiming,
+  listenRetryMs,
+  stopMarginMs,
+  storedConfigGraceMs,
+} from '../common/limits.ts'
+import { type Log, createLog } from '../common/log.ts'
+import { measureProcess, renderMetrics } from '../common/metrics.ts'
+import { version } from '../common/version.ts'
+import {
+  AdminServer,
+  type HealthInput,
+  type Status,
+  readiness,
+  sidecarMetrics,
+  startup,
+} from './admin/index.ts'
+import {
+  type HostPort,
+  type SidecarOptions,
+  type StreamOptions,
+  helpText,
+  readSettings,
+  sidecarOptions,
+} from './config/index.ts'
+import { ConfigKeeper, ConfigStore, FileSource, StreamClient } from './control/index.ts'
+import type { DataPlane } from './data-plane.ts'
+import { createDataPlane } from './pipeline.ts'
+import { Discovery } from './topology/index.ts'
+
+export interface SidecarModules {
+  readonly dataPlane: DataPlane
+  readonly log: Log
+  readonly clock: Clock
+  readonly random: () => number
+}
+
+export class Sidecar {
+  private readonly options: SidecarOptions
+  private readonly modules: SidecarModules
+  private readonly keeper: ConfigKeeper
+  private readonly discovery: Discovery
+  private readonly admin: AdminServer
+  private adminAddress: HostPort | undefined
+  private stream: StreamClient | undefined
+  private file: FileSource | undefined
+  private isDraining = false
+
+  constructor(options: SidecarOptions, modules: SidecarModules) {
+    const { dataPlane, log } = modules
+    this.options = options
+    this.modules = modules
+    this.keeper = new ConfigKeeper(options.overrides, modules)
+    this.admin = new AdminServer(
+      {
+        ready: () => readiness(this.health()),
+        started: () => startup(this.health()),
+        status: () => this.status(),
+        config: () => this.keeper.config,
+        metrics: () => this.metrics(),
+        pause: () => dataPlane.pause(),
+        resume: () => dataPlane.resume(),
+        reload: () => this.reload(),
+      },
+      { log },
+    )
+    this.discovery = new Discovery({
+      env: options.env,
+      log,
+      primary: () => dataPlane.view().primary,
+      follow: (primary, replicas) => this.keeper.follow(primary, replicas),
+    })
+    this.keeper.onApplied((config) => this.discovery.use(config))
+    dataPlane.onPrimaryChange((view) => {
+      log.info({ primary: view }, 'primary is seen differently')
+      this.stream?.report()
+      if (view !== 'ok') this.discovery.pollNow()
+    })
+  }
+
+  /**
+   * Local sources are in force when it returns; a stream goes on by itself, since there may be nothing to serve
+   * yet.
+   * @throws ConfigError, SystemError what makes a start impossible
+   */
+  async start(): Promise<void> {
+    const { source, overrides, warnings } = this.options
+    for (const warning of warnings) this.modules.log.warn({ warning }, 'setting has no effect')
+    if (overrides.admin) await this.openAdmin(overrides.admin)
+    switch (source.kind) {
+      case 'standalone':
+        await this.keeper.offer(source.config)
+        return this.serving()
+      case 'file':
+        this.file = new FileSource(source.path, {
+          log: this.modules.log,
+          obey: (config) => this.keeper.replace(config),
+        })
+        await this.file.start()
+        return this.serving()
+      case 'stream':
+        return this.startStream(source.stream)
+      default:
+        source satisfies never
+    }
+  }
+
+  /** Reads a configuration file again. Tells whether it is in force; another source has nothing to read. */
+  async reload(): Promise<boolean> {
+    if (this.file !== undefined) return this.file.reload()
+    this.modules.log.info({ source: this.options.source.kind }, 'nothing to read again')
+    return true
+  }
+
+  /** Longest time that `stop` may take, milliseconds. */
+  get stopTimeoutMs(): number {
+    const { drainTimeoutMs } = this.keeper.config?.timing ?? defaultTiming
+    return drainTimeoutMs + stopMarginMs
+  }
+
+  async stop(): Promise<void> {
+    const { dataPlane, log } = this.modules
+    log.info({ clients: dataPlane.view().clients }, 'stopping; commands in flight are finished')
+    this.isDraining = true
+    this.discovery.stop()
+    this.file?.stop()
+    // While commands are still in flight, a change of the primary is still obeyed.
+    if (this.keeper.config === undefined) await this.stream?.stop()
+    else await dataPlane.stop()
+    await this.stream?.stop()
+    await this.admin.stop()
+    log.info({}, 'stopped')
+  }
+
+  private async startStream(options: StreamOptions): Promise<void> {
+    const { dataPlane, log } = this.modules
+    const store = new ConfigStore(options, { log })
+    const stored = await store.load()
+    if (stored !== undefined) this.keeper.remember(stored)
+    const stream = new StreamClient(options, {
+      ...this.modules,
+      keeper: this.keeper,
+      store,
+      primary: () => dataPlane.view().primary,
+    })
+    this.stream = stream
+    let isFirst = true
+    this.keeper.onApplied((config) => {
+      if (!isFirst) return
+      isFirst = false
+      this.serving(config).catch((err: unknown) => log.error({ err }, 'admin port not available'))
+    })
+    stream.start()
+    if (stored === undefined) {
+      log.info({ proxy: options.proxy }, 'waiting for a configuration from the control plane')
+      return
+    }
+    await Promise.race([stream.settledOnce, elapsed(storedConfigGraceMs)])
+    await this.serveStored(stored)
+  }
+
+  /** A port that is taken is tried again: the control plane may be away, and the app needs its Redis. */
+  private async serveStored(stored: ProxyConfig): Promise<void> {
+    const { log } = this.modules
+    while (this.keeper.config === undefined && !this.isDraining) {
+      try {
+        const { kind } = await this.keeper.offer(stored)
+        if (kind === 'applied')
+          log.info({ epoch: stored.epoch }, 'serving the stored configuration')
+        return
+      } catch (err) {
+        log.error({ err }, 'stored configuration could not be applied')
+        if (codeOf(err) !== 'RM_LISTEN_FAILED') return
+        await elapsed(listenRetryMs)
+      }
+    }
+  }
+
+  private async serving(config = this.keeper.config): Promise<void> {
+    if (this.adminAddress === undefined && config?.admin) await this.openAdmin(config.admin)
+    this.modules.log.info(
+      {
+        listeners: this.modules.dataPlane.addresses(),
+        ...(this.admin.address !== undefined && { admin: this.admin.address }),
+      },
+      'sidecar is listening',
+    )
+  }
+
+  private async openAdmin(address: HostPort): Promise<void> {
+    this.adminAddress = address
+    await this.admin.start(address)
+  }
+
+  private health(): HealthInput {
+    const isFromStream = this.options.source.kind === 'stream'
+    return {
+      sinceConfigMs: this.keeper.sinceFirstMs(),
+      isDraining: this.isDraining,
+      primary: this.modules.dataPlane.view().primary,
+      waitingFor: isFromStream
+        ? 'a configuration from the control plane'
+        : 'the listeners to be bound',
+    }
+  }
+
+  private status(): Status {
+    const view = this.modules.dataPlane.view()
+    const { config, appliedAt } = this.keeper
+    const { counters, isPaused, primary: state, primaryAddress, ...counts } = view
+    return {
+      version,
+      source: this.options.source.kind,
+      ready: readiness(this.health()),
+      started: startup(this.health()),
+      isPaused,
+      primary: { state, ...(primaryAddress !== undefined && { address: primaryAddress }) },
+      ...(config !== undefined && {
+        config: {
+          proxy: `${config.proxy.namespace}/${config.proxy.name}`,
+          epoch: config.epoch,
+          version: config.version,
+          appliedAt: new Date(appliedAt ?? 0).toISOString(),
+        },
+      }),
+      ...(this.stream && { stream: this.stream.view() }),
+      listeners: config === undefined ? [] : this.modules.dataPlane.addresses(),
+      ...counts,
+      counters: { ...counters },
+    }
+  }
+
+  private async metrics() {
+    const { config, appliedAt } = this.keeper
+    return renderMetrics(sidecarMetrics, {
+      view: this.modules.dataPlane.view(),
+      process: await measureProcess(),
+      version,
+      isReady: readiness(this.health()).isOk,
+      ...(config !== undefined && {
+        config: { epoch: config.epoch, version: config.version, appliedAtMs: appliedAt ?? 0 },
+      }),
+      ...(this.stream && { stream: this.stream.view() }),
+    })
+  }
+}
+
+/** @returns 0 after a clean stop, 1 when it cannot run, 2 for wrong arguments or configuration */
+export async function sidecar(args: readonly string[]): Promise<number> {
+  try {
+    const settings = readSettings(args, process.env)
+    if (settings.isHelp) {
+      process.stdout.write(`${helpText()}\n`)
+      return 0
+    }
+    // A password in an argument would stay visible in the list of processes.
+    if (args.some((arg) => arg.includes('@'))) process.title = 'respmesh sidecar'
+    const options = sidecarOptions(settings, process.env, `${hostname()}/${process.pid}`)
+    return await run(options)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    process.stderr.write(`respmesh sidecar: ${error.message} [${error.code}]\n`)
+    return 2
+  }
+}
+
+async function run(options: SidecarOptions): Promise<number> {
+  const log = createLog({ level: options.logLevel, part: 'sidecar' })
+  const dataPlane = createDataPlane({ env: options.env, log, clock: systemClock })
+  const program = new Sidecar(options, { dataPlane, log, clock: systemClock, random: Math.random })
+  exitOnBugs(log)
+  const ended = untilSignal(program, log)
+  try {
+    await program.start()
+  } catch (error) {
+    await program.stop()
+    throw error
+  }
+  const code = await ended
+  // Only if something is still open, which would be a fault of ours and must not keep the pod.
+  setTimeout(() => process.exit(code), stopMarginMs).unref()
+  return code
+}
+
+function exitOnBugs(log: Log): void {
+  const die = (err: unknown) => {
+    log.error({ err }, 'internal error; the sidecar ends')
+    process.exit(1)
+  }
+  process.on('unhandledRejection', die)
+  process.on('uncaughtException', die)
+}
+
+const signalNumbers = { SIGINT: 2, SIGTERM: 15 } as const
+
+/** The first signal stops in order and within bounds, the second ends the process at once. */
+function untilSignal(program: Sidecar, log: Log): Promise<number> {
+  process.on('SIGHUP', () => void program.reload())
+  return new Promise((resolve, reject) => {
+    let isStopping = false
+    const onSignal = (signal: keyof typeof signalNumbers) => {
+      if (isStopping) process.exit(128 + signalNumbers[signal])
+      isStopping = true
+      setTimeout(() => {
+        log.error({ timeoutMs: program.stopTimeoutMs }, 'stopping took too long; ended anyway')
+        process.exit(1)
+      }, program.stopTimeoutMs).unref()
+      program.stop().then(() => resolve(0), reject)
+    }
+    process.on('SIGINT', () => onSignal('SIGINT'))
+    process.on('SIGTERM', () => onSignal('SIGTERM'))
+  })
+}
+
+function elapsed(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms).unref()
+  })
+}
