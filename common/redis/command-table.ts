@@ -48,16 +48,7 @@ const names: Readonly<Record<CommandKind, readonly string[]>> = {
   watch: ['WATCH'],
   unwatch: ['UNWATCH'],
   connectionFlag: ['READONLY', 'READWRITE', 'ASKING'],
-  blocking: [
-    'BLPOP',
-    'BRPOP',
-    'BLMOVE',
-    'BRPOPLPUSH',
-    'BLMPOP',
-    'BZPOPMIN',
-    'BZPOPMAX',
-    'BZMPOP',
-  ],
+  blocking: ['BLPOP', 'BRPOP', 'BLMOVE', 'BRPOPLPUSH', 'BLMPOP', 'BZPOPMIN', 'BZPOPMAX', 'BZMPOP'],
   blockingIfAsked: ['XREAD', 'XREADGROUP'],
   waiting: ['WAIT', 'WAITAOF'],
   subscription: [

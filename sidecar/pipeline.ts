@@ -1,0 +1,292 @@
+/**
+ * The data path put together: listeners, sessions and the connections to the primary.
+ * See `data-plane.ts` for what it promises.
+ */
+import type { Socket } from 'node:net'
+import { type Clock, systemClock } from '../common/clock.ts'
+import type { ProxyConfig } from '../common/contract/proxy-config.ts'
+import type { PrimaryView } from '../common/contract/stream.ts'
+import { UpstreamError } from '../common/errors.ts'
+import { identityCheckMs, incompleteCommandMs } from '../common/limits.ts'
+import type { Log } from '../common/log.ts'
+import { readSecret } from '../common/secret.ts'
+import type { DataPlane, DataPlaneCounters, DataPlaneView } from './data-plane.ts'
+import { ClientListener, listenerKey } from './net/listener.ts'
+import { Turn } from './net/turn.ts'
+import { Authenticator, AuthThrottle } from './policy/authentication.ts'
+import { encodeError } from './resp/encode.ts'
+import { createNameFilter } from './route/name-filter.ts'
+import type { SessionContext } from './session/context.ts'
+import { HoldQueue } from './session/hold-queue.ts'
+import { Session } from './session/session.ts'
+import { Watchdog } from './session/watchdog.ts'
+import { PrimaryConnections } from './upstream/primary-connections.ts'
+
+export interface DataPlaneModules {
+  readonly log: Log
+  /** The process’s environment, for secrets that the configuration refers to. */
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly clock?: Clock
+  readonly random?: () => number
+}
+
+export function createDataPlane(modules: DataPlaneModules): DataPlane {
+  return new Pipeline(modules)
+}
+
+const tooManyClients = encodeError('ERR max number of clients reached')
+const drainPollMs = 5
+/** A silent server is looked for this many times per reply timeout. */
+const silenceTicks = 4
+
+class Pipeline implements DataPlane {
+  private readonly modules: DataPlaneModules
+  private readonly clock: Clock
+  private readonly counters = newCounters()
+  private readonly turn = new Turn()
+  private readonly sessions = new Set<Session>()
+  private readonly listeners = new Map<string, ClientListener>()
+  private readonly viewListeners: ((view: PrimaryView) => void)[] = []
+  private readonly primary: PrimaryConnections
+  private readonly holds: HoldQueue
+  private readonly watchdog: Watchdog
+  private context: SessionContext | undefined
+  private config: ProxyConfig | undefined
+  private silenceTimer: NodeJS.Timeout | undefined
+  private nextClientId = 1
+  private lastVerifyMs = Number.NEGATIVE_INFINITY
+  private isStopping = false
+
+  constructor(modules: DataPlaneModules) {
+    this.modules = modules
+    this.clock = modules.clock ?? systemClock
+    this.holds = new HoldQueue(this.clock, () => this.config?.timing.holdTimeoutMs ?? 0)
+    this.watchdog = new Watchdog(this.clock, incompleteCommandMs / 4)
+    this.primary = new PrimaryConnections(
+      {
+        onReady: () => this.releaseHeld(),
+        onViewChange: (view) => this.viewListeners.forEach((listener) => listener(view)),
+        onReadOnly: () => this.verifyPrimary(),
+      },
+      {
+        log: modules.log,
+        env: modules.env,
+        counters: this.counters,
+        turn: this.turn,
+        random: modules.random ?? Math.random,
+      },
+    )
+  }
+
+  async start(config: ProxyConfig): Promise<void> {
+    this.obey(config)
+    for (const listener of config.listeners) {
+      const opened = new ClientListener(listener, (socket) => this.accept(socket))
+      await opened.open()
+      this.listeners.set(opened.key, opened)
+    }
+  }
+
+  addresses(): readonly string[] {
+    return [...this.listeners.values()].map((listener) => listener.address())
+  }
+
+  apply(config: ProxyConfig): void {
+    this.obey(config)
+    this.applyListeners(config)
+  }
+
+  async pause(): Promise<void> {
+    if (this.context === undefined) return
+    this.context.isPaused = true
+    const timeoutMs = this.config?.timing.drainTimeoutMs ?? 0
+    if (await this.drained(timeoutMs)) return
+    throw new UpstreamError(
+      'RM_UPSTREAM_TIMEOUT',
+      `${this.inFlightCommands()} commands are still in flight after ${timeoutMs} ms; the sidecar stays paused`,
+      { data: { inFlightCommands: this.inFlightCommands() }, retryable: true },
+    )
+  }
+
+  resume(): void {
+    if (this.context === undefined) return
+    this.context.isPaused = false
+    this.releaseHeld()
+  }
+
+  view(): DataPlaneView {
+    const { address } = this.primary
+    let heldCommands = 0
+    for (const session of this.sessions) heldCommands += session.countHeld()
+    return {
+      counters: this.counters,
+      clients: this.sessions.size,
+      inFlightCommands: this.inFlightCommands(),
+      heldCommands,
+      upstreamConnections: this.primary.connectionCount,
+      pinnedConnections: this.primary.pinnedCount,
+      primary: this.primary.view,
+      ...(address !== undefined && { primaryAddress: address }),
+      isPaused: this.context?.isPaused ?? false,
+    }
+  }
+
+  onPrimaryChange(listener: (view: PrimaryView) => void): void {
+    this.viewListeners.push(listener)
+  }
+
+  async stop(): Promise<void> {
+    this.isStopping = true
+    for (const listener of this.listeners.values()) listener.close()
+    this.listeners.clear()
+    if (this.context !== undefined) this.context.isPaused = true
+    await this.drained(this.config?.timing.drainTimeoutMs ?? 0)
+    clearInterval(this.silenceTimer)
+    this.holds.stop()
+    this.watchdog.stop()
+    for (const session of this.sessions) session.destroy()
+    this.primary.disconnect()
+  }
+
+  private obey(config: ProxyConfig): void {
+    const previous = this.config
+    this.config = config
+    const context = (this.context ??= this.newContext(config))
+    context.limits = config.limits
+    context.timing = config.timing
+    context.hasPrimary = config.upstream.primary !== undefined
+    context.authenticator = this.authenticatorOf(config)
+    this.primary.apply(config)
+    if (previous?.limits !== config.limits) {
+      for (const session of this.sessions) session.refreshLimits()
+    }
+    this.watchSilence(config.timing.replyTimeoutMs)
+    this.modules.log.setLevel(config.logLevel)
+  }
+
+  private newContext(config: ProxyConfig): SessionContext {
+    return {
+      turn: this.turn,
+      clock: this.clock,
+      log: this.modules.log,
+      counters: this.counters,
+      filter: createNameFilter(),
+      primary: this.primary,
+      holds: this.holds,
+      watchdog: this.watchdog,
+      throttle: new AuthThrottle(),
+      limits: config.limits,
+      timing: config.timing,
+      authenticator: undefined,
+      isPaused: false,
+      hasPrimary: false,
+    }
+  }
+
+  private authenticatorOf(config: ProxyConfig): Authenticator | undefined {
+    const users = config.clientAuth?.users
+    if (users === undefined) return undefined
+    const { env } = this.modules
+    return new Authenticator(
+      users.map(({ username, password }) => ({
+        password: readSecret(password, env),
+        ...(username && { username: readSecret(username, env) }),
+      })),
+    )
+  }
+
+  private applyListeners(config: ProxyConfig): void {
+    const wanted = new Map(config.listeners.map((listener) => [listenerKey(listener), listener]))
+    for (const [key, listener] of this.listeners) {
+      if (wanted.has(key)) continue
+      this.listeners.delete(key)
+      listener.close()
+    }
+    for (const [key, listener] of wanted) {
+      if (this.listeners.has(key)) continue
+      const added = new ClientListener(listener, (socket) => this.accept(socket))
+      this.listeners.set(key, added)
+      added.open().catch((error: unknown) => {
+        if (this.listeners.get(key) === added) this.listeners.delete(key)
+        this.modules.log.error({ err: error, listener: key }, 'a listener cannot be bound')
+      })
+    }
+  }
+
+  private accept(socket: Socket): void {
+    const { context, counters } = this
+    if (context === undefined || this.isStopping) {
+      socket.destroy()
+      return
+    }
+    if (this.sessions.size >= context.limits.clientsMax) {
+      counters.clientsRefused += 1
+      socket.on('error', () => {})
+      socket.end(tooManyClients)
+      socket.destroySoon()
+      return
+    }
+    counters.clientsAccepted += 1
+    const id = this.nextClientId
+    this.nextClientId += 1
+    const events = { onClosed: (closed: Session) => this.sessions.delete(closed) }
+    this.sessions.add(new Session(socket, id, context, events))
+  }
+
+  private releaseHeld(): void {
+    if (this.context?.isPaused === false) this.holds.releaseAll()
+  }
+
+  private verifyPrimary(): void {
+    const now = this.clock.monotonicMs()
+    if (now - this.lastVerifyMs < identityCheckMs) return
+    this.lastVerifyMs = now
+    void this.primary.verify()
+  }
+
+  private watchSilence(replyTimeoutMs: number): void {
+    clearInterval(this.silenceTimer)
+    this.silenceTimer = undefined
+    if (replyTimeoutMs === 0) return
+    const tick = () => this.primary.watchSilence(silenceTicks)
+    this.silenceTimer = setInterval(tick, Math.ceil(replyTimeoutMs / silenceTicks)).unref()
+  }
+
+  private inFlightCommands(): number {
+    let count = this.primary.inFlightCommands
+    for (const session of this.sessions) {
+      if (session.pinning.lane !== undefined) count += session.inFlight
+    }
+    return count
+  }
+
+  private async drained(timeoutMs: number): Promise<boolean> {
+    const deadline = this.clock.monotonicMs() + timeoutMs
+    while (this.inFlightCommands() > 0) {
+      if (this.clock.monotonicMs() >= deadline) return false
+      await new Promise((resolve) => {
+        setTimeout(resolve, drainPollMs)
+      })
+    }
+    return true
+  }
+}
+
+function newCounters(): DataPlaneCounters {
+  return {
+    clientsAccepted: 0,
+    clientsRefused: 0,
+    protocolErrors: 0,
+    commands: 0,
+    clientBytesRead: 0,
+    clientBytesWritten: 0,
+    upstreamBytesRead: 0,
+    upstreamBytesWritten: 0,
+    upstreamConnects: 0,
+    upstreamConnectErrors: 0,
+    upstreamIdentityErrors: 0,
+    commandsLost: 0,
+    commandsHeldTooLong: 0,
+    authFailures: 0,
+  }
+}

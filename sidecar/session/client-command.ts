@@ -1,0 +1,57 @@
+/** CLIENT: what can be remembered is answered here, what is state of a connection gets one of its own. */
+import { clientNameBytesMax } from '../../common/limits.ts'
+import { encodeBulk, encodeError, encodeNull, encodeStatus } from '../resp/encode.ts'
+import { PinReason } from './pinning.ts'
+import type { Session } from './session.ts'
+import { type SpecialCommand, consumeAndAnswer, forwardPinned } from './special-command.ts'
+
+const ok = encodeStatus('OK')
+/** These act on other clients or only tell of them: any connection will do. */
+const stateless: ReadonlySet<string> = new Set(['LIST', 'HELP', 'UNBLOCK', 'PAUSE', 'UNPAUSE'])
+
+export function handleClient(session: Session, command: SpecialCommand): void {
+  const subcommand = command.word(1)
+  if (stateless.has(subcommand) || command.argumentCount === 1) {
+    session.forwardRun(command.end, 1)
+    return
+  }
+  if (subcommand === 'SETNAME' && command.argumentCount === 3) return setName(session, command)
+  if (subcommand === 'SETINFO' && command.argumentCount === 4) return setInfo(session, command)
+  if (subcommand === 'GETNAME' && command.argumentCount === 2) {
+    const name = session.clientName
+    const reply = name === '' ? encodeNull(session.protocol) : encodeBulk(name)
+    return consumeAndAnswer(session, command, reply)
+  }
+  if (subcommand === 'KILL') return forwardPinned(session, command, PinReason.once)
+  const isRaw = subcommand === 'REPLY' || subcommand === 'TRACKING'
+  forwardPinned(session, command, isRaw ? PinReason.raw : PinReason.sticky)
+}
+
+function setName(session: Session, command: SpecialCommand): void {
+  const name = command.words()[2]?.toString('latin1') ?? ''
+  const error = nameError(name, 'Client names')
+  if (error !== undefined) return consumeAndAnswer(session, command, error)
+  session.clientName = name
+  if (session.pinning.lane === undefined) return consumeAndAnswer(session, command, ok)
+  session.pinning.markSetUp()
+  session.forwardRun(command.end, 1)
+}
+
+/** The library’s name and version are of use to who looks at the server’s list of clients, where we are one. */
+function setInfo(session: Session, command: SpecialCommand): void {
+  const [, , attribute = Buffer.alloc(0), value = Buffer.alloc(0)] = command.words()
+  const option = attribute.toString('latin1')
+  if (!/^lib-(name|ver)$/i.test(option)) {
+    const reply = encodeError(`ERR Unrecognized option '${option}'`)
+    return consumeAndAnswer(session, command, reply)
+  }
+  const error = nameError(value.toString('latin1'), option.toLowerCase())
+  consumeAndAnswer(session, command, error ?? ok)
+}
+
+/** What the server says to a name with characters that would break its lists; undefined for a good one. */
+export function nameError(name: string, what: string): Buffer | undefined {
+  const isGood = name.length <= clientNameBytesMax && /^[!-~]*$/.test(name)
+  if (isGood) return undefined
+  return encodeError(`ERR ${what} cannot contain spaces, newlines or special characters.`)
+}

@@ -1,0 +1,30 @@
+/** What all sessions share: the configuration in force and the parts that they use. */
+import type { Clock } from '../../common/clock.ts'
+import type { Limits, Timing } from '../../common/contract/proxy-config.ts'
+import type { Log } from '../../common/log.ts'
+import type { DataPlaneCounters } from '../data-plane.ts'
+import type { Turn } from '../net/turn.ts'
+import type { Authenticator, AuthThrottle } from '../policy/authentication.ts'
+import type { NameFilter } from '../resp/request-scanner.ts'
+import type { PrimaryConnections } from '../upstream/primary-connections.ts'
+import type { HoldQueue } from './hold-queue.ts'
+import type { Watchdog } from './watchdog.ts'
+
+export interface SessionContext {
+  readonly turn: Turn
+  readonly clock: Clock
+  readonly log: Log
+  readonly counters: DataPlaneCounters
+  readonly filter: NameFilter
+  readonly primary: PrimaryConnections
+  readonly holds: HoldQueue
+  readonly watchdog: Watchdog
+  readonly throttle: AuthThrottle
+  /** These change with the configuration. */
+  limits: Limits
+  timing: Timing
+  /** Absent: anyone who can connect may send commands. */
+  authenticator: Authenticator | undefined
+  isPaused: boolean
+  hasPrimary: boolean
+}

@@ -1,0 +1,217 @@
+/** AUTH, HELLO and RESET: they are between the client and the sidecar and never reach a server. */
+import { authFailuresMax } from '../../common/limits.ts'
+import type { Reply } from '../resp/decode.ts'
+import {
+  type Encodable,
+  encodeCommand,
+  encodeError,
+  encodeStatus,
+  encodeValue,
+} from '../resp/encode.ts'
+import type { ProtocolVersion } from '../upstream/connection.ts'
+import { nameError } from './client-command.ts'
+import { PinReason } from './pinning.ts'
+import type { Session } from './session.ts'
+import { type SpecialCommand, consumeAndAnswer, refuse } from './special-command.ts'
+
+const ok = encodeStatus('OK')
+const wrongPass = encodeError('WRONGPASS invalid username-password pair or user is disabled.')
+const noPassword = encodeError(
+  'ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?',
+)
+const notInTransaction = encodeError('ERR Command not allowed inside a transaction')
+
+export function handleAuth(session: Session, command: SpecialCommand): void {
+  if (isInTransaction(session)) return refuse(session, command, notInTransaction)
+  const words = command.words()
+  if (words.length < 2) {
+    const reply = encodeError("ERR wrong number of arguments for 'auth' command")
+    return consumeAndAnswer(session, command, reply)
+  }
+  if (words.length > 3) {
+    return consumeAndAnswer(session, command, encodeError('ERR syntax error'))
+  }
+  const [, first, second] = words
+  if (!session.canAuthenticate && second === undefined) {
+    return consumeAndAnswer(session, command, noPassword)
+  }
+  const password = Buffer.from(second ?? first ?? [])
+  const username = second === undefined ? undefined : Buffer.from(first ?? [])
+  session.input.start = command.end
+  login(session, { username, password }, (isAccepted) =>
+    session.answer(isAccepted ? ok : wrongPass),
+  )
+}
+
+function isInTransaction(session: Session): boolean {
+  return session.pinning.has(PinReason.transaction) && !session.pinning.isRaw
+}
+
+interface Login {
+  readonly username: Buffer | undefined
+  readonly password: Buffer
+}
+
+/** Checks a login now, or when this address may try again; `tell` gives the reply. */
+function login(session: Session, given: Login, tell: (isAccepted: boolean) => void): void {
+  const { context } = session
+  const delayMs = context.throttle.delayMs(session.address, context.clock.monotonicMs())
+  if (delayMs === 0) return settleLogin(session, given, tell)
+  session.wait = 'outside'
+  setTimeout(() => {
+    if (session.isClosed) return
+    settleLogin(session, given, tell)
+    session.resume()
+  }, delayMs)
+}
+
+function settleLogin(session: Session, given: Login, tell: (isAccepted: boolean) => void): void {
+  const { context } = session
+  const isAccepted = context.authenticator
+    ? context.authenticator.accepts(given.username, given.password)
+    : given.username?.toString('latin1') === 'default'
+  if (isAccepted) {
+    session.isAuthenticated = true
+    session.refreshLimits()
+    tell(true)
+    return
+  }
+  context.counters.authFailures += 1
+  context.throttle.noteFailure(session.address, context.clock.monotonicMs())
+  session.authFailureCount += 1
+  tell(false)
+  if (session.authFailureCount >= authFailuresMax) session.close()
+}
+
+interface HelloRequest {
+  readonly protocol: ProtocolVersion
+  readonly login?: Login
+  readonly name?: string
+}
+
+export function handleHello(session: Session, command: SpecialCommand): void {
+  if (isInTransaction(session)) return refuse(session, command, notInTransaction)
+  const request = readHello(session, command.words())
+  if (Buffer.isBuffer(request)) return consumeAndAnswer(session, command, request)
+  const { hello } = session.context.primary
+  if (hello === undefined) return session.waitForServer(command.end)
+  if (hello.kind === 'error') {
+    return consumeAndAnswer(session, command, encodeError(hello.text))
+  }
+  session.input.start = command.end
+  if (request.login === undefined) return greet(session, request, hello)
+  login(session, request.login, (isAccepted) => {
+    if (isAccepted) greet(session, request, hello)
+    else session.answer(wrongPass)
+  })
+}
+
+/** The request, or the error that answers it. */
+function readHello(session: Session, words: readonly Buffer[]): HelloRequest | Buffer {
+  const [, versionWord, ...options] = words.map((word) => word.toString('latin1'))
+  if (versionWord !== undefined && !/^-?(0|[1-9]\d{0,17})$/.test(versionWord)) {
+    return encodeError('ERR Protocol version is not an integer or out of range')
+  }
+  const version = versionWord === undefined ? session.protocol : Number(versionWord)
+  if (version !== 2 && version !== 3) return encodeError('NOPROTO unsupported protocol version')
+  let login: Login | undefined
+  let name: string | undefined
+  for (let index = 0; index < options.length; index += 1) {
+    const option = (options[index] ?? '').toUpperCase()
+    const left = options.length - index - 1
+    if (option === 'AUTH' && left >= 2) {
+      const [username, password] = words.slice(index + 3, index + 5)
+      login = { username: Buffer.from(username ?? []), password: Buffer.from(password ?? []) }
+      index += 2
+    } else if (option === 'SETNAME' && left >= 1) {
+      const given = options[index + 1] ?? ''
+      const error = nameError(given, 'Client names')
+      if (error !== undefined) return error
+      name = given
+      index += 1
+    } else return encodeError(`ERR Syntax error in HELLO option '${options[index]}'`)
+  }
+  if (!session.isAuthenticated && login === undefined) return mustAuthenticate
+  return { protocol: version, ...(login && { login }), ...(name !== undefined && { name }) }
+}
+
+const mustAuthenticate = encodeError(
+  'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time',
+)
+
+function greet(session: Session, request: HelloRequest, hello: Reply): void {
+  const connection = session.pinning.lane?.connection
+  const isChanged = request.protocol !== session.protocol
+  session.protocol = request.protocol
+  if (request.name !== undefined) session.clientName = request.name
+  const reply = Buffer.from(helloReply(hello, session), 'latin1')
+  if (connection === undefined || !isChanged) return session.answer(reply)
+  session.pinning.markSetUp()
+  session.wait = 'outside'
+  const goOn = () => {
+    session.answer(reply)
+    session.resume()
+  }
+  connection.ask(encodeCommand(['HELLO', String(request.protocol)]), 1).then(goOn, goOn)
+}
+
+/** The server’s own words, but for what is about the connection: that is the client’s with us. */
+function helloReply(hello: Reply, session: Session): string {
+  const items = hello.kind === 'list' ? hello.items : []
+  const pairs: [string, Encodable][] = []
+  for (let index = 0; index + 1 < items.length; index += 2) {
+    const key = items[index]
+    const value = items[index + 1]
+    if (key?.kind !== 'text' || value === undefined) continue
+    if (key.text === 'proto') pairs.push(['proto', session.protocol])
+    else if (key.text === 'id') pairs.push(['id', session.id])
+    else if (key.text === 'modules') pairs.push(['modules', modulesOf(value)])
+    else pairs.push([key.text, plain(value)])
+  }
+  return encodeValue({ pairs }, session.protocol)
+}
+
+function modulesOf(value: Reply): Encodable {
+  if (value.kind !== 'list') return []
+  return value.items.map((module) => {
+    const pairs: [string, Encodable][] = []
+    const items = module.kind === 'list' ? module.items : []
+    for (let index = 0; index + 1 < items.length; index += 2) {
+      const [key, item] = items.slice(index, index + 2)
+      if (key?.kind === 'text' && item !== undefined) pairs.push([key.text, plain(item)])
+    }
+    return { pairs }
+  })
+}
+
+function plain(value: Reply): Encodable {
+  if (value.kind === 'number') return value.value
+  if (value.kind === 'list') return value.items.map(plain)
+  return value.kind === 'null' ? '' : value.text
+}
+
+export function handleReset(session: Session, command: SpecialCommand): void {
+  if (session.pinning.isRaw) {
+    // The connection’s own reply comes after all that it still has to say.
+    if (!session.forwardRun(command.end, 1)) return
+    session.wait = 'outside'
+    session.onRawReset = () => {
+      session.onRawReset = undefined
+      clear(session)
+      session.resume()
+    }
+    return
+  }
+  clear(session)
+  consumeAndAnswer(session, command, encodeStatus('RESET'))
+}
+
+function clear(session: Session): void {
+  session.pinning.drop()
+  session.protocol = 2
+  session.clientName = ''
+  session.database = 0
+  session.broken = 'none'
+  session.isAuthenticated = !session.canAuthenticate
+  session.refreshLimits()
+}

@@ -1,0 +1,281 @@
+/** Commands that cannot just be passed on over a connection that clients share. */
+import { type CommandKind, commandKind } from '../../common/redis/command-table.ts'
+import { deniedText, isDenied } from '../policy/denied.ts'
+import { frameArguments } from '../resp/arguments.ts'
+import { encodeCommand, encodeError, encodeStatus } from '../resp/encode.ts'
+import { foreignNames } from '../route/name-filter.ts'
+import { handleClient } from './client-command.ts'
+import { cut } from './inline-command.ts'
+import { handleAuth, handleHello, handleReset } from './login-command.ts'
+import { PinReason } from './pinning.ts'
+import type { Session } from './session.ts'
+
+/** A command at the start of the input that is whole. */
+export interface SpecialCommand {
+  readonly name: string
+  readonly kind: CommandKind
+  readonly argumentCount: number
+  readonly end: number
+  /** Its arguments as bytes, the name first. */
+  words(countMax?: number): Buffer[]
+  /** An argument in upper case, or the empty string. */
+  word(index: number): string
+}
+
+const ok = encodeStatus('OK')
+const wordsReadMax = 64
+
+export function handleSpecial(session: Session): void {
+  const { scanner, input } = session
+  const name = nameOf(session)
+  const kind = commandKind(name)
+  const end = scanner.frameEnd
+  if (kind === undefined) {
+    if (foreignNames.has(name)) cut(session, 'a client speaks another protocol')
+    else session.forwardRun(end, 1)
+    return
+  }
+  const words = (countMax = wordsReadMax) => frameArguments(input.bytes, input.start, countMax)
+  const word = (index: number) =>
+    words(index + 1)
+      [index]?.toString('latin1', 0, 64)
+      .toUpperCase() ?? ''
+  const command = { name, kind, argumentCount: scanner.argumentCount, end, words, word }
+  if (!session.isAuthenticated && !loginKinds.has(kind)) {
+    session.forwardRun(end, 1)
+    return
+  }
+  if (!session.waitForReplies()) return
+  dispatch(session, command)
+}
+
+const loginKinds: ReadonlySet<CommandKind> = new Set(['auth', 'hello', 'quit', 'reset'])
+
+function nameOf(session: Session): string {
+  const { scanner, input } = session
+  return input.bytes.toString('latin1', scanner.nameStart, scanner.nameEnd).toUpperCase()
+}
+
+/** Whether the unfinished command at the start of the input may be so large that it is passed on in pieces. */
+export function mayBeLarge(session: Session): boolean {
+  const { scanner, input } = session
+  if (scanner.nameEnd > input.end || scanner.nameEnd - scanner.nameStart > wordsReadMax) return true
+  const kind = commandKind(nameOf(session))
+  return kind === undefined || kind === 'blocking' || kind === 'blockingIfAsked'
+}
+
+function dispatch(session: Session, command: SpecialCommand): void {
+  const { kind } = command
+  if (kind === 'auth') return handleAuth(session, command)
+  if (kind === 'hello') return handleHello(session, command)
+  if (kind === 'reset') return handleReset(session, command)
+  if (kind === 'quit') return quit(session, command)
+  if (isDenied(kind, command.word(1))) {
+    return refuse(session, command, encodeError(deniedText(command.name)))
+  }
+  if (session.broken !== 'none' && handleBroken(session, command)) return
+  if (session.pinning.isRaw || isQueued(session, command)) {
+    session.forwardRun(command.end, 1)
+    return
+  }
+  route(session, command)
+}
+
+function route(session: Session, command: SpecialCommand): void {
+  switch (command.kind) {
+    case 'client':
+      return handleClient(session, command)
+    case 'select':
+      return select(session, command)
+    case 'multi':
+      return forwardPinned(
+        session,
+        command,
+        command.argumentCount === 1 ? PinReason.transaction : 0,
+      )
+    case 'exec':
+    case 'discard':
+      return endTransaction(session, command)
+    case 'watch':
+      return forwardPinned(session, command, PinReason.watch)
+    case 'unwatch':
+      if (command.argumentCount === 1) session.pinning.remove(PinReason.watch)
+      session.forwardRun(command.end, 1)
+      return
+    case 'blocking':
+      return forwardPinned(session, command, PinReason.once)
+    case 'blockingIfAsked':
+      return asksToBlock(command)
+        ? forwardPinned(session, command, PinReason.once)
+        : void session.forwardRun(command.end, 1)
+    case 'waiting':
+      return waitForReplicas(session, command)
+    case 'subscription':
+    case 'monitor':
+      return forwardPinned(session, command, PinReason.raw)
+    case 'connectionFlag':
+      return forwardPinned(session, command, PinReason.sticky)
+    case 'script':
+      return command.word(1) === 'DEBUG'
+        ? forwardPinned(session, command, PinReason.raw)
+        : void session.forwardRun(command.end, 1)
+    default:
+      session.forwardRun(command.end, 1)
+  }
+}
+
+/** Sends the command on the session’s own connection, which it then keeps for `reason`. */
+export function forwardPinned(session: Session, command: SpecialCommand, reason: number): void {
+  if (session.takeHoldError() === undefined) {
+    if (!session.pin()) return
+    session.pinning.add(reason)
+  }
+  session.forwardRun(command.end, 1)
+}
+
+/** Whether an open transaction queues the command at the server, so that it has no effect of its own yet. */
+function isQueued(session: Session, command: SpecialCommand): boolean {
+  if (!session.pinning.has(PinReason.transaction)) return false
+  if (command.kind === 'exec' || command.kind === 'discard' || command.kind === 'unwatch') {
+    return command.argumentCount !== 1 || command.kind === 'unwatch'
+  }
+  if (command.kind === 'subscription' || command.kind === 'monitor') return false
+  const isHarmless = command.kind === 'blocking' || command.kind === 'blockingIfAsked'
+  // What it will do to the connection when EXEC runs it is not followed: the session keeps the connection.
+  if (!isHarmless) session.pinning.add(PinReason.sticky)
+  return true
+}
+
+function endTransaction(session: Session, command: SpecialCommand): void {
+  if (session.pinning.has(PinReason.transaction) && session.forwardRun(command.end, 1)) {
+    session.pinning.remove(PinReason.transaction | PinReason.watch)
+    session.pinning.add(PinReason.once)
+  } else if (!session.pinning.has(PinReason.transaction)) session.forwardRun(command.end, 1)
+}
+
+function asksToBlock(command: SpecialCommand): boolean {
+  for (const word of command.words()) {
+    if (word.length > 7) continue
+    const text = word.toString('latin1').toUpperCase()
+    if (text === 'BLOCK') return true
+    if (text === 'STREAMS') return false
+  }
+  return false
+}
+
+/**
+ * WAIT counts from the connection’s last command, so the new connection first runs one: everything that the
+ * client was answered is then before it.
+ */
+function waitForReplicas(session: Session, command: SpecialCommand): void {
+  if (session.takeHoldError() !== undefined) return void session.forwardRun(command.end, 1)
+  if (!session.pin()) return
+  const connection = session.pinning.lane?.connection
+  if (connection === undefined) return
+  session.pinning.add(PinReason.once)
+  session.wait = 'outside'
+  const { end } = command
+  const goOn = () => {
+    if (session.isClosed || session.wait !== 'outside') return
+    session.wait = 'none'
+    session.forwardRun(end, 1)
+    session.resume()
+  }
+  connection.ask(encodeCommand(['PING']), 1).then(goOn, () => session.resume())
+}
+
+function select(session: Session, command: SpecialCommand): void {
+  const index = command.word(1)
+  const { pinning } = session
+  if (command.argumentCount === 2 && index === '0' && session.database === 0) {
+    return consumeAndAnswer(session, command, ok)
+  }
+  if (session.takeHoldError() !== undefined) return void session.forwardRun(command.end, 1)
+  if (!session.pin()) return
+  const connection = pinning.lane?.connection
+  if (connection === undefined) return
+  const request = encodeCommand(command.words())
+  session.input.start = command.end
+  session.wait = 'outside'
+  connection.ask(request, 1).then(
+    ([reply]) => {
+      if (reply?.kind === 'error') session.answer(encodeError(reply.text))
+      else {
+        session.answer(ok)
+        session.database = Number(index)
+        pinning.markSetUp()
+        if (session.database === 0) pinning.remove(PinReason.database)
+        else pinning.add(PinReason.database)
+      }
+      session.resume()
+    },
+    () => {
+      session.answer(lostQuestion)
+      session.resume()
+    },
+  )
+}
+
+const lostQuestion = encodeError('PROXY RM_UPSTREAM_LOST the connection to the server ended')
+
+function quit(session: Session, command: SpecialCommand): void {
+  if (session.pinning.isRaw) {
+    session.forwardRun(command.end, 1)
+    session.endInput()
+    return
+  }
+  session.answer(ok)
+  session.close()
+}
+
+/** Consumes the command and gives a reply of our own. */
+export function consumeAndAnswer(session: Session, command: SpecialCommand, reply: Buffer): void {
+  session.input.start = command.end
+  session.answer(reply)
+}
+
+/**
+ * Refuses a command. Within a transaction the server must know of the refusal too, so that EXEC aborts: it is
+ * sent a command that cannot be queued.
+ */
+export function refuse(session: Session, command: SpecialCommand, reply: Buffer): void {
+  const connection = session.pinning.lane?.connection
+  const isInTransaction = session.pinning.has(PinReason.transaction) && !session.pinning.isRaw
+  if (!isInTransaction || connection === undefined) return consumeAndAnswer(session, command, reply)
+  session.input.start = command.end
+  session.wait = 'outside'
+  const goOn = () => {
+    session.answer(reply)
+    session.resume()
+  }
+  connection.ask(encodeCommand(['GET']), 1).then(goOn, goOn)
+}
+
+/** The transaction’s or the watched connection has ended: the client must not believe that EXEC succeeded. */
+function handleBroken(session: Session, command: SpecialCommand): boolean {
+  const { kind } = command
+  const answer = (reply: Buffer, next: Session['broken']) => {
+    consumeAndAnswer(session, command, reply)
+    session.broken = next
+    return true
+  }
+  if (session.broken === 'watch') {
+    if (kind === 'multi') return answer(ok, 'transactionAfterWatch')
+    if (kind === 'watch') return answer(ok, 'watch')
+    if (kind === 'unwatch') return answer(ok, 'none')
+    return false
+  }
+  if (kind === 'discard') return answer(ok, 'none')
+  if (kind === 'exec') {
+    const isWatch = session.broken === 'transactionAfterWatch'
+    return answer(isWatch ? session.emptyReply() : aborted, 'none')
+  }
+  if (kind === 'multi') return answer(nested, session.broken)
+  session.forwardRun(command.end, 1)
+  return true
+}
+
+const nested = encodeError('ERR MULTI calls can not be nested')
+const aborted = encodeError(
+  'EXECABORT Transaction discarded because its connection to the server ended (RM_UPSTREAM_LOST)',
+)

@@ -1,0 +1,184 @@
+/**
+ * Opens a connection to the primary and makes sure of it: transport, credentials, protocol, and that the process
+ * at the other end is the recorded one and a master, before any byte of a client is sent to it.
+ */
+import { readFileSync } from 'node:fs'
+import { type Socket, createConnection, isIP } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import type {
+  Credentials,
+  UpstreamPrimary,
+  UpstreamTls,
+} from '../../common/contract/proxy-config.ts'
+import { ProxyError, UpstreamError } from '../../common/errors.ts'
+import { keepAliveMs } from '../../common/limits.ts'
+import { formatHostPort } from '../../common/redis/url.ts'
+import { readSecret } from '../../common/secret.ts'
+import type { DataPlaneCounters } from '../data-plane.ts'
+import { type Reply, textOf } from '../resp/decode.ts'
+import { encodeCommand } from '../resp/encode.ts'
+import { type ProtocolVersion, UpstreamConnection } from './connection.ts'
+
+export interface Target {
+  readonly primary: UpstreamPrimary
+  readonly credentials?: Credentials
+  readonly tls?: UpstreamTls
+  readonly connectTimeoutMs: number
+}
+
+export interface ConnectModules {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly counters: DataPlaneCounters
+}
+
+export interface Connected {
+  readonly connection: UpstreamConnection
+  /** What the server says of itself; a client’s own HELLO is answered with it. */
+  readonly hello: Reply
+}
+
+/**
+ * @throws UpstreamError RM_UPSTREAM_CONNECT, RM_UPSTREAM_AUTH, RM_UPSTREAM_IDENTITY, RM_UPSTREAM_TIMEOUT
+ * @throws ConfigError RM_SECRET_UNREADABLE
+ */
+export async function connectPrimary(
+  target: Target,
+  protocol: ProtocolVersion,
+  modules: ConnectModules,
+  signal: AbortSignal,
+): Promise<Connected> {
+  const address = formatHostPort(target.primary)
+  const socket = openSocket(target, address)
+  const end = () => socket.destroy()
+  const timer = setTimeout(end, target.connectTimeoutMs)
+  signal.addEventListener('abort', end)
+  try {
+    await opened(socket, target, address)
+    const connection = new UpstreamConnection(socket, protocol, modules.counters)
+    const hello = await shakeHands(connection, target, modules)
+    modules.counters.upstreamConnects += 1
+    return { connection, hello }
+  } catch (cause) {
+    socket.destroy()
+    countFailure(cause, modules.counters)
+    throw explain(cause, address, signal)
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', end)
+  }
+}
+
+function openSocket(target: Target, address: string): Socket {
+  try {
+    return startSocket(target)
+  } catch (cause) {
+    throw new UpstreamError('RM_UPSTREAM_CONNECT', `no connection to ${address} can be set up`, {
+      cause,
+    })
+  }
+}
+
+function startSocket(target: Target): Socket {
+  const { host, port } = target.primary
+  const options = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs }
+  const { tls } = target
+  if (tls === undefined) return createConnection(options)
+  const name = tls.serverName ?? (isIP(host) === 0 ? host : undefined)
+  return connectTls({
+    ...options,
+    rejectUnauthorized: tls.verify,
+    ...(name !== undefined && { servername: name }),
+    ...(tls.caFile !== undefined && { ca: readFileSync(tls.caFile) }),
+    ...(tls.certFile !== undefined && { cert: readFileSync(tls.certFile) }),
+    ...(tls.keyFile !== undefined && { key: readFileSync(tls.keyFile) }),
+  }).setNoDelay(true)
+}
+
+async function opened(socket: Socket, target: Target, address: string): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const ended = () => {
+    reject(
+      new UpstreamError('RM_UPSTREAM_CONNECT', `no connection to ${address} could be opened`, {
+        retryable: true,
+      }),
+    )
+  }
+  socket.once(target.tls === undefined ? 'connect' : 'secureConnect', resolve)
+  socket.once('error', reject)
+  socket.once('close', ended)
+  try {
+    await promise
+  } finally {
+    socket.off('error', reject)
+    socket.off('close', ended)
+  }
+}
+
+async function shakeHands(
+  connection: UpstreamConnection,
+  target: Target,
+  modules: ConnectModules,
+): Promise<Reply> {
+  const commands = [
+    ...loginCommands(target, modules),
+    ['HELLO', String(connection.protocol)],
+    ['INFO', 'server'],
+    ['INFO', 'replication'],
+    ['PING'],
+  ]
+  const replies = await connection.ask(Buffer.concat(commands.map(encodeCommand)), commands.length)
+  const [ping, replication, server, hello, login] = replies.toReversed()
+  if (login?.kind === 'error') throw refused('RM_UPSTREAM_AUTH', login.text)
+  if (hello === undefined) throw refused('RM_UPSTREAM_CONNECT', 'no reply')
+  if (ping?.kind === 'error') {
+    const isLogin = /^(NOAUTH|NOPERM|WRONGPASS)/.test(ping.text)
+    throw refused(isLogin ? 'RM_UPSTREAM_AUTH' : 'RM_UPSTREAM_CONNECT', ping.text)
+  }
+  if (hello.kind === 'error' && connection.protocol === 3) {
+    throw refused('RM_UPSTREAM_CONNECT', `the server speaks no RESP3: ${hello.text}`)
+  }
+  checkIdentity(target.primary, textOf(server), textOf(replication))
+  return hello
+}
+
+function loginCommands(target: Target, modules: ConnectModules): string[][] {
+  if (target.credentials === undefined) return []
+  const { username, password } = target.credentials
+  // Secrets are text in the configuration and bytes on the wire.
+  const bytes = (text: string) => Buffer.from(text, 'utf8').toString('latin1')
+  const words = [password, ...(username ? [username] : [])]
+    .map((reference) => bytes(readSecret(reference, modules.env).reveal()))
+    .toReversed()
+  return [['AUTH', ...words]]
+}
+
+function checkIdentity(primary: UpstreamPrimary, server: string, replication: string): void {
+  const runId = /^run_id:(\S+)/m.exec(server)?.[1]
+  if (primary.runId !== undefined && runId !== primary.runId) {
+    throw refused(
+      'RM_UPSTREAM_IDENTITY',
+      `its run_id is ${runId ?? 'hidden'}, recorded is ${primary.runId}`,
+    )
+  }
+  const role = /^role:(\S+)/m.exec(replication)?.[1]
+  if (role !== 'master') throw refused('RM_UPSTREAM_IDENTITY', `its role is ${role ?? 'hidden'}`)
+}
+
+type ConnectCode = 'RM_UPSTREAM_AUTH' | 'RM_UPSTREAM_CONNECT' | 'RM_UPSTREAM_IDENTITY'
+
+function refused(code: ConnectCode, why: string): UpstreamError {
+  return new UpstreamError(code, `the server cannot be used: ${why}`, { retryable: true })
+}
+
+function countFailure(cause: unknown, counters: DataPlaneCounters): void {
+  counters.upstreamConnectErrors += 1
+  if (cause instanceof ProxyError && cause.code === 'RM_UPSTREAM_IDENTITY') {
+    counters.upstreamIdentityErrors += 1
+  }
+}
+
+function explain(cause: unknown, address: string, signal: AbortSignal): Error {
+  if (cause instanceof ProxyError && cause.code !== 'RM_UPSTREAM_LOST') return cause
+  const what = signal.aborted ? 'was given up' : 'cannot be reached or did not answer in time'
+  return new UpstreamError('RM_UPSTREAM_CONNECT', `${address} ${what}`, { cause, retryable: true })
+}

@@ -1,0 +1,130 @@
+/**
+ * One connection to a server, after or during its handshake. Questions of the sidecar itself (`ask`) and the
+ * traffic of an owner share it in order; a reply that nobody is owed ends it.
+ */
+import type { Socket } from 'node:net'
+import { UpstreamError } from '../../common/errors.ts'
+import { replyLineBytesMax, upstreamAnswerBytesMax } from '../../common/limits.ts'
+import type { DataPlaneCounters } from '../data-plane.ts'
+import { type Reply, decodeReply } from '../resp/decode.ts'
+import { ReplyScanner } from '../resp/reply-scanner.ts'
+
+export type ProtocolVersion = 2 | 3
+
+export interface ConnectionOwner {
+  /** Bytes of replies. The buffer is the owner’s to keep. */
+  onData(bytes: Buffer): void
+  onDrain(): void
+  /** The connection has ended; called once, never from within a call of the owner. */
+  onClosed(): void
+}
+
+interface Question {
+  replyCount: number
+  readonly replies: Reply[]
+  readonly resolve: (replies: readonly Reply[]) => void
+  readonly reject: (error: Error) => void
+}
+
+export class UpstreamConnection {
+  readonly protocol: ProtocolVersion
+  readonly socket: Socket
+  isClosed = false
+  private owner: ConnectionOwner | undefined
+  private readonly counters: DataPlaneCounters
+  private readonly questions: Question[] = []
+  private answer: Buffer = Buffer.alloc(0)
+
+  constructor(socket: Socket, protocol: ProtocolVersion, counters: DataPlaneCounters) {
+    this.socket = socket
+    this.protocol = protocol
+    this.counters = counters
+    socket.on('data', (chunk: Buffer) => this.receive(chunk))
+    socket.on('drain', () => this.owner?.onDrain())
+    // The cause of an end is of no use here: what matters is that replies will not come.
+    socket.on('error', () => {})
+    socket.on('close', () => this.close())
+    socket.on('end', () => socket.destroy())
+  }
+
+  /** Hands all later replies to `owner`, or to nobody. */
+  setOwner(owner: ConnectionOwner | undefined): void {
+    this.owner = owner
+    if (owner !== undefined && this.isClosed) process.nextTick(() => owner.onClosed())
+  }
+
+  /**
+   * Sends a request of the sidecar’s own and gives its replies, errors among them.
+   * Only while no reply is owed to the owner. @throws UpstreamError RM_UPSTREAM_LOST
+   */
+  ask(request: Buffer, replyCount: number): Promise<readonly Reply[]> {
+    const { promise, resolve, reject } = Promise.withResolvers<readonly Reply[]>()
+    if (this.isClosed) {
+      reject(lost())
+      return promise
+    }
+    this.questions.push({ replyCount, replies: [], resolve, reject })
+    this.countWritten(request.length)
+    this.socket.write(request)
+    return promise
+  }
+
+  countWritten(byteCount: number): void {
+    this.counters.upstreamBytesWritten += byteCount
+  }
+
+  destroy(): void {
+    this.socket.destroy()
+  }
+
+  private receive(chunk: Buffer): void {
+    this.counters.upstreamBytesRead += chunk.length
+    if (this.questions.length > 0) this.receiveAnswer(chunk)
+    else if (this.owner !== undefined) this.owner.onData(chunk)
+    else this.destroy()
+  }
+
+  private receiveAnswer(chunk: Buffer): void {
+    const bytes = this.answer.length === 0 ? chunk : Buffer.concat([this.answer, chunk])
+    let start = 0
+    for (;;) {
+      const question = this.questions[0]
+      if (question === undefined) break
+      const scanner = new ReplyScanner(answerScanner)
+      if (!scanner.scan(bytes, start, bytes.length, 1)) return this.destroy()
+      if (scanner.count === 0) break
+      const reply = decodeReply(bytes.subarray(start, scanner.position))
+      if (reply === undefined) return this.destroy()
+      start = scanner.position
+      question.replies.push(reply)
+      if (question.replies.length < question.replyCount) continue
+      this.questions.shift()
+      question.resolve(question.replies)
+    }
+    const rest = bytes.subarray(start)
+    this.answer = this.questions.length > 0 ? rest : Buffer.alloc(0)
+    if (rest.length === 0) return
+    if (this.questions.length > 0 && rest.length > upstreamAnswerBytesMax) this.destroy()
+    else if (this.questions.length === 0) this.receiveRest(rest)
+  }
+
+  private receiveRest(rest: Buffer): void {
+    if (this.owner === undefined) this.destroy()
+    else this.owner.onData(rest)
+  }
+
+  private close(): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    for (const question of this.questions.splice(0)) question.reject(lost())
+    this.owner?.onClosed()
+  }
+}
+
+const answerScanner = { allowsPushes: false, lineBytesMax: replyLineBytesMax }
+
+function lost(): UpstreamError {
+  return new UpstreamError('RM_UPSTREAM_LOST', 'the connection to the server ended', {
+    retryable: true,
+  })
+}

@@ -1,0 +1,98 @@
+/**
+ * A connection that one client has for itself: bytes pass in order both ways, replies are scanned for their ends
+ * so that the client can come back to a shared connection, and plain TCP backpressure holds.
+ */
+import { replyLineBytesMax } from '../../common/limits.ts'
+import { Outbox } from '../net/outbox.ts'
+import type { Turn } from '../net/turn.ts'
+import { ReplyScanner } from '../resp/reply-scanner.ts'
+import type { ConnectionOwner, UpstreamConnection } from './connection.ts'
+
+export interface PinnedOwner {
+  deliver(bytes: Buffer, replyCount: number): void
+  /** The connection ended, or was discarded because of what came over it. */
+  onPinnedClosed(isMidReply: boolean): void
+  onPinnedDrain(): void
+}
+
+const resetReply = Buffer.from('+RESET\r\n')
+
+export class PinnedLane implements ConnectionOwner {
+  readonly connection: UpstreamConnection
+  /** Whether the last bytes that came were the reply to RESET. */
+  endedWithReset = false
+  private readonly owner: PinnedOwner
+  private readonly outbox: Outbox
+  private readonly scanner = new ReplyScanner({
+    allowsPushes: true,
+    lineBytesMax: replyLineBytesMax,
+  })
+  private isEnded = false
+
+  constructor(connection: UpstreamConnection, owner: PinnedOwner, turn: Turn) {
+    this.connection = connection
+    this.owner = owner
+    this.outbox = new Outbox(connection.socket, (outbox) => turn.addUpstream(outbox))
+    connection.setOwner(this)
+  }
+
+  get backlogBytes(): number {
+    return this.outbox.backlogBytes
+  }
+
+  get isMidReply(): boolean {
+    return this.scanner.isMidReply
+  }
+
+  enqueue(bytes: Buffer): void {
+    this.connection.countWritten(bytes.length)
+    this.outbox.push(bytes)
+  }
+
+  /** Stops or goes on reading replies, so that the server feels what the client does not read. */
+  setReading(isReading: boolean): void {
+    const { socket } = this.connection
+    if (isReading === !socket.isPaused()) return
+    if (isReading) socket.resume()
+    else socket.pause()
+  }
+
+  onData(bytes: Buffer): void {
+    if (!this.scanner.scan(bytes, 0, bytes.length, Number.POSITIVE_INFINITY)) {
+      this.end()
+      this.owner.onPinnedClosed(true)
+      return
+    }
+    const tail = resetReply.length
+    this.endedWithReset =
+      !this.scanner.isMidReply &&
+      bytes.length >= tail &&
+      resetReply.compare(bytes, bytes.length - tail) === 0
+    this.owner.deliver(bytes, this.scanner.count)
+  }
+
+  onDrain(): void {
+    this.owner.onPinnedDrain()
+  }
+
+  onClosed(): void {
+    if (this.isEnded) return
+    this.isEnded = true
+    this.owner.onPinnedClosed(this.scanner.isMidReply)
+  }
+
+  /** Lets go of the connection, which stays open for another client. */
+  detach(): UpstreamConnection {
+    this.outbox.flush()
+    this.isEnded = true
+    this.setReading(true)
+    this.connection.setOwner(undefined)
+    return this.connection
+  }
+
+  end(): void {
+    this.isEnded = true
+    this.connection.setOwner(undefined)
+    this.connection.destroy()
+  }
+}

@@ -1,0 +1,268 @@
+/**
+ * Every connection to the primary that is in force: shared lanes, which are kept connected, and pinned
+ * connections, which are opened for clients that need one and kept for the next.
+ *
+ * A change of primary ends all of them in the same turn; what belongs to an older generation can never come to
+ * life afterwards.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
+import type { PrimaryView } from '../../common/contract/stream.ts'
+import { UpstreamError, codeOf } from '../../common/errors.ts'
+import { pinnedConnectionsMax, pinnedIdleMax } from '../../common/limits.ts'
+import type { Log } from '../../common/log.ts'
+import { formatHostPort } from '../../common/redis/url.ts'
+import type { Turn } from '../net/turn.ts'
+import type { Reply } from '../resp/decode.ts'
+import { retryDelayMs } from './backoff.ts'
+import { type ConnectModules, type Target, connectPrimary } from './connect.ts'
+import type { ProtocolVersion, UpstreamConnection } from './connection.ts'
+import { SharedLane } from './shared-lane.ts'
+
+export interface PrimaryModules extends ConnectModules {
+  readonly log: Log
+  readonly turn: Turn
+  readonly random: () => number
+}
+
+export interface PrimaryEvents {
+  /** A lane can take commands again. */
+  onReady(): void
+  onViewChange(view: PrimaryView): void
+  onReadOnly(): void
+}
+
+interface Generation {
+  readonly target: Target
+  readonly abort: AbortController
+}
+
+export class PrimaryConnections {
+  /** What the server said to HELLO; undefined until one has answered. */
+  hello: Reply | undefined
+  private readonly events: PrimaryEvents
+  private readonly modules: PrimaryModules
+  private readonly lanes: Readonly<Record<ProtocolVersion, SharedLane[]>> = { 2: [], 3: [] }
+  private readonly idle: UpstreamConnection[] = []
+  private readonly pinned = new Set<UpstreamConnection>()
+  private pinnedOpening = 0
+  private generation: Generation | undefined
+  private lanesMax = 1
+  private queueBytesMax = 0
+  private currentView: PrimaryView = 'none'
+
+  constructor(events: PrimaryEvents, modules: PrimaryModules) {
+    this.events = events
+    this.modules = modules
+  }
+
+  get view(): PrimaryView {
+    return this.currentView
+  }
+
+  get address(): string | undefined {
+    return this.generation && formatHostPort(this.generation.target.primary)
+  }
+
+  get connectionCount(): number {
+    const ready = this.allLanes().filter((lane) => lane.isReady).length
+    return ready + this.pinned.size + this.idle.length
+  }
+
+  get pinnedCount(): number {
+    return this.pinned.size
+  }
+
+  get inFlightCommands(): number {
+    return this.allLanes().reduce((sum, lane) => sum + lane.inFlightCommands, 0)
+  }
+
+  /** Obeys `config`; everything that leads to another primary than it names is closed when this returns. */
+  apply(config: ProxyConfig): void {
+    this.lanesMax = config.upstream.connectionsMax
+    this.queueBytesMax = config.limits.upstreamQueueBytesMax
+    const target = targetOf(config)
+    if (isSameTarget(this.generation?.target, target)) return
+    this.disconnect()
+    if (target === undefined) {
+      this.setView('none')
+      return
+    }
+    this.generation = { target, abort: new AbortController() }
+    if (this.currentView === 'none') this.setView('failing')
+    if (this.lanes[2].length === 0) this.addLane(2)
+    for (const lane of this.allLanes()) this.keepConnected(lane)
+  }
+
+  /** Ends every connection and attempt. */
+  disconnect(): void {
+    const { generation } = this
+    this.generation = undefined
+    generation?.abort.abort()
+    for (const connection of this.idle.splice(0)) connection.destroy()
+    for (const lane of this.allLanes()) lane.discard()
+    for (const connection of this.pinned) connection.destroy()
+    this.pinned.clear()
+  }
+
+  /** The shared lane of a client; it may not be ready. */
+  lane(protocol: ProtocolVersion, clientId: number): SharedLane {
+    const lanes = this.lanes[protocol]
+    const index = clientId % this.lanesMax
+    while (lanes.length <= index) this.keepConnected(this.addLane(protocol))
+    return lanes[index] as SharedLane
+  }
+
+  /** A pinned connection that is open and clean, if there is one. */
+  takeIdle(protocol: ProtocolVersion): UpstreamConnection | undefined {
+    const index = this.idle.findIndex((connection) => connection.protocol === protocol)
+    if (index < 0) return undefined
+    const [connection] = this.idle.splice(index, 1)
+    if (connection === undefined || connection.isClosed) return undefined
+    return this.track(connection)
+  }
+
+  /**
+   * Opens a pinned connection; tries again, as often as it takes, until `signal` says otherwise.
+   * @throws UpstreamError RM_OVERLOADED at the bound, RM_NO_PRIMARY when given up
+   */
+  async openPinned(protocol: ProtocolVersion, signal: AbortSignal): Promise<UpstreamConnection> {
+    if (this.pinned.size + this.pinnedOpening >= pinnedConnectionsMax) {
+      throw new UpstreamError('RM_OVERLOADED', 'too many clients need a connection of their own')
+    }
+    this.pinnedOpening += 1
+    try {
+      return this.track(await this.connectUntil(protocol, signal))
+    } finally {
+      this.pinnedOpening -= 1
+    }
+  }
+
+  /** Takes back a pinned connection; only a clean one is kept. */
+  release(connection: UpstreamConnection, isClean: boolean): void {
+    const isOurs = this.pinned.delete(connection)
+    if (isOurs && isClean && !connection.isClosed && this.idle.length < pinnedIdleMax) {
+      this.idle.push(connection)
+    } else connection.destroy()
+  }
+
+  /** Asks the server for its identity on a connection of its own; ends all connections if it is another now. */
+  async verify(): Promise<void> {
+    const { generation } = this
+    if (generation === undefined) return
+    const { target, abort } = generation
+    try {
+      const { connection } = await connectPrimary(target, 2, this.modules, abort.signal)
+      connection.destroy()
+    } catch (error) {
+      if (this.generation !== generation || codeOf(error) !== 'RM_UPSTREAM_IDENTITY') return
+      this.modules.log.warn({ err: error }, 'the primary is not one any more')
+      this.disconnect()
+      this.generation = { target, abort: new AbortController() }
+      this.setView('failing')
+      for (const lane of this.allLanes()) this.keepConnected(lane)
+    }
+  }
+
+  /** Called at equal intervals: discards lanes that owed replies and gave none for `ticksMax` of them. */
+  watchSilence(ticksMax: number): void {
+    for (const lane of this.allLanes()) if (lane.silentTicks() >= ticksMax) lane.discard()
+  }
+
+  private track(connection: UpstreamConnection): UpstreamConnection {
+    this.pinned.add(connection)
+    connection.socket.once('close', () => this.pinned.delete(connection))
+    return connection
+  }
+
+  private allLanes(): SharedLane[] {
+    return [...this.lanes[2], ...this.lanes[3]]
+  }
+
+  private addLane(protocol: ProtocolVersion): SharedLane {
+    const lane = new SharedLane(
+      {
+        protocol,
+        queueBytesMax: () => this.queueBytesMax,
+        onLost: (lost) => {
+          if (lost === this.lanes[2][0] && this.generation) this.setView('failing')
+          this.keepConnected(lost)
+        },
+        onReadOnly: () => this.events.onReadOnly(),
+      },
+      this.modules.turn,
+    )
+    this.lanes[protocol].push(lane)
+    return lane
+  }
+
+  private keepConnected(lane: SharedLane): void {
+    const { generation } = this
+    if (generation === undefined || lane.isReady || lane.isConnecting) return
+    lane.isConnecting = true
+    const { signal } = generation.abort
+    this.connectUntil(lane.protocol, signal)
+      .then((connection) => {
+        lane.isConnecting = false
+        lane.attach(connection)
+        if (lane === this.lanes[2][0]) this.setView('ok')
+        this.events.onReady()
+      })
+      .catch((error: unknown) => {
+        lane.isConnecting = false
+        if (!signal.aborted) this.modules.log.error({ err: error }, 'connecting was given up')
+        this.keepConnected(lane)
+      })
+  }
+
+  /** @throws UpstreamError RM_NO_PRIMARY when the signal or a change of primary ended the attempts */
+  private async connectUntil(
+    protocol: ProtocolVersion,
+    signal: AbortSignal,
+  ): Promise<UpstreamConnection> {
+    const { log, random } = this.modules
+    for (let attempt = 0; ; attempt += 1) {
+      const { generation } = this
+      if (generation === undefined || signal.aborted) throw givenUp()
+      const ended = AbortSignal.any([signal, generation.abort.signal])
+      try {
+        const connected = await connectPrimary(generation.target, protocol, this.modules, ended)
+        if (this.generation === generation && !signal.aborted) {
+          this.hello = connected.hello
+          return connected.connection
+        }
+        connected.connection.destroy()
+      } catch (error) {
+        if (!ended.aborted) {
+          if (attempt === 0) log.warn({ err: error }, 'the primary cannot be used; trying on')
+        }
+      }
+      await delay(retryDelayMs(attempt, random), undefined, { signal }).catch(() => undefined)
+    }
+  }
+
+  private setView(view: PrimaryView): void {
+    if (view === this.currentView) return
+    this.currentView = view
+    this.events.onViewChange(view)
+  }
+}
+
+function givenUp(): UpstreamError {
+  return new UpstreamError('RM_NO_PRIMARY', 'no primary can be used', { retryable: true })
+}
+
+function targetOf(config: ProxyConfig): Target | undefined {
+  const { primary, credentials, tls } = config.upstream
+  if (primary === undefined) return undefined
+  return {
+    primary,
+    ...(credentials && { credentials }),
+    ...(tls && { tls }),
+    connectTimeoutMs: config.timing.connectTimeoutMs,
+  }
+}
+
+function isSameTarget(left: Target | undefined, right: Target | undefined): boolean {
+  return JSON.stringify(left) === JSON.stringify(right)
+}

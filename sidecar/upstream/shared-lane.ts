@@ -1,0 +1,176 @@
+/**
+ * A connection that many clients share. It outlives the connections it is carried by: while there is none it is
+ * not ready, and clients hold their commands.
+ *
+ * Invariants: replies are matched to commands by order alone, so the connection is discarded at the first byte
+ * that is malformed or that nobody is owed. A command is sent at most once: what was handed to the socket is
+ * lost with it, what was not is given back.
+ */
+import { replyLineBytesMax } from '../../common/limits.ts'
+import { writeSlices } from '../net/outbox.ts'
+import type { Flushable, Turn, Wakeable } from '../net/turn.ts'
+import { ReplyScanner } from '../resp/reply-scanner.ts'
+import type { ConnectionOwner, ProtocolVersion, UpstreamConnection } from './connection.ts'
+import { InFlightRing } from './in-flight.ts'
+import type { ReplySink } from './reply-sink.ts'
+
+export interface SharedLaneOptions {
+  readonly protocol: ProtocolVersion
+  /** Bytes waiting for the server at which clients are asked to wait. */
+  queueBytesMax(): number
+  /** The connection ended or was discarded; all its commands have been answered for. */
+  onLost(lane: SharedLane): void
+  /** The server refused a write because it is a replica. */
+  onReadOnly(): void
+}
+
+export class SharedLane implements ConnectionOwner, Flushable {
+  readonly protocol: ProtocolVersion
+  /** Owned by whoever keeps the lane connected. */
+  isConnecting = false
+  private hasProgress = false
+  private silentTickCount = 0
+  private readonly options: SharedLaneOptions
+  private readonly turn: Turn
+  private readonly ring = new InFlightRing<ReplySink>()
+  private readonly waiting = new Set<Wakeable>()
+  private connection: UpstreamConnection | undefined
+  private scanner = newScanner()
+  private slices: Buffer[] = []
+  private sinks: ReplySink[] = []
+  private counts: number[] = []
+  private pendingBytes = 0
+  private pendingCommands = 0
+
+  constructor(options: SharedLaneOptions, turn: Turn) {
+    this.options = options
+    this.protocol = options.protocol
+    this.turn = turn
+  }
+
+  get isReady(): boolean {
+    return this.connection !== undefined
+  }
+
+  get inFlightCommands(): number {
+    return this.ring.commandCount + this.pendingCommands
+  }
+
+  get isWritable(): boolean {
+    const { connection } = this
+    if (connection === undefined) return false
+    return this.pendingBytes + connection.socket.writableLength < this.options.queueBytesMax()
+  }
+
+  /** Has `waiter` woken when the lane is writable again or its connection ended. */
+  waitWritable(waiter: Wakeable): void {
+    this.waiting.add(waiter)
+  }
+
+  attach(connection: UpstreamConnection): void {
+    this.connection = connection
+    this.scanner = newScanner()
+    connection.setOwner(this)
+  }
+
+  /** Takes `count` whole commands of `sink`, to be sent at the end of this turn. Only when ready. */
+  enqueue(sink: ReplySink, bytes: Buffer, count: number): void {
+    if (this.slices.length === 0) this.turn.addUpstream(this)
+    this.slices.push(bytes)
+    this.sinks.push(sink)
+    this.counts.push(count)
+    this.pendingBytes += bytes.length
+    this.pendingCommands += count
+  }
+
+  flush(): void {
+    const { connection, slices, sinks, counts } = this
+    if (connection === undefined || slices.length === 0) return
+    if (connection.socket.writableNeedDrain) return
+    const byteCount = this.pendingBytes
+    this.clearPending()
+    for (let index = 0; index < sinks.length; index += 1) {
+      this.ring.push(sinks[index] as ReplySink, counts[index] as number)
+    }
+    connection.countWritten(byteCount)
+    writeSlices(connection.socket, slices, byteCount)
+  }
+
+  onData(bytes: Buffer): void {
+    const { ring, scanner } = this
+    this.hasProgress = true
+    const end = bytes.length
+    let start = 0
+    while (start < end) {
+      const sink = ring.owner
+      if (sink === undefined || !scanner.scan(bytes, start, end, ring.count)) {
+        this.discard()
+        return
+      }
+      const { position, count } = scanner
+      const slice = start === 0 && position === end ? bytes : bytes.subarray(start, position)
+      if (count > 0) ring.answer(count)
+      sink.deliver(slice, count)
+      start = position
+    }
+    if (scanner.sawReadOnly) {
+      scanner.sawReadOnly = false
+      this.options.onReadOnly()
+    }
+  }
+
+  onDrain(): void {
+    if (this.slices.length > 0) this.turn.addUpstream(this)
+    this.wakeWaiting()
+  }
+
+  onClosed(): void {
+    this.discard()
+  }
+
+  /** Ends the connection at once and answers for every command on it. */
+  discard(): void {
+    const { connection } = this
+    if (connection === undefined) return
+    this.connection = undefined
+    connection.setOwner(undefined)
+    connection.destroy()
+    let isMidReply = this.scanner.isMidReply
+    this.ring.drain((sink, count) => {
+      sink.lose(count, isMidReply)
+      isMidReply = false
+    })
+    const { slices, sinks, counts } = this
+    this.clearPending()
+    for (let index = slices.length - 1; index >= 0; index -= 1) {
+      sinks[index]?.giveBack(slices[index] as Buffer, counts[index] as number)
+    }
+    this.wakeWaiting()
+    this.options.onLost(this)
+  }
+
+  /** Called at equal intervals: how many of them in a row brought nothing although replies are owed. */
+  silentTicks(): number {
+    const isSilent = this.ring.commandCount > 0 && !this.hasProgress
+    this.silentTickCount = isSilent ? this.silentTickCount + 1 : 0
+    this.hasProgress = false
+    return this.silentTickCount
+  }
+
+  private clearPending(): void {
+    this.slices = []
+    this.sinks = []
+    this.counts = []
+    this.pendingBytes = 0
+    this.pendingCommands = 0
+  }
+
+  private wakeWaiting(): void {
+    for (const waiter of this.waiting) this.turn.addWake(waiter)
+    this.waiting.clear()
+  }
+}
+
+function newScanner(): ReplyScanner {
+  return new ReplyScanner({ allowsPushes: false, lineBytesMax: replyLineBytesMax })
+}
