@@ -201,7 +201,8 @@ export class Elector implements Stoppable {
     this.wasLeader = isLeader
     const { log } = this.modules
     if (isLeader) log.info({ identity: this.options.identity }, 'leadership taken')
-    else log.warn({ code: 'RM_LEASE_LOST' }, 'leadership ended')
+    else if (this.stopping.signal.aborted) log.info({}, 'leadership ended')
+    else log.warn({ code: 'RM_LEASE_LOST' }, 'leadership lost')
     for (const listener of this.listeners) listener(isLeader)
   }
 }

@@ -1,0 +1,332 @@
+/**
+ * The main job on a real cluster: chart installed, RedisProxy applied, pods injected, servers killed under a
+ * writer, operator killed meanwhile. One story; each step needs the one before. `RESPMESH_E2E_JSON` names a
+ * file for the figures.
+ */
+import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { type TestContext, test } from 'node:test'
+import { parseManifests } from '../../operator/api/manifest.ts'
+import { CommandError, planCluster, waitFor } from '../cluster/index.ts'
+import { badManifests, manifestOf } from './support/bad-manifests.ts'
+import { type Trial, Writer, failover, median, settled } from './support/failover.ts'
+import { missingProgram, writerImage } from './support/images.ts'
+import {
+  World,
+  appNamespace,
+  conditionOf,
+  example,
+  isReady,
+  operatorName,
+  operatorNamespace,
+} from './support/world.ts'
+
+const podTrials = 5
+const operatorSelector = 'app.kubernetes.io/component=operator'
+const figures: Record<string, unknown> = {}
+
+const plan = await planCluster()
+const missing = await missingProgram()
+const obstacle =
+  plan.kind === 'none' ? plan.reason : missing === undefined ? undefined : `${missing} is missing`
+if (obstacle !== undefined) {
+  console.log(`\n*** SKIPPED: the main job on Kubernetes was NOT tested: ${obstacle}\n`)
+}
+
+test('the main job on Kubernetes', { skip: obstacle ?? false }, async (t) => {
+  const world = await World.begin((line) => t.diagnostic(line))
+  try {
+    await world.kubectl(`create namespace ${appNamespace}`)
+    const step = (name: string, work: (t: TestContext) => Promise<void>) => t.test(name, work)
+    await installation(world, step)
+    const writer = await serving(world, step)
+    await failovers(world, writer, step)
+    await withoutOperator(world, writer, step)
+    await mistakes(world, step)
+  } catch (error) {
+    t.diagnostic(await world.kubectl('get pods,redisproxies -A -o wide').catch(String))
+    throw error
+  } finally {
+    await world.end()
+  }
+  const file = process.env['RESPMESH_E2E_JSON']
+  if (file !== undefined) await writeFile(file, `${JSON.stringify(figures, null, 2)}\n`)
+})
+
+type Step = (name: string, work: (t: TestContext) => Promise<void>) => Promise<void>
+
+async function installation(world: World, step: Step): Promise<void> {
+  await step('helm install brings the CRD and an operator that gets ready', async () => {
+    await world.installChart()
+    await world.kubectl(
+      'wait --for=condition=Established crd/redisproxies.respmesh.io --timeout=30s',
+    )
+    await world.readyPod(operatorSelector, operatorNamespace)
+  })
+
+  await step('three parked servers become a primary and two replicas', async () => {
+    await world.app(`apply -f ${example('redis.yaml')} -f ${example('redisproxy.yaml')}`)
+    await waitFor(
+      async () => conditionOf(await world.redisProxy(), 'PrimaryAvailable') === 'True',
+      {
+        what: 'a primary',
+        timeoutMs: 90_000,
+      },
+    )
+    await waitFor(
+      async () => {
+        const members = (await world.redisProxy()).status?.members ?? []
+        return (
+          members.filter(({ role, state }) => role === 'replica' && state === 'Online').length === 2
+        )
+      },
+      { what: 'two replicas', timeoutMs: 60_000 },
+    )
+  })
+}
+
+async function serving(world: World, step: Step): Promise<Writer> {
+  await step(
+    'a pod that asks gets a native sidecar, and its app reads and writes at once',
+    async () => {
+      await world.app(`apply -f ${example('app.yaml')}`)
+      const pod = await world.readyPod('app=app')
+      const [sidecar] = pod.spec.initContainers ?? []
+      assert.deepEqual([sidecar?.name, sidecar?.restartPolicy], ['respmesh', 'Always'])
+      assert.equal(pod.status.containerStatuses?.[0]?.restartCount, 0)
+      const redis = async (words: string) => {
+        const exec = `exec ${pod.metadata.name} -c app -- redis-cli -p 16379`
+        return (await world.app(`${exec} ${words}`)).trim()
+      }
+      assert.equal(await redis('set greeting hello'), 'OK')
+      assert.equal(await redis('get greeting'), 'hello')
+      const log = await world.app(`logs ${pod.metadata.name} -c app`)
+      assert.match(
+        log.split('\n')[0] ?? '',
+        /^wrote 1, read 1$/,
+        'the app’s first connection works',
+      )
+    },
+  )
+
+  await step('kubectl get redisproxy tells the truth in one line', async () => {
+    await world.apply(writerObjects())
+    await world.readyPod('app=writer')
+    await settled(world)
+    const text = await world.app('get redisproxy cache --no-headers')
+    assert.match(text, /^cache\s+Replication\s+redis-\d\.redis:6379\s+\d+\s+2\/2\s+True\s+\w+\s/)
+  })
+  const { metadata } = await world.readyPod('app=writer')
+  return new Writer(world, metadata.name)
+}
+
+async function failovers(world: World, writer: Writer, step: Step): Promise<void> {
+  const trials: Trial[] = []
+  for (let index = 0; index < podTrials; index += 1) {
+    await step(`the primary’s pod is killed, a replica takes over (${index + 1})`, async (t) => {
+      trials.push(await run(t, 'pod'))
+    })
+  }
+  await step('the primary’s process is killed, a replica takes over', async (t) => {
+    figures['processKill'] = await run(t, 'process')
+  })
+
+  async function run(t: TestContext, how: 'pod' | 'process'): Promise<Trial> {
+    const trial = await failover(world, writer, how)
+    t.diagnostic(
+      `${trial.how}: ${trial.from} → ${trial.to} (epoch ${trial.epoch}): first write after ${trial.killToWriteMs} ms, none for ${trial.stallMs} ms, lost ${trial.lostBytes} bytes`,
+    )
+    const old = (await world.redisProxy()).status?.members?.find(
+      ({ address }) => address === trial.from,
+    )
+    if (trial.to !== trial.from)
+      assert.equal(old?.role, 'replica', 'the old primary came back as a replica')
+    return trial
+  }
+
+  await step('no acknowledged write was lost', async (t) => {
+    const verified = await writer.verify()
+    const stats = await writer.stats()
+    const p50 = median(trials.map(({ killToWriteMs }) => killToWriteMs))
+    Object.assign(figures, {
+      trials,
+      killToFirstWriteP50Ms: p50,
+      stallP50Ms: median(trials.map(({ stallMs }) => stallMs)),
+      acknowledgedWrites: verified.acked,
+      lostWrites: verified.missingCount,
+      errors: stats.errors,
+    })
+    t.diagnostic(`kill to first write, p50 of ${trials.length}: ${p50} ms (aim: 2000 ms)`)
+    t.diagnostic(
+      `${verified.acked} acknowledged writes, ${verified.missingCount} lost; errors ${JSON.stringify(stats.errors)}`,
+    )
+    assert.equal(verified.missingCount, 0, verified.missing.join(' '))
+    assert.ok(verified.acked > 1000, `${verified.acked} writes`)
+  })
+}
+
+async function withoutOperator(world: World, writer: Writer, step: Step): Promise<void> {
+  await step('the operator is killed and comes back: the data path does not notice', async (t) => {
+    const before = await writer.stats()
+    const old = await world.readyPod(operatorSelector, operatorNamespace)
+    await world.kubectl(
+      `-n ${operatorNamespace} delete pod ${old.metadata.name} --grace-period=0 --force`,
+    )
+    const beganMs = Date.now()
+    await world.readyPod(operatorSelector, operatorNamespace)
+    await settled(world)
+    const after = await waitFor(
+      async () => {
+        const stats = await writer.stats()
+        return stats.acked > before.acked + 500 && stats
+      },
+      { what: 'more writes', timeoutMs: 30_000 },
+    )
+    t.diagnostic(`operator back and sidecars current after ${Date.now() - beganMs} ms`)
+    assert.deepEqual(after.errors, before.errors)
+    assert.equal(after.stalls.length, before.stalls.length, 'no write waited for 100 ms')
+  })
+
+  await step('a change of the spec reaches the sidecar within a second', async (t) => {
+    const { metadata } = await world.readyPod('app=app')
+    const config = `${world.portOf(metadata.name, 16380)}/config`
+    const merge = (holdTimeout: string) =>
+      world.app(
+        `patch redisproxy cache --type=merge -p ${JSON.stringify({ spec: { proxy: { holdTimeout } } })}`,
+      )
+    await merge('7s')
+    const beganMs = performance.now()
+    await waitFor(
+      async () => {
+        const { timing } = await world.get<{ timing: { holdTimeoutMs: number } }>(config)
+        return timing.holdTimeoutMs === 7000
+      },
+      { what: 'the sidecar to hold for 7 s', timeoutMs: 10_000, intervalMs: 10 },
+    )
+    const tookMs = Math.round(performance.now() - beganMs)
+    figures['specToSidecarMs'] = tookMs
+    t.diagnostic(`the sidecar obeys ${tookMs} ms after kubectl patch returned`)
+    assert.ok(tookMs < 1000)
+  })
+
+  await step(
+    'of two operators one leads, and the other takes over at once when it is told to end',
+    async (t) => {
+      const scale = (count: number) =>
+        world.kubectl(
+          `-n ${operatorNamespace} scale deployment ${operatorName} --replicas=${count}`,
+        )
+      await scale(2)
+      const pods = await waitFor(
+        async () => {
+          const found = await world.pods(operatorSelector, operatorNamespace)
+          return found.length === 2 && found.every(isReady) && found
+        },
+        { what: 'two operators', timeoutMs: 60_000 },
+      )
+      const holder = async () => {
+        const path = `/apis/coordination.k8s.io/v1/namespaces/${operatorNamespace}/leases/respmesh-operator`
+        return (await world.get<{ spec: { holderIdentity?: string } }>(path)).spec.holderIdentity
+      }
+      const first = await holder()
+      assert.ok(pods.some(({ metadata }) => metadata.name === first))
+      await world.kubectl(`-n ${operatorNamespace} delete pod ${first} --wait=false`)
+      const beganMs = Date.now()
+      const second = await waitFor(
+        async () => {
+          const found = await holder()
+          return found !== undefined && found !== '' && found !== first && found
+        },
+        { what: 'another leader', timeoutMs: 30_000 },
+      )
+      const tookMs = Date.now() - beganMs
+      t.diagnostic(`${second} leads ${tookMs} ms after ${first} was told to end`)
+      figures['leaderHandOverMs'] = tookMs
+      await scale(1)
+      await world.readyPod(operatorSelector, operatorNamespace)
+      await settled(world)
+      const stats = await writer.stop()
+      assert.ok(stats.lastAckMs > 0)
+    },
+  )
+}
+
+async function mistakes(world: World, step: Step): Promise<void> {
+  for (const bad of badManifests) {
+    await step(
+      `${bad.name}: refused by the API server and by the file checker, field named`,
+      async () => {
+        const manifest = manifestOf(bad)
+        const refusal = await world.apply([manifest], '--dry-run=server').then(
+          () => '',
+          (error: unknown) => (error instanceof CommandError ? error.stderr : String(error)),
+        )
+        assert.ok(refusal.includes(bad.field), `the API server said: ${refusal}`)
+        assert.throws(
+          () => parseManifests(JSON.stringify(manifest), 'bad.yaml'),
+          (error) => error instanceof Error && error.message.includes(bad.field),
+        )
+      },
+    )
+  }
+
+  await step(
+    'a pod that asks for what is not there is made all the same, with a warning',
+    async () => {
+      const warning = await world.apply([plainPod({ 'respmesh.io/inject': 'nosuch' })])
+      assert.match(warning, /Warning: respmesh: no sidecar: there is no RedisProxy "nosuch"/)
+      const pod = await world.pod('plain')
+      assert.equal(pod.spec.initContainers, undefined)
+      const events = await waitFor(
+        async () => {
+          const text = await world.app('get events --field-selector reason=InjectionSkipped')
+          return text.includes('pod/plain') && text
+        },
+        { what: 'an Event', timeoutMs: 20_000 },
+      )
+      assert.match(events, /nosuch/)
+    },
+  )
+
+  await step('an annotation with a typo is a warning too', async () => {
+    const annotations = { 'respmesh.io/inject': 'cache', 'respmesh.io/memory-limt': '1Gi' }
+    const warning = await world.apply([plainPod(annotations, 'typo')], '--dry-run=server')
+    assert.match(warning, /Warning: respmesh: annotation respmesh.io\/memory-limt is not known/)
+  })
+}
+
+const quiet = {
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ['ALL'] },
+  runAsNonRoot: true,
+  seccompProfile: { type: 'RuntimeDefault' },
+}
+
+function writerObjects(): readonly object[] {
+  const labels = { app: 'writer' }
+  const container = { name: 'writer', image: writerImage, securityContext: quiet }
+  return [
+    {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name: 'writer' },
+      spec: {
+        selector: { matchLabels: labels },
+        template: {
+          metadata: { labels, annotations: { 'respmesh.io/inject': 'cache' } },
+          spec: { terminationGracePeriodSeconds: 1, containers: [container] },
+        },
+      },
+    },
+  ]
+}
+
+function plainPod(annotations: Readonly<Record<string, string>>, name = 'plain'): object {
+  const container = { name: 'app', image: writerImage, securityContext: quiet }
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, annotations },
+    spec: { terminationGracePeriodSeconds: 0, containers: [container] },
+  }
+}

@@ -1,0 +1,130 @@
+/** One failover under write load: who dies, who takes over, how long nobody could write, what was lost. */
+import { waitFor } from '../../cluster/index.ts'
+import { killServer } from './process-kill.ts'
+import type { World } from './world.ts'
+
+export interface WriterStats {
+  readonly acked: number
+  readonly errors: Readonly<Record<string, number>>
+  readonly stalls: readonly { readonly fromMs: number; readonly toMs: number }[]
+  readonly lastAckMs: number
+}
+
+export interface Verified {
+  readonly acked: number
+  readonly missingCount: number
+  readonly missing: readonly string[]
+}
+
+export interface Trial {
+  readonly how: string
+  readonly from: string
+  readonly to: string
+  readonly epoch: number
+  /** From the command to the first write that was acknowledged after it took effect. */
+  readonly killToWriteMs: number
+  /** How long no write was acknowledged. */
+  readonly stallMs: number
+  readonly lostBytes: number | undefined
+}
+
+export class Writer {
+  private readonly world: World
+  private readonly path: string
+
+  constructor(world: World, pod: string) {
+    this.world = world
+    this.path = world.portOf(pod, 8080)
+  }
+
+  stats(): Promise<WriterStats> {
+    return this.world.get(`${this.path}/stats`)
+  }
+
+  verify(): Promise<Verified> {
+    return this.world.get(`${this.path}/verify`)
+  }
+
+  start(): Promise<WriterStats> {
+    return this.world.post(`${this.path}/start`)
+  }
+
+  stop(): Promise<WriterStats> {
+    return this.world.post(`${this.path}/stop`)
+  }
+}
+
+/** `redis-1.redis:6379` → `redis-1`. */
+const podOf = (address: string) => address.split('.')[0] ?? ''
+
+/** Resolves once every server is in its place and every sidecar knows. */
+export function settled(world: World): Promise<unknown> {
+  return waitFor(
+    async () => {
+      const { status } = await world.redisProxy()
+      const members = status?.members ?? []
+      const { connected = 0, current = -1 } = status?.sidecars ?? {}
+      const isWhole =
+        members.length === 3 &&
+        members.every(({ state }) => state === 'Online') &&
+        members.filter(({ role }) => role === 'replica').length === 2
+      return status?.phase === 'Steady' && isWhole && connected > 0 && connected === current
+    },
+    { what: 'a primary with two replicas in sync', timeoutMs: 90_000 },
+  )
+}
+
+/** @throws Error if no other server takes over, or writes do not go on */
+export async function failover(
+  world: World,
+  writer: Writer,
+  how: 'pod' | 'process',
+): Promise<Trial> {
+  const before = await world.redisProxy()
+  const from = before.status?.primary?.address ?? ''
+  const epoch = before.status?.epoch ?? 0
+  const { stalls: former } = await writer.stats()
+  const killedAtMs = Date.now()
+  const done = await kill(world, podOf(from), how)
+  const after = await waitFor(
+    async () => {
+      const proxy = await world.redisProxy()
+      const { status } = proxy
+      return (status?.epoch ?? 0) > epoch && status?.primary !== undefined && proxy
+    },
+    { what: `a new primary in place of ${from}`, timeoutMs: 60_000 },
+  )
+  const stall = await waitFor(
+    async () => {
+      const { stalls, lastAckMs } = await writer.stats()
+      const since = Date.parse(after.status?.primary?.since ?? '')
+      const fresh = stalls.slice(former.length).find(({ toMs }) => toMs > killedAtMs)
+      if (fresh !== undefined) return fresh
+      // Shorter than what the writer calls a stall.
+      return lastAckMs > since + 1000 && { fromMs: killedAtMs, toMs: killedAtMs }
+    },
+    { what: 'writes to go on', timeoutMs: 30_000 },
+  )
+  await settled(world)
+  const status = (await world.redisProxy()).status
+  return {
+    how: done,
+    from,
+    to: after.status?.primary?.address ?? '',
+    epoch: after.status?.epoch ?? 0,
+    killToWriteMs: stall.toMs - killedAtMs,
+    stallMs: stall.toMs - stall.fromMs,
+    lostBytes: status?.lastFailover?.lostBytes,
+  }
+}
+
+async function kill(world: World, pod: string, how: 'pod' | 'process'): Promise<string> {
+  if (how === 'process') return killServer(world, pod)
+  await world.app(`delete pod ${pod} --grace-period=0 --force --wait=false`)
+  return 'pod deleted'
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN
+}

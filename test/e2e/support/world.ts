@@ -1,0 +1,185 @@
+/** A cluster with respmesh in it, and short ways to ask it things. Everything made here is removed by `end`. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { RedisProxy } from '../../../operator/api/redis-proxy.ts'
+import { type Cluster, startCluster, waitFor } from '../../cluster/index.ts'
+import { loadImages, productImage } from './images.ts'
+
+const root = join(import.meta.dirname, '..', '..', '..')
+
+export const release = 'respmesh'
+export const operatorNamespace = 'respmesh-system'
+export const appNamespace = 'respmesh-e2e'
+export const operatorName = 'respmesh-operator'
+const chart = join(root, 'charts', 'respmesh')
+
+export const example = (name: string) => join(root, 'examples', name)
+
+export interface PodObject {
+  readonly metadata: {
+    readonly name: string
+    readonly uid: string
+    readonly deletionTimestamp?: string
+    readonly annotations?: Readonly<Record<string, string>>
+  }
+  readonly spec: {
+    readonly initContainers?: readonly { readonly name: string; readonly restartPolicy?: string }[]
+  }
+  readonly status: {
+    readonly phase: string
+    readonly podIP?: string
+    readonly conditions?: readonly { readonly type: string; readonly status: string }[]
+    readonly containerStatuses?: readonly ContainerStatus[]
+    readonly initContainerStatuses?: readonly ContainerStatus[]
+  }
+}
+
+interface ContainerStatus {
+  readonly name: string
+  readonly restartCount: number
+  readonly containerID?: string
+}
+
+export class World {
+  readonly cluster: Cluster
+  private readonly proxy: ChildProcess
+  private readonly origin: string
+
+  private constructor(cluster: Cluster, proxy: ChildProcess, origin: string) {
+    this.cluster = cluster
+    this.proxy = proxy
+    this.origin = origin
+  }
+
+  static async begin(report: (line: string) => void): Promise<World> {
+    const cluster = await startCluster({ report })
+    try {
+      await loadImages(cluster)
+      const { proxy, origin } = await startApiProxy(cluster)
+      return new World(cluster, proxy, origin)
+    } catch (error) {
+      await cluster.stop()
+      throw error
+    }
+  }
+
+  async end(): Promise<void> {
+    this.proxy.kill()
+    const quiet = async (work: Promise<unknown>) => {
+      try {
+        await work
+      } catch {
+        // It was not there, or the cluster goes with it.
+      }
+    }
+    // Workloads first: what injects and arranges them goes last.
+    await quiet(this.kubectl(`delete namespace ${appNamespace} --timeout=60s`))
+    await quiet(this.helm(`uninstall ${release} -n ${operatorNamespace} --wait`))
+    await quiet(this.kubectl('delete crd redisproxies.respmesh.io --timeout=30s'))
+    await quiet(this.kubectl(`delete namespace ${operatorNamespace} --timeout=60s`))
+    await this.cluster.stop()
+  }
+
+  /** `command` is cut at its spaces. */
+  async kubectl(command: string): Promise<string> {
+    return (await this.cluster.kubectl(command.split(' '))).stdout
+  }
+
+  /** In the namespace of the app. */
+  app(command: string): Promise<string> {
+    return this.kubectl(`-n ${appNamespace} ${command}`)
+  }
+
+  async helm(command: string): Promise<string> {
+    return (await this.cluster.helm(command.split(' '))).stdout
+  }
+
+  async installChart(): Promise<void> {
+    const { repository, tag } = productImage
+    await this.helm(
+      `upgrade --install ${release} ${chart} -n ${operatorNamespace} --create-namespace ` +
+        `--set image.repository=${repository},image.tag=${tag},image.pullPolicy=IfNotPresent ` +
+        '--wait --timeout 120s',
+    )
+  }
+
+  /** Applies objects, and returns what was said on standard error: warnings. */
+  async apply(objects: readonly object[], ...flags: readonly string[]): Promise<string> {
+    const list = { apiVersion: 'v1', kind: 'List', items: objects }
+    const args = ['-n', appNamespace, 'apply', '-f', '-', ...flags]
+    return (await this.cluster.kubectl(args, { input: JSON.stringify(list) })).stderr
+  }
+
+  async get<T>(path: string): Promise<T> {
+    const response = await fetch(this.origin + path, { signal: AbortSignal.timeout(60_000) })
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
+    return (await response.json()) as T
+  }
+
+  async post<T>(path: string): Promise<T> {
+    const response = await fetch(this.origin + path, {
+      method: 'POST',
+      signal: AbortSignal.timeout(60_000),
+    })
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
+    return (await response.json()) as T
+  }
+
+  redisProxy(name = 'cache'): Promise<RedisProxy> {
+    const path = `/apis/respmesh.io/v1alpha1/namespaces/${appNamespace}/redisproxies/${name}`
+    return this.get<RedisProxy>(path)
+  }
+
+  pod(name: string, namespace = appNamespace): Promise<PodObject> {
+    return this.get<PodObject>(`/api/v1/namespaces/${namespace}/pods/${name}`)
+  }
+
+  async pods(selector: string, namespace = appNamespace): Promise<readonly PodObject[]> {
+    const query = `labelSelector=${encodeURIComponent(selector)}`
+    const path = `/api/v1/namespaces/${namespace}/pods?${query}`
+    const { items } = await this.get<{ items: readonly PodObject[] }>(path)
+    return items.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+  }
+
+  /** The one running pod of a selector, once there is one and it is ready. */
+  readyPod(selector: string, namespace = appNamespace): Promise<PodObject> {
+    return waitFor(
+      async () => {
+        const [pod, ...others] = await this.pods(selector, namespace)
+        return others.length === 0 && pod !== undefined && isReady(pod) && pod
+      },
+      { what: `a ready pod ${selector}`, timeoutMs: 90_000 },
+    )
+  }
+
+  /** Path, through the API server, of a port of a pod. */
+  portOf(pod: string, port: number): string {
+    return `/api/v1/namespaces/${appNamespace}/pods/${pod}:${port}/proxy`
+  }
+}
+
+export function isReady(pod: PodObject): boolean {
+  return (
+    pod.status.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ===
+    true
+  )
+}
+
+export function conditionOf(proxy: RedisProxy, type: string): string | undefined {
+  return proxy.status?.conditions?.find((condition) => condition.type === type)?.status
+}
+
+/** `kubectl proxy`: credentials and TLS of any cluster, behind plain HTTP on loopback. */
+async function startApiProxy(
+  cluster: Cluster,
+): Promise<{ readonly proxy: ChildProcess; readonly origin: string }> {
+  const args = ['--kubeconfig', cluster.kubeconfigPath, 'proxy', '--port=0']
+  const proxy = spawn(cluster.kubectlPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const lines = createInterface(proxy.stdout)
+  const [line] = (await once(lines, 'line', { signal: AbortSignal.timeout(20_000) })) as [string]
+  const address = /\S+:\d+$/.exec(line)?.[0]
+  if (address === undefined) throw new Error(`kubectl proxy said: ${line}`)
+  return { proxy, origin: `http://${address}` }
+}
