@@ -3,7 +3,7 @@
  * a server that was not recorded first, and whoever finds the record can go on from it.
  */
 import type { Clock } from '../../common/clock.ts'
-import { TerminalError, assertNever, codeOf } from '../../common/errors.ts'
+import { type ErrorCode, TerminalError, assertNever, codeOf } from '../../common/errors.ts'
 import { secretCacheMs } from '../../common/limits.ts'
 import type { Log } from '../../common/log.ts'
 import type { ProxyKey, RedisProxy } from '../api/redis-proxy.ts'
@@ -14,7 +14,7 @@ import { type Action, type Plan, type Snapshot, plan } from './plan/index.ts'
 import type { Provider } from './provider.ts'
 import type { WorkResult } from './queue.ts'
 import { type ServerAccess, readAccess } from './secrets.ts'
-import { changeEvents, needsWrite } from './status.ts'
+import { changeEvents, failedStatus, needsWrite } from './status.ts'
 
 export interface ReconcileModules {
   readonly provider: Provider
@@ -31,6 +31,11 @@ interface Memory {
   /** Generation of the spec that cannot be worked on. */
   terminalGeneration?: number
   access?: { readonly value: ServerAccess; readonly atMs: number; readonly generation: number }
+}
+
+const humanReasons: Readonly<Partial<Record<ErrorCode, string>>> = {
+  RM_SECRET_UNREADABLE: 'SecretMissing',
+  RM_CONFIG_INVALID: 'InvalidSpec',
 }
 
 const conflictRetryMs = 20
@@ -62,7 +67,23 @@ export class Reconciler {
       return await this.turn(key, proxy, memory)
     } catch (error) {
       if (error instanceof TerminalError) memory.terminalGeneration = proxy.metadata.generation
+      await this.explain(proxy, error)
       throw error
+    }
+  }
+
+  /** What only a human can mend is told in the status, not in our log alone. */
+  private async explain(proxy: RedisProxy, error: unknown): Promise<void> {
+    const code = codeOf(error)
+    const reason = code === undefined ? undefined : humanReasons[code]
+    if (reason === undefined || !(error instanceof Error)) return
+    const { provider, clock, log } = this.modules
+    const status = failedStatus(proxy, { reason, message: error.message, wallMs: clock.wallMs() })
+    if (!needsWrite(proxy.status, status, 0)) return
+    try {
+      await provider.status.writeStatus(proxy, status)
+    } catch (err) {
+      log.warn({ err, reason }, 'status could not be written')
     }
   }
 

@@ -1,6 +1,6 @@
 /** When a status is worth writing, and what a change of it is worth telling. Pure. */
 import { statusOffsetIntervalMs } from '../../common/limits.ts'
-import type { RedisProxyStatus } from '../api/redis-proxy.ts'
+import type { RedisProxy, RedisProxyStatus } from '../api/redis-proxy.ts'
 import type { ProxyEvent } from './provider.ts'
 
 /** Differences that are only the progress of replication wait; everything else is written at once. */
@@ -12,6 +12,31 @@ export function needsWrite(
   if (former === undefined) return true
   if (canonical(withoutProgress(former)) !== canonical(withoutProgress(next))) return true
   return sinceLastWriteMs >= statusOffsetIntervalMs && canonical(former) !== canonical(next)
+}
+
+/** The status of a resource that cannot be worked on at all: what was known stays, and Ready says why. */
+export function failedStatus(
+  proxy: RedisProxy,
+  { reason, message, wallMs }: { reason: string; message: string; wallMs: number },
+): RedisProxyStatus {
+  const former = proxy.status?.conditions ?? []
+  const before = former.find(({ type }) => type === 'Ready')
+  const ready = {
+    type: 'Ready',
+    status: 'False',
+    reason,
+    message,
+    lastTransitionTime:
+      before?.status === 'False'
+        ? before.lastTransitionTime
+        : new Date(wallMs).toISOString().replace(/\.\d+Z$/, 'Z'),
+    observedGeneration: proxy.metadata.generation,
+  } as const
+  return {
+    ...proxy.status,
+    observedGeneration: proxy.metadata.generation,
+    conditions: [ready, ...former.filter(({ type }) => type !== 'Ready')],
+  }
 }
 
 function withoutProgress(status: RedisProxyStatus): RedisProxyStatus {

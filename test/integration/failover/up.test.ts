@@ -1,0 +1,163 @@
+/** `respmesh up` as a user starts it: it serves, it ends, and it leaves nothing behind, even if it is killed. */
+import assert from 'node:assert/strict'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { createConnection } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { freePort, startServer, until } from '../../support/servers.ts'
+
+const root = new URL('../../../', import.meta.url).pathname
+
+interface Up {
+  readonly child: ChildProcess
+  readonly temporary: string
+  readonly port: number
+  readonly consolePort: number
+  output(): string
+}
+
+async function up(context: TestContext, ...args: readonly string[]): Promise<Up> {
+  const temporary = mkdtempSync(join(tmpdir(), 'respmesh-up-test-'))
+  const [port, consolePort] = [await freePort(), await freePort()]
+  const child = spawn(
+    process.execPath,
+    ['cli/main.ts', 'up', '--port', String(port), '--console-port', String(consolePort), ...args],
+    { cwd: root, env: { ...process.env, TMPDIR: temporary }, stdio: ['ignore', 'pipe', 'pipe'] },
+  )
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      output += chunk
+    })
+  }
+  context.after(async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      const exited = once(child, 'exit')
+      child.kill('SIGTERM')
+      await exited
+    }
+    rmSync(temporary, { recursive: true, force: true })
+  })
+  return { child, temporary, port, consolePort, output: () => output }
+}
+
+/** Processes whose command line or folder shows that this `up` started them. */
+function processesOf({ temporary }: Up): string[] {
+  const lines = execFileSync('ps', ['-eo', 'pid=,stat=,args='], { encoding: 'utf8' }).split('\n')
+  return lines.filter((line) => !/^\s*\d+ Z/.test(line)).filter((line) => isOf(line, temporary))
+}
+
+function isOf(line: string, temporary: string): boolean {
+  const pid = line.trim().split(' ')[0] ?? ''
+  try {
+    // A server hides its environment behind its title, but works in its own folder.
+    if (readlinkSync(`/proc/${pid}/cwd`).startsWith(temporary)) return true
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`TMPDIR=${temporary}`)
+  } catch {
+    return line.includes(temporary)
+  }
+}
+
+/** Sends one inline command and returns the first piece of the reply. */
+async function commandAt(port: number, command: string): Promise<string> {
+  const socket = createConnection({ port, host: '127.0.0.1' })
+  socket.write(`${command}\r\n`)
+  const [reply] = (await once(socket, 'data')) as [Buffer]
+  socket.destroy()
+  return reply.toString()
+}
+
+async function ready(started: Up): Promise<void> {
+  try {
+    await until('up is ready', () => started.output().includes('respmesh is ready'), 30_000)
+  } catch (cause) {
+    throw new Error(started.output(), { cause })
+  }
+}
+
+test('up serves through the sidecar, and at the end nothing of it is left', async (context) => {
+  const started = await up(context)
+  await ready(started)
+  const page = await fetch(`http://127.0.0.1:${started.consolePort}/api/status`)
+  const state = (await page.json()) as { ready: { status: string }; members: unknown[] }
+  assert.equal(state.ready.status, 'True')
+  assert.equal(state.members.length, 3)
+  assert.match(await commandAt(started.port, 'SET k v'), /^\+OK/)
+  const processes = processesOf(started)
+  assert.ok(processes.length >= 6, processes.join('\n'))
+  const exited = once(started.child, 'exit')
+  started.child.kill('SIGINT')
+  assert.deepEqual(await exited, [0, null])
+  assert.deepEqual(processesOf(started), [])
+  assert.deepEqual(readdirSync(started.temporary), [])
+})
+
+test('if up is killed outright, what it started dies with it', async (context) => {
+  const started = await up(context)
+  await ready(started)
+  started.child.kill('SIGKILL')
+  await until('no process is left', () => processesOf(started).length === 0)
+  await until('no file is left', () => readdirSync(started.temporary).length === 0)
+})
+
+test('up fronts servers that exist and leaves them as they are', async (context) => {
+  const primary = await startServer({ password: 'geheim' })
+  const replica = await startServer({ password: 'geheim', replicaOf: primary })
+  context.after(async () => {
+    await Promise.all([primary.stop(), replica.stop()])
+  })
+  const urls = [replica, primary].map(({ port }) => `valkey://:geheim@127.0.0.1:${port}`).join(',')
+  const started = await up(context, '--upstream', urls)
+  await ready(started)
+  assert.match(started.output(), new RegExp(`primary +127.0.0.1:${primary.port}`))
+  const exited = once(started.child, 'exit')
+  started.child.kill('SIGTERM')
+  await exited
+  assert.equal(await primary.info('role'), 'master')
+  assert.equal(await replica.info('master_link_status'), 'up')
+})
+
+test('a manifest with errors is refused with all of them', async (context) => {
+  const directory = mkdtempSync(join(tmpdir(), 'respmesh-manifest-'))
+  context.after(() => rmSync(directory, { recursive: true }))
+  const file = join(directory, 'bad.yaml')
+  writeFileSync(
+    file,
+    'apiVersion: respmesh.io/v1alpha1\nkind: RedisProxy\nmetadata: {name: x}\nspec: {backend: {endpoints: [{host: a, port: 0}]}, nonsense: 1}\n',
+  )
+  const started = await up(context, '-f', file)
+  assert.deepEqual(await once(started.child, 'exit'), [1, null])
+  assert.match(started.output(), /spec\.backend\.endpoints\[0\]\.port/)
+  assert.match(started.output(), /spec\.nonsense/)
+})
+
+test('the demo holds and leaves its figures', async (context) => {
+  const started = await up(
+    context,
+    '--demo',
+    '--json',
+    join(tmpdir(), `respmesh-demo-${process.pid}.json`),
+  )
+  const file = join(tmpdir(), `respmesh-demo-${process.pid}.json`)
+  context.after(() => rmSync(file, { force: true }))
+  const [code] = (await once(started.child, 'exit')) as [number]
+  assert.equal(code, 0, started.output())
+  assert.ok(existsSync(file))
+  const figures = JSON.parse(readFileSync(file, 'utf8')) as {
+    lost: number
+    trials: { killToFirstWriteMs: number }[]
+  }
+  assert.equal(figures.lost, 0)
+  assert.ok((figures.trials[0]?.killToFirstWriteMs ?? Number.NaN) < 2000)
+})
