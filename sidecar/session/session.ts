@@ -201,7 +201,8 @@ export class Session implements ReplySink, PinningOwner {
       case ScanStop.error:
         this.refuseProtocol(scanner.error)
         break
-      default:
+      case ScanStop.limit:
+        break
     }
   }
 
@@ -502,7 +503,8 @@ export class Session implements ReplySink, PinningOwner {
   /** After the session went as far as it could: gives back what it needs no more, reads on or ends. */
   private settle(): void {
     const { pinning } = this
-    if (this.inFlight === 0 && this.large === undefined && pinning.lane !== undefined) {
+    const isIdle = this.inFlight === 0 && this.large === undefined
+    if (isIdle && pinning.lane !== undefined && this.wait !== 'outside') {
       pinning.remove(PinReason.once)
       const isWanted = this.wait === 'writable' || this.window.isLarge || pinning.reasons !== 0
       if (!isWanted) pinning.release()

@@ -1,4 +1,5 @@
 /** Commands that cannot just be passed on over a connection that clients share. */
+import { assertNever } from '../../common/errors.ts'
 import { type CommandKind, commandKind } from '../../common/redis/command-table.ts'
 import { deniedText, isDenied } from '../policy/denied.ts'
 import { frameArguments } from '../resp/arguments.ts'
@@ -119,8 +120,17 @@ function route(session: Session, command: SpecialCommand): void {
       return command.word(1) === 'DEBUG'
         ? forwardPinned(session, command, PinReason.raw)
         : void session.forwardRun(command.end, 1)
+    case 'cluster':
+    case 'module':
+      return void session.forwardRun(command.end, 1)
+    case 'auth':
+    case 'hello':
+    case 'quit':
+    case 'reset':
+    case 'denied':
+      throw new Error(`${command.name} is not routed`)
     default:
-      session.forwardRun(command.end, 1)
+      return assertNever(command.kind)
   }
 }
 

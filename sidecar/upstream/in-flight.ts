@@ -3,11 +3,16 @@
  * pipeline of any depth is one entry.
  */
 
+/** Runs that a new ring has room for; a power of two, as all its sizes are. */
+const slotsMin = 64
+const emptySlots = (length: number) => Array.from({ length }, () => undefined)
+const zeros = (length: number) => Array.from({ length }, () => 0)
+
 export class InFlightRing<T> {
   /** Commands of all runs. */
   commandCount = 0
-  private owners: (T | undefined)[] = new Array<T | undefined>(64).fill(undefined)
-  private counts: number[] = new Array<number>(64).fill(0)
+  private owners: (T | undefined)[] = emptySlots(slotsMin)
+  private counts: number[] = zeros(slotsMin)
   private head = 0
   private size = 0
 
@@ -66,8 +71,8 @@ export class InFlightRing<T> {
   private grow(): void {
     const { owners, counts, head, size } = this
     const capacity = owners.length * 2
-    this.owners = new Array<T | undefined>(capacity).fill(undefined)
-    this.counts = new Array<number>(capacity).fill(0)
+    this.owners = emptySlots(capacity)
+    this.counts = zeros(capacity)
     for (let index = 0; index < size; index += 1) {
       const from = (head + index) & (owners.length - 1)
       this.owners[index] = owners[from]

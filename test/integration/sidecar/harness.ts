@@ -48,8 +48,8 @@ export interface Rig {
   readonly server: RedisServer
   readonly plane: DataPlane
   readonly port: number
-  client(): Promise<Client>
-  direct(): Promise<Client>
+  readonly client: () => Promise<Client>
+  readonly direct: () => Promise<Client>
 }
 
 export async function startPlane(t: TestContext, config: ProxyConfig): Promise<DataPlane> {

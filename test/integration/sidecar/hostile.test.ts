@@ -80,7 +80,11 @@ const rows: readonly Row[] = [
     '+OK\r\n',
   ),
   open('an empty name', '*1\r\n$0\r\n\r\n', /^-ERR unknown command ''/),
-  open('a name of 1 MB', encodeCommand(['A'.repeat(1 << 20)]), /^-ERR unknown command.{0,256}\r\n$/),
+  open(
+    'a name of 1 MB',
+    encodeCommand(['A'.repeat(1 << 20)]),
+    /^-ERR unknown command.{0,256}\r\n$/,
+  ),
   open('CRLF in a name', encodeCommand(['AB\r\n+OK\r\n']), /^-ERR unknown command 'AB {2}\+OK/),
   open(
     'a name that is no UTF-8',
@@ -167,11 +171,7 @@ const rows: readonly Row[] = [
   ),
   open(
     'a nested reply of depth 5000',
-    encodeCommand([
-      'EVAL',
-      'local t = {} for i = 1, 5000 do t = {t} end return t',
-      '0',
-    ]),
+    encodeCommand(['EVAL', 'local t = {} for i = 1, 5000 do t = {t} end return t', '0']),
     new RegExp(`^(\\*1\r\n){5000}\\*0\r\n$`),
   ),
 ]
