@@ -132,9 +132,9 @@ export class Sidecar {
     this.isDraining = true
     this.discovery.stop()
     this.file?.stop()
-    // While commands are still in flight, a change of the primary is still obeyed.
+    // While commands are still in flight, a change of the primary is still obeyed; nothing begins any more.
     if (this.keeper.config === undefined) await this.stream?.stop()
-    else await dataPlane.stop()
+    await dataPlane.stop()
     await this.stream?.stop()
     await this.admin.stop()
     log.info({}, 'stopped')

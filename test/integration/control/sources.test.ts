@@ -90,6 +90,13 @@ test('a port that is taken ends with code 1 and names it', async (context) => {
   const sidecar = startSidecar(context, `--upstream ${taken} --listen ${taken}`)
   assert.equal(await sidecar.ended, 1)
   assert.match(sidecar.output.stderr, new RegExp(`${taken}.*RM_LISTEN_FAILED`, 's'))
+  // With a primary named, a connection to it may be open already: it must not keep the process.
+  const address = { host: '127.0.0.1', port: redis.port }
+  const config = standaloneConfig({ members: [address], listeners: [address] })
+  const file = join(folder(context), 'config.json')
+  const upstream = { ...config.upstream, discovery: 'operator', primary: address }
+  writeFileSync(file, JSON.stringify({ ...config, upstream }))
+  assert.equal(await startSidecar(context, `--config ${file}`).ended, 1)
 })
 
 test('a file is obeyed, obeyed again on SIGHUP and on change, and a bad one is not', async (context) => {
