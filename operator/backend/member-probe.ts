@@ -30,6 +30,8 @@ export class MemberProbe {
   private observed: Observation
   private timer: NodeJS.Timeout | undefined
   private running: Promise<void> | undefined
+  /** When the server last ended the connection of its own accord; undefined once it answers again. */
+  private endedAtMs: number | undefined
   private isStopped = false
 
   constructor(
@@ -108,6 +110,7 @@ export class MemberProbe {
       const current = await this.connected()
       const facts = await readFacts(current.connection, this.observed.last)
       current.runId = facts.runId
+      this.endedAtMs = undefined
       this.record({ kind: 'up', facts })
     } catch (error) {
       this.drop()
@@ -128,6 +131,7 @@ export class MemberProbe {
   private ended(connection: OpenConnection): void {
     if (this.current !== connection || this.isStopped) return
     this.current = undefined
+    this.endedAtMs = this.clock.monotonicMs()
     void this.probe()
   }
 
@@ -140,10 +144,14 @@ export class MemberProbe {
   private failure(error: ProbeError, beganMs: number): ProbeFailure {
     const former = this.observed.state.kind === 'down' ? this.observed.state.failure : undefined
     const isRefused = error.kind === 'refused' || error.kind === 'closed'
+    // Where a pod is gone its address may lead nowhere, which looks like a cut network; that the server hung up
+    // first tells the two apart.
+    if (isRefused) this.endedAtMs ??= beganMs
+    const refusedSinceMs = former?.refusedSinceMs ?? this.endedAtMs
     return {
       kind: error.kind,
       sinceMs: former?.sinceMs ?? beganMs,
-      ...(isRefused && { refusedSinceMs: former?.refusedSinceMs ?? beganMs }),
+      ...(refusedSinceMs !== undefined && { refusedSinceMs }),
       message: error.message,
     }
   }

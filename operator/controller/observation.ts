@@ -35,7 +35,10 @@ export interface ProbeFailure {
   readonly kind: FailureKind
   /** When it stopped answering, monotonic milliseconds. */
   readonly sinceMs: number
-  /** Since when every attempt was refused or closed; absent when the last one failed otherwise. */
+  /**
+   * Since when it hangs up on us: it refused or ended a connection and has not answered since. Absent when it
+   * only fell silent, as behind a cut network.
+   */
   readonly refusedSinceMs?: number
   readonly message: string
 }

@@ -59,8 +59,8 @@ function judgeFailure(snapshot: Snapshot, failure: ProbeFailure, evidence: Evide
   )
   if (linked.length === 0 && failure.refusedSinceMs !== undefined) {
     const refusedMs = nowMs - failure.refusedSinceMs
-    if (refusedMs >= fastDownMs) return { kind: 'down', why: 'it refuses connections' }
-    return { kind: 'suspect', againMs: fastDownMs - refusedMs, why: 'it refuses connections' }
+    if (refusedMs >= fastDownMs) return { kind: 'down', why: describe(failure) }
+    return { kind: 'suspect', againMs: fastDownMs - refusedMs, why: describe(failure) }
   }
   if (failingMs < downAfterMs) {
     return { kind: 'suspect', againMs: downAfterMs - failingMs, why: describe(failure) }
