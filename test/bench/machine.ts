@@ -1,6 +1,6 @@
 /** Facts about the machine and its programs that a figure means nothing without. */
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, readFileSync } from 'node:fs'
+import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs'
 import { arch, availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
 import { delimiter, join } from 'node:path'
 
@@ -42,6 +42,19 @@ export function sourceVersion(): string {
   const commit = git('rev-parse', '--short', 'HEAD')
   const isChanged = git('status', '--porcelain', '--', 'sidecar', 'common', 'cli') !== ''
   return commit === '' ? version : `${version} (${commit}${isChanged ? '+' : ''})`
+}
+
+/** Whether a source of the sidecar changed after `bundle` was made from them. */
+export function isOlderThanSources(bundle: string): boolean {
+  const bundledAt = statSync(bundle).mtimeMs
+  return ['sidecar', 'common', 'cli'].some((part) =>
+    readdirSync(join(root, part), { recursive: true, encoding: 'utf8' }).some(
+      (file) =>
+        file.endsWith('.ts') &&
+        !file.endsWith('.test.ts') &&
+        statSync(join(root, part, file)).mtimeMs > bundledAt,
+    ),
+  )
 }
 
 export interface MachineFacts {

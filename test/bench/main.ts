@@ -3,17 +3,24 @@
  * at the same time. docs/reference/bench.md tells how to read the figures. It judges nothing: the exit code is
  * 0 when every target that was found did its work, however fast.
  */
+import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { loadavg } from 'node:os'
 import { BenchError, type Outcome, type Plan, runBenchmark } from './bench.ts'
-import { machineFacts, programOnPath, sourceVersion, versionOf } from './machine.ts'
+import {
+  isOlderThanSources,
+  machineFacts,
+  programOnPath,
+  sourceVersion,
+  versionOf,
+} from './machine.ts'
 import { clientCount, keyCount, loads, valueBytes } from './model.ts'
 import { type Options, parseOptions, UsageError, usage } from './options.ts'
 import { Progress } from './progress.ts'
 import { formatRate, memoryTable, ratioTable, summaryTable } from './report.ts'
 import { median } from './statistics.ts'
 import { ratiosOf, summarize } from './summary.ts'
-import { proxies } from './targets.ts'
+import { bundle, proxies } from './targets.ts'
 
 /** Above this share of foreign CPU time figures are not worth keeping. */
 const foreignCpuShareMax = 0.05
@@ -90,6 +97,11 @@ function firstProgram(...names: readonly string[]): string | undefined {
 }
 
 function findProxies(options: Options, progress: Progress): Plan['proxies'] {
+  if (existsSync(bundle) && isOlderThanSources(bundle)) {
+    progress.say(
+      'WARNING: dist/respmesh.mjs is older than its sources; npm run bundle makes it anew',
+    )
+  }
   return proxies
     .filter((proxy) => options.targets.includes(proxy.name))
     .flatMap((proxy) => {

@@ -36,7 +36,7 @@ export interface Proxy {
 
 const root = join(import.meta.dirname, '..', '..')
 const source = join(root, 'cli', 'main.ts')
-const bundle = join(root, 'dist', 'respmesh.mjs')
+export const bundle = join(root, 'dist', 'respmesh.mjs')
 
 /** Writes a configuration file beside the others and gives its path. */
 function configFile(site: Site, name: string, content: string): string {
@@ -69,6 +69,7 @@ const peers: readonly Proxy[] = [
         '-p': join(site.directory, 'twemproxy.pid'),
         '-a': '127.0.0.1',
         '-s': site.adminPort,
+        '-m': configs.twemproxyMbufBytes,
       }),
       endpoint: tcp(site),
     }),
