@@ -143,7 +143,9 @@ export class SimWorld {
     const failure: ProbeFailure = {
       kind: isCut ? 'timeout' : 'refused',
       sinceMs: former?.sinceMs ?? this.nowMs,
-      ...(!isCut && { refusedSinceMs: former?.refusedSinceMs ?? this.nowMs }),
+      ...((!isCut || former?.refusedSinceMs !== undefined) && {
+        refusedSinceMs: former?.refusedSinceMs ?? this.nowMs,
+      }),
       message: 'model',
     }
     this.failures.set(address, failure)
