@@ -33,8 +33,6 @@ export class MemberProbe {
   /** When the server last ended the connection of its own accord; undefined once it answers again. */
   private endedAtMs: number | undefined
   private isStopped = false
-  /** An open connection was ended from the other side since the last answer. */
-  private wasEnded = false
 
   constructor(
     options: { readonly address: string; readonly target: ServerTarget },
@@ -112,7 +110,6 @@ export class MemberProbe {
       const current = await this.connected()
       const facts = await readFacts(current.connection, this.observed.last)
       current.runId = facts.runId
-      this.wasEnded = false
       this.endedAtMs = undefined
       this.record({ kind: 'up', facts })
     } catch (error) {

@@ -40,8 +40,6 @@ export interface ProbeFailure {
    * only fell silent, as behind a cut network.
    */
   readonly refusedSinceMs?: number
-  /** The outage began with the server's end closing an open connection, which a cut network does not do. */
-  readonly beganClosed?: boolean
   readonly message: string
 }
 

@@ -1,6 +1,6 @@
 /** How the recorded primary is, on the evidence of our own probes and of the other members. Pure. */
 import { assertNever } from '../../../common/errors.ts'
-import { closedDownMs, fastDownMs, witnessSilenceMs } from '../../../common/limits.ts'
+import { fastDownMs, witnessSilenceMs } from '../../../common/limits.ts'
 import { type PrimaryStatus, durationMs } from '../../api/redis-proxy.ts'
 import type { ProbeFailure, ServerFacts } from '../observation.ts'
 import { type LiveMember, type Member, isLive, primaryHistory } from './members.ts'
@@ -61,11 +61,6 @@ function judgeFailure(snapshot: Snapshot, failure: ProbeFailure, evidence: Evide
     const refusedMs = nowMs - failure.refusedSinceMs
     if (refusedMs >= fastDownMs) return { kind: 'down', why: describe(failure) }
     return { kind: 'suspect', againMs: fastDownMs - refusedMs, why: describe(failure) }
-  }
-  if (failure.beganClosed === true && linked.length === 0 && evidence.witnesses.length > 0) {
-    const closedMs = Math.min(closedDownMs, downAfterMs)
-    if (failingMs >= closedMs) return { kind: 'down', why: 'it closed its connections' }
-    return { kind: 'suspect', againMs: closedMs - failingMs, why: describe(failure) }
   }
   if (failingMs < downAfterMs) {
     return { kind: 'suspect', againMs: downAfterMs - failingMs, why: describe(failure) }

@@ -291,6 +291,31 @@ test('down: refused and lost by its replicas is down after the short wait', () =
   assert.deepEqual(kinds(due), ['park b:1'])
 })
 
+test('down: gone after it hung up is down as if it refused, though its address leads nowhere now', () => {
+  const lostIt = follower({ isLinkUp: false, runId: 'run-b' })
+  const gone = { ...down('timeout', 300), refusedSinceMs: nowMs - 300 }
+  const phase = (servers: Record<string, Seen>) =>
+    planFor({ servers, status: steady() }).status.phase
+  assert.equal(phase({ a: gone, b: lostIt }), 'Fencing')
+  assert.equal(phase({ a: down('timeout', 300), b: lostIt }), 'Steady')
+  assert.equal(phase({ a: gone, b: follower({ runId: 'run-b', lastIoSeconds: 0 }) }), 'Steady')
+})
+
+test('fence: an address that leads nowhere is no proof that the process is gone', () => {
+  const gone = { ...down('timeout', 900), refusedSinceMs: nowMs - 900 }
+  const servers = { a: gone, b: parkedAt(9, { runId: 'run-b' }) }
+  const result = planFor({ servers, status: fencing(), expected: ['p'] })
+  assert.equal(condition(result, 'PrimaryAvailable'), 'False/WaitingForFencing')
+})
+
+test('followed: not while the old primary may still take writes', () => {
+  const gone = { ...down('timeout', 900), refusedSinceMs: nowMs - 900 }
+  const b = facts({ runId: 'run-b', replId: 'new', replId2: history, secondReplOffset: 101 })
+  assert.equal(planFor({ servers: { a: gone, b }, status: steady() }).status.primary, undefined)
+  const proven = planFor({ servers: { a: down('refused', 900), b }, status: steady() })
+  assert.equal(proven.status.primary?.address, 'b:1')
+})
+
 test('down: no answer is down after downAfter', () => {
   const lostIt = follower({ isLinkUp: false, runId: 'run-b' })
   const servers = (ms: number) => ({ a: down('timeout', ms), b: lostIt })

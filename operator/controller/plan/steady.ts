@@ -118,8 +118,9 @@ function followOther(context: Context, primary: PrimaryStatus, health: Lost): De
     .filter(({ address, facts }) => address !== primary.address && facts.role === 'primary')
   const [other] = found
   const isHeir = other !== undefined && found.length === 1 && other.facts.replId2 === history
-  if (!isHeir || (health.kind === 'down' && health.why !== 'it refuses connections'))
-    return undefined
+  const self = context.members.find(({ address }) => address === primary.address)
+  const mayStillWrite = health.kind === 'down' && self?.failure?.kind !== 'refused'
+  if (!isHeir || mayStillWrite) return undefined
   return bless(context, other, {
     reason: 'PrimaryFollowed',
     message: `${other.address} was made the primary by someone else; followed`,
