@@ -127,6 +127,20 @@ export class World {
     return (await response.json()) as T
   }
 
+  /** What the API server itself says to a RedisProxy that it is asked to make, in earnest or not. */
+  async refusalOf(manifest: object): Promise<string> {
+    const collection = `/apis/respmesh.io/v1alpha1/namespaces/${appNamespace}/redisproxies`
+    const response = await fetch(`${this.origin}${collection}?dryRun=All&fieldValidation=Strict`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(manifest),
+      signal: AbortSignal.timeout(20_000),
+    })
+    const body = await response.text()
+    if (response.ok) return ''
+    return (JSON.parse(body) as { message?: string }).message ?? body
+  }
+
   redisProxy(name = 'cache'): Promise<RedisProxy> {
     const path = `/apis/respmesh.io/v1alpha1/namespaces/${appNamespace}/redisproxies/${name}`
     return this.get<RedisProxy>(path)
