@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { parkSource } from '../../operator/controller/observation.ts'
 import { SimWorld } from './world.ts'
 
-const runs = Number(process.env['SIM_RUNS'] ?? 150)
+const runs = Number(process.env['SIM_RUNS'] ?? 40)
 const onlySeed = process.env['SIM_SEED']
 const faultSteps = 500
 const healSteps = 600
