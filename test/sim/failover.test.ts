@@ -15,10 +15,11 @@ interface Faults {
   readonly keepsData: boolean
   readonly hasPartitions: boolean
   readonly hasControllerCrashes: boolean
+  readonly hasTwoLeaders?: boolean
 }
 
 async function play(seed: number, faults: Faults): Promise<void> {
-  const world = new SimWorld(seed)
+  const world = new SimWorld(seed, { hasTwoLeaders: faults.hasTwoLeaders === true })
   const { random, servers } = world
   const first = random.below(servers.length)
   for (const [index, server] of servers.entries()) {
@@ -158,6 +159,10 @@ const cases: readonly (readonly [string, Faults])[] = [
   [
     'everything, and a dying controller',
     { keepsData: true, hasPartitions: true, hasControllerCrashes: true },
+  ],
+  [
+    'two leaders at once, and everything else',
+    { keepsData: true, hasPartitions: true, hasControllerCrashes: true, hasTwoLeaders: true },
   ],
 ]
 

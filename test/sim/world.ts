@@ -14,6 +14,7 @@ import type { Observation, ProbeFailure } from '../../operator/controller/observ
 import { isParked } from '../../operator/controller/observation.ts'
 import { offsetIn } from '../../operator/controller/plan/members.ts'
 import type { Provider, SidecarView } from '../../operator/controller/provider.ts'
+import type { WorkResult } from '../../operator/controller/queue.ts'
 import { Reconciler } from '../../operator/controller/reconcile.ts'
 import { Random } from './random.ts'
 import { ModelServer, replicate } from './servers.ts'
@@ -50,10 +51,13 @@ export class SimWorld {
   private readonly failures = new Map<string, ProbeFailure>()
   private readonly lastFacts = new Map<string, NonNullable<ReturnType<ModelServer['facts']>>>()
   private reconciler: Reconciler
+  private rival: Reconciler | undefined
+  private readonly hasTwoLeaders: boolean
   private callsUntilCrash = Number.POSITIVE_INFINITY
 
-  constructor(seed: number, serverCount = 3, sidecarCount = 2) {
+  constructor(seed: number, { serverCount = 3, sidecarCount = 2, hasTwoLeaders = false } = {}) {
     this.random = new Random(seed)
+    this.hasTwoLeaders = hasTwoLeaders
     this.servers = Array.from(
       { length: serverCount },
       (_, index) => new ModelServer(`s${index}`, 6379, this.random),
@@ -157,7 +161,7 @@ export class SimWorld {
     for (let turn = 0; turn < 8; turn += 1) {
       let requeueAfterMs: number | undefined
       try {
-        ;({ requeueAfterMs } = await this.reconciler.reconcile(this.key))
+        ;({ requeueAfterMs } = await this.turn())
       } catch (error) {
         if (!(error instanceof Crash)) throw error
         this.note('controller crashed')
@@ -170,6 +174,21 @@ export class SimWorld {
       // Between two turns the sidecars may or may not have heard of the first.
       if (this.random.chance(0.5)) this.deliver()
     }
+  }
+
+  /** Two controllers that both take themselves for the leader take their turns at once, step by step. */
+  private async turn(): Promise<WorkResult> {
+    if (!this.hasTwoLeaders) return this.reconciler.reconcile(this.key)
+    this.rival ??= this.makeReconciler()
+    const turns = [this.reconciler.reconcile(this.key), this.rival.reconcile(this.key)]
+    const results = await Promise.allSettled(turns)
+    const failed = results.find((result) => result.status === 'rejected')
+    if (failed !== undefined) {
+      this.rival = undefined
+      throw failed.reason
+    }
+    const kept = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+    return this.random.pick(kept)
   }
 
   private deliver(): void {
