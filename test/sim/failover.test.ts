@@ -6,7 +6,9 @@ import { test } from 'node:test'
 import { parkSource } from '../../operator/controller/observation.ts'
 import { SimWorld } from './world.ts'
 
-const runs = Number(process.env['SIM_RUNS'] ?? 40)
+const sizes = { full: 200, ci: 12 }
+const size = process.env['RESPMESH_TEST_SIZE'] === 'full' ? 'full' : 'ci'
+const runs = Number(process.env['SIM_RUNS'] ?? sizes[size])
 const onlySeed = process.env['SIM_SEED']
 const faultSteps = 500
 const healSteps = 600
