@@ -18,14 +18,7 @@ import { Controller } from './controller/index.ts'
 import type { ConfigPublisher } from './controller/index.ts'
 import { startHealthServer } from './health.ts'
 import { createWebhook, review } from './inject/index.ts'
-import {
-  type Kube,
-  type KubeModules,
-  announceAuthority,
-  createKube,
-  createPkiSecret,
-  pause,
-} from './kube/index.ts'
+import { Kube, type KubeModules, announceAuthority, createPkiSecret, pause } from './kube/index.ts'
 import { type OperatorFigures, operatorMetrics } from './metrics.ts'
 import { type HostPort, type OperatorOptions, dnsNamesOf } from './options.ts'
 import { type PkiMaterial, PkiKeeper, bundleOf } from './pki/index.ts'
@@ -49,7 +42,7 @@ export class Operator implements Stoppable {
     const { namespace, identity, watchNamespace } = options
     this.options = options
     this.modules = modules
-    this.kube = createKube(
+    this.kube = new Kube(
       { namespace, identity, leaseName, ...(watchNamespace !== undefined && { watchNamespace }) },
       modules,
     )
@@ -206,7 +199,7 @@ export class Operator implements Stoppable {
     return {
       process: await measureProcess(),
       isLeader: kube.elector.isLeader(),
-      isSynced: kube.isSynced(),
+      isSynced: kube.isSynced,
       injections: this.injections,
       watchRestarts: kube.watchRestarts,
       certificateExpiryMs: this.pki.expiryMs,

@@ -1,6 +1,6 @@
 /**
- * Kubernetes as the controller core sees it. `createKube` makes the parts that watch and answer; with the
- * stream's publisher, which needs some of them, they become the `Provider`.
+ * Kubernetes as the controller core sees it. `Kube` has the parts that watch and answer; with the stream's
+ * publisher, which needs some of them, they become the `Provider`.
  */
 import type { KubeConfig } from '@kubernetes/client-node'
 import type { Clock } from '../../common/clock.ts'
@@ -41,100 +41,115 @@ export interface KubeModules {
   readonly random: () => number
 }
 
-export interface Kube extends Stoppable {
+export class Kube implements Stoppable {
   readonly client: KubeClient
   readonly proxies: ProxyCache
   readonly events: EventRecorder
   readonly elector: Elector
   readonly bootstrap: BootstrapWriter
-  readonly watchRestarts: ReadonlyMap<RestartReason, number>
-  /** Starts the watches; resolves when the first lists are in. */
-  start(): Promise<void>
-  isSynced(): boolean
+  readonly watchRestarts = new Map<RestartReason, number>()
   /** For `createStreamServer`. */
-  authenticate(token: string, key: ProxyKey): Promise<Authentication>
-  /** Everything that the core needs. */
-  provider(publisher: ConfigPublisher): Provider
-}
+  readonly authenticate: (token: string, key: ProxyKey) => Promise<Authentication>
+  private readonly options: KubeOptions
+  private readonly modules: KubeModules
+  private readonly connection: Connection
+  private readonly pods = createPodStore()
+  private readonly parts = new StopStack()
+  private hasSynced = false
 
-export function createKube(options: KubeOptions, modules: KubeModules): Kube {
-  const { clock, log, random } = modules
-  const connection: Connection = createConnection(modules.config, clock)
-  const client = createClient(connection, { random })
-  const proxies = new ProxyCache(client)
-  const pods = createPodStore()
-  const events = new EventRecorder({ instance: options.identity }, { client, clock, log })
-  const elector = new Elector(
-    { namespace: options.namespace, name: options.leaseName, identity: options.identity },
-    { client, clock, log, random },
-  )
-  const isLeader = () => elector.isLeader()
-  const bootstrap = new BootstrapWriter({
-    client,
-    log,
-    isLeader,
-    findProxy: (key) => proxies.get(key),
-  })
-  const reflectors: Reflector[] = []
-  const stack = new StopStack()
-  const watchRestarts = new Map<RestartReason, number>()
-  const onRestart = (reason: RestartReason) => {
-    watchRestarts.set(reason, (watchRestarts.get(reason) ?? 0) + 1)
+  /** Does no IO. @throws ConfigError RM_CONFIG_INVALID if the kubeconfig names no cluster */
+  constructor(options: KubeOptions, modules: KubeModules) {
+    const { clock, log, random } = modules
+    const { namespace, identity, leaseName } = options
+    this.options = options
+    this.modules = modules
+    this.connection = createConnection(modules.config, clock)
+    this.client = createClient(this.connection, { random })
+    const { client } = this
+    this.proxies = new ProxyCache(client)
+    this.events = new EventRecorder({ instance: identity }, { client, clock, log })
+    this.elector = new Elector(
+      { namespace, name: leaseName, identity },
+      { client, clock, log, random },
+    )
+    this.bootstrap = new BootstrapWriter({
+      client,
+      log,
+      isLeader: () => this.elector.isLeader(),
+      findProxy: (key) => this.proxies.get(key),
+    })
+    this.authenticate = createTokenAuthentication({
+      client,
+      clock,
+      findPod: (key) => this.pods.get(key),
+    })
   }
-  let isSynced = false
-  return {
-    client,
-    proxies,
-    events,
-    elector,
-    bootstrap,
-    watchRestarts,
-    isSynced: () => isSynced,
-    authenticate: createTokenAuthentication({ client, clock, findPod: (key) => pods.get(key) }),
-    async start() {
-      stack.add('connection', { stop: async () => connection.close() })
-      stack.add('events', events)
-      const watch = { client, log, random }
-      reflectors.push(
-        startReflector<RedisProxy>(
-          { path: redisProxiesPath(options.watchNamespace), sink: proxies.objects, onRestart },
-          watch,
-        ),
-        startReflector(
-          {
-            path: podsPath(options.watchNamespace),
-            labelSelector: sidecarPodSelector,
-            sink: pods,
-            onRestart,
-          },
-          watch,
-        ),
-      )
-      for (const reflector of reflectors) stack.add('reflector', reflector)
-      stack.add('bootstrap', bootstrap)
-      // Someone may have removed one.
-      const refreshing = setInterval(() => bootstrap.refresh(), bootstrapRefreshMs)
-      stack.add('refresh', { stop: async () => clearInterval(refreshing) })
-      stack.add('lease', elector)
-      proxies.onChange((key) => bootstrap.touch(key))
-      elector.onChange((isLeading) => {
-        if (isLeading) bootstrap.refresh()
-      })
-      await Promise.all(reflectors.map((reflector) => reflector.synced))
-      isSynced = true
-    },
-    stop: () => stack.stop(),
-    provider: (publisher) => ({
-      store: proxies,
-      status: proxies,
-      secrets: createSecretReader(client),
-      events,
-      publisher: withBootstrap(publisher, bootstrap),
+
+  get isSynced(): boolean {
+    return this.hasSynced
+  }
+
+  /** Starts the watches; resolves when the first lists are in. */
+  async start(): Promise<void> {
+    const { parts, bootstrap, proxies } = this
+    parts.add('connection', { stop: async () => this.connection.close() })
+    parts.add('events', this.events)
+    const reflectors = this.startReflectors()
+    for (const reflector of reflectors) parts.add('reflector', reflector)
+    parts.add('bootstrap', bootstrap)
+    // Someone may have removed one.
+    const refreshing = setInterval(() => bootstrap.refresh(), bootstrapRefreshMs)
+    parts.add('refresh', { stop: async () => clearInterval(refreshing) })
+    parts.add('lease', this.elector)
+    proxies.onChange((key) => bootstrap.touch(key))
+    this.elector.onChange((isLeading) => {
+      if (isLeading) bootstrap.refresh()
+    })
+    await Promise.all(reflectors.map((reflector) => reflector.synced))
+    this.hasSynced = true
+  }
+
+  stop(): Promise<void> {
+    return this.parts.stop()
+  }
+
+  /** Everything that the core needs. */
+  provider(publisher: ConfigPublisher): Provider {
+    return {
+      store: this.proxies,
+      status: this.proxies,
+      secrets: createSecretReader(this.client),
+      events: this.events,
+      publisher: withBootstrap(publisher, this.bootstrap),
       placement: { secretFile: (_proxy, secretName, dataKey) => secretFile(secretName, dataKey) },
       qualifyHost: (proxy, host) => qualifyHost(proxy.metadata.namespace, host),
-      expectedSidecars: (key) => (isSynced ? sidecarsOf(key, pods.values()) : undefined),
-      isLeader,
-    }),
+      expectedSidecars: (key) => (this.hasSynced ? sidecarsOf(key, this.pods.values()) : undefined),
+      isLeader: () => this.elector.isLeader(),
+    }
+  }
+
+  private startReflectors(): readonly Reflector[] {
+    const { client, pods, proxies, watchRestarts } = this
+    const { log, random } = this.modules
+    const { watchNamespace } = this.options
+    const onRestart = (reason: RestartReason) => {
+      watchRestarts.set(reason, (watchRestarts.get(reason) ?? 0) + 1)
+    }
+    return [
+      startReflector<RedisProxy>(
+        { path: redisProxiesPath(watchNamespace), sink: proxies.objects, onRestart },
+        { client, log, random },
+      ),
+      startReflector(
+        {
+          path: podsPath(watchNamespace),
+          labelSelector: sidecarPodSelector,
+          sink: pods,
+          onRestart,
+        },
+        { client, log, random },
+      ),
+    ]
   }
 }
 

@@ -89,9 +89,6 @@ export function chartCrdYaml(): string {
 const yamlOptions = { lineWidth: 110, aliasDuplicateObjects: false }
 
 function crd(): object {
-  const status = structural(JSON.parse(JSON.stringify(statusSchema)) as Json)
-  status['x-kubernetes-validations'] = [...transitionRules.status]
-  const ready = '.status.conditions[?(@.type=="Ready")]'
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
@@ -113,43 +110,40 @@ function crd(): object {
           served: true,
           storage: true,
           subresources: { status: {} },
-          additionalPrinterColumns: [
-            column('Mode', 'string', '.spec.backend.mode'),
-            column('Primary', 'string', '.status.primary.address'),
-            column('Epoch', 'integer', '.status.epoch'),
-            column('Sidecars', 'string', '.status.sidecars.summary'),
-            column('Ready', 'string', `${ready}.status`),
-            column('Reason', 'string', `${ready}.reason`),
-            column('Age', 'date', '.metadata.creationTimestamp'),
-            column('Phase', 'string', '.status.phase', 1),
-            column('Last-Failover', 'date', '.status.lastFailover.completedAt', 1),
-          ],
-          schema: {
-            openAPIV3Schema: {
-              type: 'object',
-              description:
-                'Gives pods a local endpoint for a Redis or Valkey backend that is always right.',
-              required: ['spec'],
-              properties: {
-                apiVersion: { type: 'string' },
-                kind: { type: 'string' },
-                metadata: {
-                  type: 'object',
-                  properties: {
-                    name: {
-                      type: 'string',
-                      maxLength: 40,
-                      pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$',
-                    },
-                  },
-                },
-                spec: withRules(structural(JSON.parse(JSON.stringify(specSchema)) as Json)),
-                status,
-              },
-            },
-          },
+          additionalPrinterColumns: columns,
+          schema: { openAPIV3Schema: resourceSchema() },
         },
       ],
+    },
+  }
+}
+
+const ready = '.status.conditions[?(@.type=="Ready")]'
+const columns = [
+  column('Mode', 'string', '.spec.backend.mode'),
+  column('Primary', 'string', '.status.primary.address'),
+  column('Epoch', 'integer', '.status.epoch'),
+  column('Sidecars', 'string', '.status.sidecars.summary'),
+  column('Ready', 'string', `${ready}.status`),
+  column('Reason', 'string', `${ready}.reason`),
+  column('Age', 'date', '.metadata.creationTimestamp'),
+  column('Phase', 'string', '.status.phase', 1),
+  column('Last-Failover', 'date', '.status.lastFailover.completedAt', 1),
+]
+
+function resourceSchema(): Json {
+  const copy = (schema: unknown) => structural(JSON.parse(JSON.stringify(schema)) as Json)
+  const name = { type: 'string', maxLength: 40, pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$' }
+  return {
+    type: 'object',
+    description: 'Gives pods a local endpoint for a Redis or Valkey backend that is always right.',
+    required: ['spec'],
+    properties: {
+      apiVersion: { type: 'string' },
+      kind: { type: 'string' },
+      metadata: { type: 'object', properties: { name } },
+      spec: withRules(copy(specSchema)),
+      status: { ...copy(statusSchema), 'x-kubernetes-validations': [...transitionRules.status] },
     },
   }
 }
