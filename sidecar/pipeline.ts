@@ -17,6 +17,7 @@ import { Authenticator, AuthThrottle } from './policy/authentication.ts'
 import { encodeError } from './resp/encode.ts'
 import { createNameFilter } from './route/name-filter.ts'
 import type { SessionContext } from './session/context.ts'
+import { countCommands } from './session/held-commands.ts'
 import { HoldQueue } from './session/hold-queue.ts'
 import { Session } from './session/session.ts'
 import { Watchdog } from './session/watchdog.ts'
@@ -117,7 +118,9 @@ class Pipeline implements DataPlane {
   view(): DataPlaneView {
     const { address } = this.primary
     let heldCommands = 0
-    for (const session of this.sessions) heldCommands += session.countHeld()
+    for (const session of this.sessions) {
+      if (session.wait === 'held') heldCommands += countCommands(session.input, session.scanner)
+    }
     return {
       counters: this.counters,
       clients: this.sessions.size,

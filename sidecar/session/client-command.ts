@@ -1,11 +1,12 @@
 /** CLIENT: what can be remembered is answered here, what is state of a connection gets one of its own. */
-import { clientNameBytesMax } from '../../common/limits.ts'
-import { encodeBulk, encodeError, encodeNull, encodeStatus } from '../resp/encode.ts'
+import { nameError } from '../policy/names.ts'
+import { encodeBulk, encodeError, encodeNull } from '../resp/encode.ts'
 import { PinReason } from './pinning.ts'
 import type { Session } from './session.ts'
-import { type SpecialCommand, consumeAndAnswer, forwardPinned } from './special-command.ts'
+import { ownReplies } from './own-replies.ts'
+import { type SpecialCommand, answerCommand, forwardPinned } from './special.ts'
 
-const ok = encodeStatus('OK')
+const { ok } = ownReplies
 /** These act on other clients or only tell of them: any connection will do. */
 const stateless: ReadonlySet<string> = new Set(['LIST', 'HELP', 'UNBLOCK', 'PAUSE', 'UNPAUSE'])
 
@@ -20,7 +21,7 @@ export function handleClient(session: Session, command: SpecialCommand): void {
   if (subcommand === 'GETNAME' && command.argumentCount === 2) {
     const name = session.clientName
     const reply = name === '' ? encodeNull(session.protocol) : encodeBulk(name)
-    return consumeAndAnswer(session, command, reply)
+    return answerCommand(session, command, reply)
   }
   if (subcommand === 'KILL') return forwardPinned(session, command, PinReason.once)
   const isRaw = subcommand === 'REPLY' || subcommand === 'TRACKING'
@@ -30,9 +31,9 @@ export function handleClient(session: Session, command: SpecialCommand): void {
 function setName(session: Session, command: SpecialCommand): void {
   const name = command.words()[2]?.toString('latin1') ?? ''
   const error = nameError(name, 'Client names')
-  if (error !== undefined) return consumeAndAnswer(session, command, error)
+  if (error !== undefined) return answerCommand(session, command, error)
   session.clientName = name
-  if (session.pinning.lane === undefined) return consumeAndAnswer(session, command, ok)
+  if (session.pinning.lane === undefined) return answerCommand(session, command, ok)
   session.pinning.markSetUp()
   session.forwardRun(command.end, 1)
 }
@@ -43,15 +44,8 @@ function setInfo(session: Session, command: SpecialCommand): void {
   const option = attribute.toString('latin1')
   if (!/^lib-(name|ver)$/i.test(option)) {
     const reply = encodeError(`ERR Unrecognized option '${option}'`)
-    return consumeAndAnswer(session, command, reply)
+    return answerCommand(session, command, reply)
   }
   const error = nameError(value.toString('latin1'), option.toLowerCase())
-  consumeAndAnswer(session, command, error ?? ok)
-}
-
-/** What the server says to a name with characters that would break its lists; undefined for a good one. */
-export function nameError(name: string, what: string): Buffer | undefined {
-  const isGood = name.length <= clientNameBytesMax && /^[!-~]*$/.test(name)
-  if (isGood) return undefined
-  return encodeError(`ERR ${what} cannot contain spaces, newlines or special characters.`)
+  answerCommand(session, command, error ?? ok)
 }

@@ -1,39 +1,31 @@
 /** AUTH, HELLO and RESET: they are between the client and the sidecar and never reach a server. */
 import { authFailuresMax } from '../../common/limits.ts'
+import { nameError } from '../policy/names.ts'
 import type { Reply } from '../resp/decode.ts'
-import {
-  type Encodable,
-  encodeCommand,
-  encodeError,
-  encodeStatus,
-  encodeValue,
-} from '../resp/encode.ts'
+import { type Encodable, encodeCommand, encodeError, encodeValue } from '../resp/encode.ts'
 import type { ProtocolVersion } from '../upstream/connection.ts'
-import { nameError } from './client-command.ts'
-import { PinReason } from './pinning.ts'
 import type { Session } from './session.ts'
-import { type SpecialCommand, consumeAndAnswer, refuse } from './special-command.ts'
+import { ownReplies } from './own-replies.ts'
+import { type SpecialCommand, answerCommand, isInTransaction, refuseCommand } from './special.ts'
 
-const ok = encodeStatus('OK')
-const wrongPass = encodeError('WRONGPASS invalid username-password pair or user is disabled.')
+const { ok, wrongPass, notInTransaction } = ownReplies
 const noPassword = encodeError(
   'ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?',
 )
-const notInTransaction = encodeError('ERR Command not allowed inside a transaction')
 
 export function handleAuth(session: Session, command: SpecialCommand): void {
-  if (isInTransaction(session)) return refuse(session, command, notInTransaction)
+  if (isInTransaction(session)) return refuseCommand(session, command, notInTransaction)
   const words = command.words()
   if (words.length < 2) {
     const reply = encodeError("ERR wrong number of arguments for 'auth' command")
-    return consumeAndAnswer(session, command, reply)
+    return answerCommand(session, command, reply)
   }
   if (words.length > 3) {
-    return consumeAndAnswer(session, command, encodeError('ERR syntax error'))
+    return answerCommand(session, command, encodeError('ERR syntax error'))
   }
   const [, first, second] = words
   if (!session.canAuthenticate && second === undefined) {
-    return consumeAndAnswer(session, command, noPassword)
+    return answerCommand(session, command, noPassword)
   }
   const password = Buffer.from(second ?? first ?? [])
   const username = second === undefined ? undefined : Buffer.from(first ?? [])
@@ -41,10 +33,6 @@ export function handleAuth(session: Session, command: SpecialCommand): void {
   login(session, { username, password }, (isAccepted) =>
     session.answer(isAccepted ? ok : wrongPass),
   )
-}
-
-function isInTransaction(session: Session): boolean {
-  return session.pinning.has(PinReason.transaction) && !session.pinning.isRaw
 }
 
 interface Login {
@@ -90,13 +78,13 @@ interface HelloRequest {
 }
 
 export function handleHello(session: Session, command: SpecialCommand): void {
-  if (isInTransaction(session)) return refuse(session, command, notInTransaction)
+  if (isInTransaction(session)) return refuseCommand(session, command, notInTransaction)
   const request = readHello(session, command.words())
-  if (Buffer.isBuffer(request)) return consumeAndAnswer(session, command, request)
+  if (Buffer.isBuffer(request)) return answerCommand(session, command, request)
   const { hello } = session.context.primary
   if (hello === undefined) return session.waitForServer(command.end)
   if (hello.kind === 'error') {
-    return consumeAndAnswer(session, command, encodeError(hello.text))
+    return answerCommand(session, command, encodeError(hello.text))
   }
   session.input.start = command.end
   if (request.login === undefined) return greet(session, request, hello)
@@ -203,7 +191,7 @@ export function handleReset(session: Session, command: SpecialCommand): void {
     return
   }
   clear(session)
-  consumeAndAnswer(session, command, encodeStatus('RESET'))
+  answerCommand(session, command, ownReplies.reset)
 }
 
 function clear(session: Session): void {

@@ -7,22 +7,21 @@
  */
 import type { Socket } from 'node:net'
 import {
-  clientOutputCutBytes,
   gatheredFrameBytesMax,
-  incompleteCommandMs,
-  slowCommandBytesMin,
   unauthenticatedArgumentBytesMax,
   unauthenticatedArgumentCountMax,
 } from '../../common/limits.ts'
-import { Outbox } from '../net/outbox.ts'
-import { encodeError, encodeNull, encodeStatus } from '../resp/encode.ts'
-import { FrameStream } from '../resp/frame-stream.ts'
+import { encodeError } from '../resp/encode.ts'
 import { type RequestLimits, RequestScanner, ScanStop } from '../resp/request-scanner.ts'
 import type { ProtocolVersion } from '../upstream/connection.ts'
 import type { ReplySink } from '../upstream/reply-sink.ts'
 import type { SessionContext } from './context.ts'
 import { handleInline } from './inline-command.ts'
+import { ClientOutput, type ClientOutputOwner } from './client-output.ts'
 import { Input } from './input.ts'
+import { LargeRequest } from './large-request.ts'
+import { ownReplies } from './own-replies.ts'
+import { Patience } from './patience.ts'
 import { PinReason, Pinning, type PinningOwner } from './pinning.ts'
 import { ReplyWindow } from './reply-window.ts'
 import { handleSpecial, mayBeLarge } from './special-command.ts'
@@ -37,7 +36,7 @@ export interface SessionEvents {
   onClosed(session: Session): void
 }
 
-export class Session implements ReplySink, PinningOwner {
+export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   readonly id: number
   readonly address: string
   readonly context: SessionContext
@@ -55,20 +54,17 @@ export class Session implements ReplySink, PinningOwner {
   inFlight = 0
 
   private readonly socket: Socket
-  private readonly outbox: Outbox
+  private readonly output: ClientOutput
+  private readonly patience: Patience
   private readonly events: SessionEvents
   private readonly window = new ReplyWindow()
-  private large: FrameStream | undefined
+  private large: LargeRequest | undefined
   private inFlightBytes = 0
   private isPumping = false
-  private isOutputBlocked = false
   private isEnded = false
   private isClosing = false
   /** Set when commands were held too long: those that are here are answered with it. */
-  private holdError: Buffer | undefined
-  private watchSinceMs = -1
-  private watchBytes = 0
-  private bytesRead = 0
+  holdError: Buffer | undefined
 
   constructor(socket: Socket, id: number, context: SessionContext, events: SessionEvents) {
     this.socket = socket
@@ -78,10 +74,15 @@ export class Session implements ReplySink, PinningOwner {
     this.events = events
     this.isAuthenticated = context.authenticator === undefined
     this.scanner = new RequestScanner(context.filter, this.requestLimits())
-    this.outbox = new Outbox(socket, () => context.turn.addClient(this))
+    this.output = new ClientOutput(
+      socket,
+      this,
+      context,
+      () => this.context.limits.clientOutputBytesMax,
+    )
+    this.patience = new Patience(context.watchdog, () => this.destroy())
     this.pinning = new Pinning(this, context)
     socket.on('data', (chunk: Buffer) => this.receive(chunk))
-    socket.on('drain', () => this.onDrain())
     socket.on('end', () => this.onEnd())
     // Its end is seen by `close`; why it ended matters to nobody.
     socket.on('error', () => {})
@@ -95,23 +96,6 @@ export class Session implements ReplySink, PinningOwner {
   /** Takes over what the configuration or a login changed. */
   refreshLimits(): void {
     this.scanner.limits = this.requestLimits()
-  }
-
-  /** Commands that are here whole and were not sent. Looks at them all. */
-  countHeld(): number {
-    if (this.wait !== 'held') return 0
-    const { scanner, input } = this
-    scanner.reset()
-    let count = 0
-    for (let at = input.start; at < input.end; ) {
-      const stop = scanner.scan(input.bytes, at, input.end, Number.POSITIVE_INFINITY)
-      count += scanner.count + (stop === ScanStop.special ? 1 : 0)
-      if (stop !== ScanStop.special && stop !== ScanStop.skip) break
-      at = scanner.frameEnd
-      scanner.reset()
-    }
-    scanner.reset()
-    return count
   }
 
   private requestLimits(): RequestLimits {
@@ -131,7 +115,7 @@ export class Session implements ReplySink, PinningOwner {
   private receive(chunk: Buffer): void {
     if (this.isClosed || this.isClosing) return
     this.context.counters.clientBytesRead += chunk.length
-    this.bytesRead += chunk.length
+    this.patience.note(chunk.length)
     this.input.append(chunk)
     if (this.wait === 'input') this.wait = 'none'
     if (this.wait === 'none') this.pump()
@@ -156,7 +140,7 @@ export class Session implements ReplySink, PinningOwner {
     this.isPumping = true
     const { input } = this
     while (input.length > 0 && this.wait === 'none' && !this.isClosed && !this.isClosing) {
-      if (this.isOutputBlocked && !this.pinning.isRaw) this.wait = 'window'
+      if (this.output.isBlocked && !this.pinning.isRaw) this.wait = 'window'
       else this.advance()
     }
     this.isPumping = false
@@ -221,9 +205,13 @@ export class Session implements ReplySink, PinningOwner {
   /** Sends the commands up to `end` on; false when they have to wait. */
   forwardRun(end: number, count: number): boolean {
     const { input, context } = this
-    if (!this.isAuthenticated) return this.answerRun(end, count, noAuth)
+    if (!this.isAuthenticated) return this.answerRun(end, count, ownReplies.noAuth)
     if (this.broken !== 'none' && this.broken !== 'watch') {
-      return this.answerRun(end, count, this.broken === 'transaction' ? willAbort : queued)
+      return this.answerRun(
+        end,
+        count,
+        this.broken === 'transaction' ? ownReplies.willAbort : ownReplies.queued,
+      )
     }
     if (this.holdError !== undefined) return this.answerRun(end, count, this.holdError)
     if (context.isPaused) return this.hold()
@@ -280,7 +268,7 @@ export class Session implements ReplySink, PinningOwner {
       this.wait = 'none'
       this.context.turn.addWake(this)
     } else {
-      this.answer(failure === 'overloaded' ? overloaded : databaseGone)
+      this.answer(failure === 'overloaded' ? ownReplies.overloaded : ownReplies.databaseGone)
       this.close()
     }
   }
@@ -325,16 +313,11 @@ export class Session implements ReplySink, PinningOwner {
     }
     this.wait = 'none'
     this.holdError = this.context.isPaused
-      ? pausedTooLong
+      ? ownReplies.paused
       : this.context.hasPrimary
-        ? heldTooLong
-        : noPrimary
+        ? ownReplies.heldTooLong
+        : ownReplies.noPrimary
     this.wake()
-  }
-
-  /** The error for a command that cannot be sent any more, if held commands are being answered. */
-  takeHoldError(): Buffer | undefined {
-    return this.holdError
   }
 
   // Frames that are too large to be gathered
@@ -348,36 +331,30 @@ export class Session implements ReplySink, PinningOwner {
     }
     if (!this.waitForReplies()) return
     if (this.broken !== 'none' || this.holdError !== undefined) {
-      this.answer(this.holdError ?? willAbort)
+      this.answer(this.holdError ?? ownReplies.willAbort)
       this.close()
       return
     }
     if (!this.pin()) return
     this.pinning.add(PinReason.once)
-    this.large = new FrameStream(argumentsLeft, this.context.limits.argumentBytesMax)
+    this.large = new LargeRequest(argumentsLeft, this.context.limits.argumentBytesMax)
     this.pinning.lane?.enqueue(input.slice(input.start, input.start + validBytes))
     input.start += validBytes
     scanner.reset()
     if (!this.pinning.isRaw) this.inFlight += 1
   }
 
-  private advanceLarge(large: FrameStream): void {
-    const { input } = this
+  private advanceLarge(large: LargeRequest): void {
     const lane = this.pinning.lane
     if (lane === undefined) return this.close()
-    if (lane.connection.socket.writableNeedDrain) {
-      this.wait = 'writable'
-      return
-    }
-    const state = large.advance(input.bytes, input.start, input.end)
-    if (large.position > input.start) lane.enqueue(input.slice(input.start, large.position))
-    input.start = large.position
+    const state = large.advance(this.input, lane)
     if (state === 'more') this.wait = 'input'
+    else if (state === 'full') this.wait = 'writable'
     else if (state === 'done') {
       this.large = undefined
       this.context.counters.commands += 1
     } else {
-      // The server has a part of the command and never the rest.
+      // The server has a part of the command and will never have the rest, so it does not run it.
       this.pinning.drop()
       this.inFlight = 0
       this.refuseProtocol(large.error)
@@ -388,8 +365,7 @@ export class Session implements ReplySink, PinningOwner {
 
   /** A reply of the sidecar’s own. Only when none is owed before it. */
   answer(bytes: Buffer): void {
-    this.context.counters.clientBytesWritten += bytes.length
-    this.outbox.push(bytes)
+    this.output.push(bytes)
   }
 
   private answerRun(end: number, count: number, reply: Buffer): boolean {
@@ -403,8 +379,7 @@ export class Session implements ReplySink, PinningOwner {
 
   deliver(bytes: Buffer, replyCount: number): void {
     if (this.isClosed) return
-    this.context.counters.clientBytesWritten += bytes.length
-    this.outbox.push(bytes)
+    this.output.push(bytes)
     if (this.pinning.isRaw) {
       if (this.pinning.lane?.endedWithReset === true) this.onRawReset?.()
       return
@@ -431,7 +406,7 @@ export class Session implements ReplySink, PinningOwner {
     this.inFlight = Math.max(0, this.inFlight - count)
     if (this.inFlight === 0) this.inFlightBytes = 0
     if (isMidReply) return this.destroy()
-    for (let index = 0; index < count; index += 1) this.answer(lostReply)
+    for (let index = 0; index < count; index += 1) this.answer(ownReplies.lost)
     this.context.turn.addWake(this)
   }
 
@@ -453,7 +428,7 @@ export class Session implements ReplySink, PinningOwner {
     if (this.isClosed) return
     if (cannotGoOn || this.large !== undefined) {
       this.context.log.info({ client: this.address }, 'a client was closed with its own connection')
-      if (!isMidReply && this.inFlight > 0) this.answer(lostReply)
+      if (!isMidReply && this.inFlight > 0) this.answer(ownReplies.lost)
       this.close()
       return
     }
@@ -467,29 +442,14 @@ export class Session implements ReplySink, PinningOwner {
 
   // Flow
 
-  /** Writes what was gathered in this turn and looks how much of it the client left. */
-  flush(): void {
-    this.outbox.flush()
-    const { writableLength } = this.socket
-    if (writableLength === 0) return
-    if (writableLength > clientOutputCutBytes) {
-      this.context.log.warn({ client: this.address }, 'a client that does not read was cut')
-      this.destroy()
-    } else if (this.socket.writableNeedDrain && writableLength > this.outputMax()) {
-      this.isOutputBlocked = true
-      this.pinning.lane?.setReading(false)
-    }
+  onOutputBlocked(isBlocked: boolean): void {
+    this.pinning.lane?.setReading(!isBlocked)
+    if (!isBlocked) this.wake()
   }
 
-  private outputMax(): number {
-    return this.context.limits.clientOutputBytesMax
-  }
-
-  private onDrain(): void {
-    if (!this.isOutputBlocked) return
-    this.isOutputBlocked = false
-    this.pinning.lane?.setReading(true)
-    this.wake()
+  onOutputOverflow(): void {
+    this.context.log.warn({ client: this.address }, 'a client that does not read was cut')
+    this.destroy()
   }
 
   private onEnd(): void {
@@ -512,37 +472,20 @@ export class Session implements ReplySink, PinningOwner {
     const isDone = this.input.length === 0 || this.wait === 'input'
     if (this.isEnded && isDone && this.inFlight === 0) this.close()
     else this.updateReading()
-    this.updateWatch()
+    this.updatePatience()
   }
 
   private updateReading(): void {
     const isReading =
-      !this.isClosing && !this.isOutputBlocked && (this.wait === 'none' || this.wait === 'input')
+      !this.isClosing && !this.output.isBlocked && (this.wait === 'none' || this.wait === 'input')
     if (isReading !== this.socket.isPaused()) return
     if (isReading) this.socket.resume()
     else this.socket.pause()
   }
 
-  private updateWatch(): void {
+  private updatePatience(): void {
     const isWatched = this.isClosing || this.isEnded || this.wait === 'input'
-    if (isWatched === this.watchSinceMs >= 0) return
-    if (isWatched) {
-      this.watchSinceMs = this.context.watchdog.now()
-      this.watchBytes = this.bytesRead
-      this.context.watchdog.add(this)
-    } else {
-      this.watchSinceMs = -1
-      this.context.watchdog.remove(this)
-    }
-  }
-
-  onWatch(nowMs: number): void {
-    if (nowMs - this.watchSinceMs < incompleteCommandMs) return
-    const isComing = !this.isClosing && this.bytesRead - this.watchBytes >= slowCommandBytesMin
-    if (isComing || (this.isEnded && this.inFlight > 0 && !this.isClosing)) {
-      this.watchSinceMs = nowMs
-      this.watchBytes = this.bytesRead
-    } else this.destroy()
+    this.patience.watch(isWatched, this.isEnded && this.inFlight > 0 && !this.isClosing)
   }
 
   // Ends
@@ -561,10 +504,9 @@ export class Session implements ReplySink, PinningOwner {
     this.isClosing = true
     this.input.clear()
     this.pinning.drop()
-    this.outbox.flush()
-    this.socket.end()
+    this.output.end()
     this.socket.resume()
-    this.updateWatch()
+    this.updatePatience()
   }
 
   destroy(): void {
@@ -578,32 +520,7 @@ export class Session implements ReplySink, PinningOwner {
     this.input.clear()
     this.pinning.drop()
     this.context.holds.remove(this)
-    this.context.watchdog.remove(this)
+    this.patience.stop()
     this.events.onClosed(this)
   }
-
-  emptyReply(): Buffer {
-    return this.protocol === 3 ? encodeNull(3) : Buffer.from('*-1\r\n')
-  }
 }
-
-const noAuth = encodeError('NOAUTH Authentication required.')
-const queued = encodeStatus('QUEUED')
-const proxyError = (text: string) => encodeError(`PROXY ${text}`)
-const lostReply = proxyError(
-  'RM_UPSTREAM_LOST the connection to the server ended before its reply; the command may have been run',
-)
-const willAbort = proxyError(
-  'RM_UPSTREAM_LOST the connection of this transaction ended; EXEC will abort it',
-)
-const noPrimary = proxyError('RM_NO_PRIMARY no server may take the command at present; try again')
-const heldTooLong = proxyError(
-  'RM_HOLD_TIMEOUT the primary could not be reached in time; try again',
-)
-const pausedTooLong = proxyError('RM_PAUSED the sidecar is paused; try again')
-const overloaded = proxyError(
-  'RM_OVERLOADED too many clients need a connection of their own; try again later',
-)
-const databaseGone = proxyError(
-  'RM_UPSTREAM_LOST the selected database cannot be selected any more',
-)

@@ -3,29 +3,19 @@ import { assertNever } from '../../common/errors.ts'
 import { type CommandKind, commandKind } from '../../common/redis/command-table.ts'
 import { deniedText, isDenied } from '../policy/denied.ts'
 import { frameArguments } from '../resp/arguments.ts'
-import { encodeCommand, encodeError, encodeStatus } from '../resp/encode.ts'
+import { encodeCommand, encodeError } from '../resp/encode.ts'
 import { foreignNames } from '../route/name-filter.ts'
 import { handleClient } from './client-command.ts'
 import { cut } from './inline-command.ts'
+import { answerCommand, forwardPinned, refuseCommand, type SpecialCommand } from './special.ts'
+import { ownReplies } from './own-replies.ts'
 import { handleAuth, handleHello, handleReset } from './login-command.ts'
 import { PinReason } from './pinning.ts'
 import type { Session } from './session.ts'
 
-/** A command at the start of the input that is whole. */
-export interface SpecialCommand {
-  readonly name: string
-  readonly kind: CommandKind
-  readonly argumentCount: number
-  readonly end: number
-  /** Its arguments as bytes, the name first. */
-  words(countMax?: number): Buffer[]
-  /** An argument in upper case, or the empty string. */
-  word(index: number): string
-}
-
-const ok = encodeStatus('OK')
 const wordsReadMax = 64
 
+/** Deals with the whole command at the start of the input, or has the session wait. */
 export function handleSpecial(session: Session): void {
   const { scanner, input } = session
   const name = nameOf(session)
@@ -36,11 +26,8 @@ export function handleSpecial(session: Session): void {
     else session.forwardRun(end, 1)
     return
   }
-  const words = (countMax = wordsReadMax) => frameArguments(input.bytes, input.start, countMax)
-  const word = (index: number) =>
-    words(index + 1)
-      [index]?.toString('latin1', 0, 64)
-      .toUpperCase() ?? ''
+  const words = () => frameArguments(input.bytes, input.start, wordsReadMax)
+  const word = (index: number) => upperCase(words()[index])
   const command = { name, kind, argumentCount: scanner.argumentCount, end, words, word }
   if (!session.isAuthenticated && !loginKinds.has(kind)) {
     session.forwardRun(end, 1)
@@ -48,6 +35,10 @@ export function handleSpecial(session: Session): void {
   }
   if (!session.waitForReplies()) return
   dispatch(session, command)
+}
+
+function upperCase(word: Buffer | undefined): string {
+  return word?.toString('latin1', 0, wordsReadMax).toUpperCase() ?? ''
 }
 
 const loginKinds: ReadonlySet<CommandKind> = new Set(['auth', 'hello', 'quit', 'reset'])
@@ -65,6 +56,7 @@ export function mayBeLarge(session: Session): boolean {
   return kind === undefined || kind === 'blocking' || kind === 'blockingIfAsked'
 }
 
+/** A command that is whole and next, with no reply owed before it. */
 function dispatch(session: Session, command: SpecialCommand): void {
   const { kind } = command
   if (kind === 'auth') return handleAuth(session, command)
@@ -72,7 +64,7 @@ function dispatch(session: Session, command: SpecialCommand): void {
   if (kind === 'reset') return handleReset(session, command)
   if (kind === 'quit') return quit(session, command)
   if (isDenied(kind, command.word(1))) {
-    return refuse(session, command, encodeError(deniedText(command.name)))
+    return refuseCommand(session, command, encodeError(deniedText(command.name)))
   }
   if (session.broken !== 'none' && handleBroken(session, command)) return
   if (session.pinning.isRaw || isQueued(session, command)) {
@@ -134,15 +126,6 @@ function route(session: Session, command: SpecialCommand): void {
   }
 }
 
-/** Sends the command on the session’s own connection, which it then keeps for `reason`. */
-export function forwardPinned(session: Session, command: SpecialCommand, reason: number): void {
-  if (session.takeHoldError() === undefined) {
-    if (!session.pin()) return
-    session.pinning.add(reason)
-  }
-  session.forwardRun(command.end, 1)
-}
-
 /** Whether an open transaction queues the command at the server, so that it has no effect of its own yet. */
 function isQueued(session: Session, command: SpecialCommand): boolean {
   if (!session.pinning.has(PinReason.transaction)) return false
@@ -178,7 +161,7 @@ function asksToBlock(command: SpecialCommand): boolean {
  * client was answered is then before it.
  */
 function waitForReplicas(session: Session, command: SpecialCommand): void {
-  if (session.takeHoldError() !== undefined) return void session.forwardRun(command.end, 1)
+  if (session.holdError !== undefined) return void session.forwardRun(command.end, 1)
   if (!session.pin()) return
   const connection = session.pinning.lane?.connection
   if (connection === undefined) return
@@ -198,9 +181,9 @@ function select(session: Session, command: SpecialCommand): void {
   const index = command.word(1)
   const { pinning } = session
   if (command.argumentCount === 2 && index === '0' && session.database === 0) {
-    return consumeAndAnswer(session, command, ok)
+    return answerCommand(session, command, ownReplies.ok)
   }
-  if (session.takeHoldError() !== undefined) return void session.forwardRun(command.end, 1)
+  if (session.holdError !== undefined) return void session.forwardRun(command.end, 1)
   if (!session.pin()) return
   const connection = pinning.lane?.connection
   if (connection === undefined) return
@@ -211,7 +194,7 @@ function select(session: Session, command: SpecialCommand): void {
     ([reply]) => {
       if (reply?.kind === 'error') session.answer(encodeError(reply.text))
       else {
-        session.answer(ok)
+        session.answer(ownReplies.ok)
         session.database = Number(index)
         pinning.markSetUp()
         if (session.database === 0) pinning.remove(PinReason.database)
@@ -220,13 +203,11 @@ function select(session: Session, command: SpecialCommand): void {
       session.resume()
     },
     () => {
-      session.answer(lostQuestion)
+      session.answer(ownReplies.lost)
       session.resume()
     },
   )
 }
-
-const lostQuestion = encodeError('PROXY RM_UPSTREAM_LOST the connection to the server ended')
 
 function quit(session: Session, command: SpecialCommand): void {
   if (session.pinning.isRaw) {
@@ -234,58 +215,35 @@ function quit(session: Session, command: SpecialCommand): void {
     session.endInput()
     return
   }
-  session.answer(ok)
+  session.answer(ownReplies.ok)
   session.close()
-}
-
-/** Consumes the command and gives a reply of our own. */
-export function consumeAndAnswer(session: Session, command: SpecialCommand, reply: Buffer): void {
-  session.input.start = command.end
-  session.answer(reply)
-}
-
-/**
- * Refuses a command. Within a transaction the server must know of the refusal too, so that EXEC aborts: it is
- * sent a command that cannot be queued.
- */
-export function refuse(session: Session, command: SpecialCommand, reply: Buffer): void {
-  const connection = session.pinning.lane?.connection
-  const isInTransaction = session.pinning.has(PinReason.transaction) && !session.pinning.isRaw
-  if (!isInTransaction || connection === undefined) return consumeAndAnswer(session, command, reply)
-  session.input.start = command.end
-  session.wait = 'outside'
-  const goOn = () => {
-    session.answer(reply)
-    session.resume()
-  }
-  connection.ask(encodeCommand(['GET']), 1).then(goOn, goOn)
 }
 
 /** The transaction’s or the watched connection has ended: the client must not believe that EXEC succeeded. */
 function handleBroken(session: Session, command: SpecialCommand): boolean {
   const { kind } = command
   const answer = (reply: Buffer, next: Session['broken']) => {
-    consumeAndAnswer(session, command, reply)
+    answerCommand(session, command, reply)
     session.broken = next
     return true
   }
   if (session.broken === 'watch') {
-    if (kind === 'multi') return answer(ok, 'transactionAfterWatch')
-    if (kind === 'watch') return answer(ok, 'watch')
-    if (kind === 'unwatch') return answer(ok, 'none')
+    if (kind === 'multi') return answer(ownReplies.ok, 'transactionAfterWatch')
+    if (kind === 'watch') return answer(ownReplies.ok, 'watch')
+    if (kind === 'unwatch') return answer(ownReplies.ok, 'none')
     return false
   }
-  if (kind === 'discard') return answer(ok, 'none')
+  if (kind === 'discard') return answer(ownReplies.ok, 'none')
   if (kind === 'exec') {
     const isWatch = session.broken === 'transactionAfterWatch'
-    return answer(isWatch ? session.emptyReply() : aborted, 'none')
+    return answer(isWatch ? emptyTransaction(session) : ownReplies.aborted, 'none')
   }
-  if (kind === 'multi') return answer(nested, session.broken)
+  if (kind === 'multi') return answer(ownReplies.nestedMulti, session.broken)
   session.forwardRun(command.end, 1)
   return true
 }
 
-const nested = encodeError('ERR MULTI calls can not be nested')
-const aborted = encodeError(
-  'EXECABORT Transaction discarded because its connection to the server ended (RM_UPSTREAM_LOST)',
-)
+/** What EXEC answers when a watched key was touched. */
+function emptyTransaction(session: Session): Buffer {
+  return Buffer.from(session.protocol === 3 ? '_\r\n' : '*-1\r\n')
+}

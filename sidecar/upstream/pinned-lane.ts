@@ -21,6 +21,8 @@ export class PinnedLane implements ConnectionOwner {
   readonly connection: UpstreamConnection
   /** Whether the last bytes that came were the reply to RESET. */
   endedWithReset = false
+  /** Whether a part of a reply was passed on and its end was not. */
+  isMidReply = false
   private readonly owner: PinnedOwner
   private readonly outbox: Outbox
   private readonly scanner = new ReplyScanner({
@@ -40,10 +42,6 @@ export class PinnedLane implements ConnectionOwner {
     return this.outbox.backlogBytes
   }
 
-  get isMidReply(): boolean {
-    return this.scanner.isMidReply
-  }
-
   enqueue(bytes: Buffer): void {
     this.connection.countWritten(bytes.length)
     this.outbox.push(bytes)
@@ -60,9 +58,10 @@ export class PinnedLane implements ConnectionOwner {
   onData(bytes: Buffer): void {
     if (!this.scanner.scan(bytes, 0, bytes.length, Number.POSITIVE_INFINITY)) {
       this.end()
-      this.owner.onPinnedClosed(true)
+      this.owner.onPinnedClosed(this.isMidReply)
       return
     }
+    this.isMidReply = this.scanner.isMidReply
     const tail = resetReply.length
     this.endedWithReset =
       !this.scanner.isMidReply &&
@@ -78,7 +77,7 @@ export class PinnedLane implements ConnectionOwner {
   onClosed(): void {
     if (this.isEnded) return
     this.isEnded = true
-    this.owner.onPinnedClosed(this.scanner.isMidReply)
+    this.owner.onPinnedClosed(this.isMidReply)
   }
 
   /** Lets go of the connection, which stays open for another client. */

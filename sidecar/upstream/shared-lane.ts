@@ -29,6 +29,8 @@ export class SharedLane implements ConnectionOwner, Flushable {
   /** Owned by whoever keeps the lane connected. */
   isConnecting = false
   private hasProgress = false
+  /** Whether a part of a reply was passed on and its end was not. */
+  private isMidReply = false
   private silentTickCount = 0
   private readonly options: SharedLaneOptions
   private readonly turn: Turn
@@ -111,6 +113,7 @@ export class SharedLane implements ConnectionOwner, Flushable {
       const slice = start === 0 && position === end ? bytes : bytes.subarray(start, position)
       if (count > 0) ring.answer(count)
       sink.deliver(slice, count)
+      this.isMidReply = scanner.isMidReply
       start = position
     }
     if (scanner.sawReadOnly) {
@@ -135,7 +138,8 @@ export class SharedLane implements ConnectionOwner, Flushable {
     this.connection = undefined
     connection.setOwner(undefined)
     connection.destroy()
-    let isMidReply = this.scanner.isMidReply
+    let { isMidReply } = this
+    this.isMidReply = false
     this.ring.drain((sink, count) => {
       sink.lose(count, isMidReply)
       isMidReply = false

@@ -1,0 +1,69 @@
+/**
+ * The writing side of a client: what it is owed goes out once per turn; when it does not read, the session is
+ * blocked at a soft bound and the client is cut at a hard one.
+ */
+import type { Socket } from 'node:net'
+import { clientOutputCutBytes } from '../../common/limits.ts'
+import { Outbox } from '../net/outbox.ts'
+import type { Flushable, Turn } from '../net/turn.ts'
+import type { DataPlaneCounters } from '../data-plane.ts'
+
+export interface ClientOutputOwner {
+  /** The client left more unread than it may, or has read all of it again. */
+  onOutputBlocked(isBlocked: boolean): void
+  /** The client left so much unread that it is not worth keeping. */
+  onOutputOverflow(): void
+}
+
+export class ClientOutput implements Flushable {
+  isBlocked = false
+  private readonly socket: Socket
+  private readonly outbox: Outbox
+  private readonly owner: ClientOutputOwner
+  private readonly counters: DataPlaneCounters
+  private readonly bytesMax: () => number
+
+  constructor(
+    socket: Socket,
+    owner: ClientOutputOwner,
+    modules: { readonly turn: Turn; readonly counters: DataPlaneCounters },
+    bytesMax: () => number,
+  ) {
+    this.socket = socket
+    this.owner = owner
+    this.counters = modules.counters
+    this.bytesMax = bytesMax
+    this.outbox = new Outbox(socket, () => modules.turn.addClient(this))
+    socket.on('drain', () => this.unblock())
+  }
+
+  push(bytes: Buffer): void {
+    this.counters.clientBytesWritten += bytes.length
+    this.outbox.push(bytes)
+  }
+
+  /** Writes what was gathered in this turn and looks how much of it the client left. */
+  flush(): void {
+    this.outbox.flush()
+    const { socket } = this
+    const { writableLength } = socket
+    if (writableLength === 0) return
+    if (writableLength > clientOutputCutBytes) this.owner.onOutputOverflow()
+    else if (!this.isBlocked && socket.writableNeedDrain && writableLength > this.bytesMax()) {
+      this.isBlocked = true
+      this.owner.onOutputBlocked(true)
+    }
+  }
+
+  /** Writes all that was pushed and ends the connection when it is out. */
+  end(): void {
+    this.outbox.flush()
+    this.socket.end()
+  }
+
+  private unblock(): void {
+    if (!this.isBlocked) return
+    this.isBlocked = false
+    this.owner.onOutputBlocked(false)
+  }
+}

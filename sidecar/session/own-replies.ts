@@ -1,0 +1,34 @@
+/** What the sidecar itself says to clients, in the server’s own words where it has them. */
+import { encodeError, encodeStatus } from '../resp/encode.ts'
+
+const proxyError = (text: string) => encodeError(`PROXY ${text}`)
+
+export const ownReplies = {
+  ok: encodeStatus('OK'),
+  queued: encodeStatus('QUEUED'),
+  reset: encodeStatus('RESET'),
+  noAuth: encodeError('NOAUTH Authentication required.'),
+  wrongPass: encodeError('WRONGPASS invalid username-password pair or user is disabled.'),
+  nestedMulti: encodeError('ERR MULTI calls can not be nested'),
+  notInTransaction: encodeError('ERR Command not allowed inside a transaction'),
+  lost: proxyError(
+    'RM_UPSTREAM_LOST the connection to the server ended before its reply; the command may have been run',
+  ),
+  willAbort: proxyError(
+    'RM_UPSTREAM_LOST the connection of this transaction ended; EXEC will abort it',
+  ),
+  aborted: encodeError(
+    'EXECABORT Transaction discarded because its connection to the server ended (RM_UPSTREAM_LOST)',
+  ),
+  noPrimary: proxyError('RM_NO_PRIMARY no server may take the command at present; try again'),
+  heldTooLong: proxyError(
+    'RM_HOLD_TIMEOUT the primary could not be reached in time; the command was not run; try again',
+  ),
+  paused: proxyError('RM_PAUSED the sidecar is paused; the command was not run; try again'),
+  overloaded: proxyError(
+    'RM_OVERLOADED too many clients need a connection of their own; try again later',
+  ),
+  databaseGone: proxyError(
+    'RM_UPSTREAM_LOST the selected database cannot be selected any more; connect again',
+  ),
+} as const

@@ -1,0 +1,54 @@
+/** What the handlers of special commands share. */
+import type { CommandKind } from '../../common/redis/command-table.ts'
+import { encodeCommand } from '../resp/encode.ts'
+import { PinReason } from './pinning.ts'
+import type { Session } from './session.ts'
+
+/** A command at the start of the input that is whole. */
+export interface SpecialCommand {
+  readonly name: string
+  readonly kind: CommandKind
+  readonly argumentCount: number
+  readonly end: number
+  /** Its arguments as bytes, the name first. */
+  words(): Buffer[]
+  /** An argument in upper case, or the empty string. */
+  word(index: number): string
+}
+
+/** Sends the command on the session’s own connection, which it then keeps for `reason`. */
+export function forwardPinned(session: Session, command: SpecialCommand, reason: number): void {
+  if (session.holdError === undefined) {
+    if (!session.pin()) return
+    session.pinning.add(reason)
+  }
+  session.forwardRun(command.end, 1)
+}
+
+/** Consumes the command and gives a reply of our own. */
+export function answerCommand(session: Session, command: SpecialCommand, reply: Buffer): void {
+  session.input.start = command.end
+  session.answer(reply)
+}
+
+export function isInTransaction(session: Session): boolean {
+  return session.pinning.has(PinReason.transaction) && !session.pinning.isRaw
+}
+
+/**
+ * Refuses a command. Within a transaction the server must know of the refusal too, so that EXEC aborts: it is
+ * sent a command that cannot be queued.
+ */
+export function refuseCommand(session: Session, command: SpecialCommand, reply: Buffer): void {
+  const connection = session.pinning.lane?.connection
+  if (!isInTransaction(session) || connection === undefined) {
+    return answerCommand(session, command, reply)
+  }
+  session.input.start = command.end
+  session.wait = 'outside'
+  const goOn = () => {
+    session.answer(reply)
+    session.resume()
+  }
+  connection.ask(encodeCommand(['GET']), 1).then(goOn, goOn)
+}
