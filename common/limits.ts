@@ -94,6 +94,8 @@ export const admissionLookupMs = 2000
 export const bootstrapDelayMs = 200
 /** Wait before a failed write of a per-proxy ConfigMap is tried again. */
 export const bootstrapRetryMs = 5000
+/** How long an operator that was told to end still answers: as long as a cluster takes to send no more. */
+export const operatorFarewellMs = 3000
 /** Longest time that the operator takes to stop. */
 export const operatorStopMs = 10_000
 
