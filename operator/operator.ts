@@ -9,6 +9,7 @@ import {
   admissionLookupMs,
   admissionPendingMax,
   apiRetryMaxMs,
+  operatorFarewellMs,
   pkiCheckMs,
 } from '../common/limits.ts'
 import { StopStack, type Stoppable } from '../common/lifecycle.ts'
@@ -72,14 +73,20 @@ export class Operator implements Stoppable {
     await Promise.race([this.kube.start(), aborted(signal)])
     if (signal.aborted) return
     await this.startWebhook(material)
+    this.parts.add('farewell', { stop: () => pause(operatorFarewellMs) })
     controller.start()
-    this.parts.add('controller', controller)
     this.kube.elector.start()
+    this.parts.add('lease', this.kube.elector)
+    this.parts.add('controller', controller)
     this.notReady = ''
     log.info({}, 'operator is ready')
     await aborted(signal)
   }
 
+  /**
+   * Hands leadership over at once. Admission reviews are answered for a little longer: the cluster sends them
+   * until it has noticed, and a pod whose review is lost has no sidecar.
+   */
   async stop(): Promise<void> {
     this.notReady = 'stopping'
     await this.parts.stop()

@@ -89,7 +89,7 @@ export class Kube implements Stoppable {
     return this.hasSynced
   }
 
-  /** Starts the watches; resolves when the first lists are in. */
+  /** Starts the watches; resolves when the first lists are in. The elector is started and stopped apart. */
   async start(): Promise<void> {
     const { parts, bootstrap, proxies } = this
     parts.add('connection', { stop: async () => this.connection.close() })
@@ -100,7 +100,6 @@ export class Kube implements Stoppable {
     // Someone may have removed one.
     const refreshing = setInterval(() => bootstrap.refresh(), bootstrapRefreshMs)
     parts.add('refresh', { stop: async () => clearInterval(refreshing) })
-    parts.add('lease', this.elector)
     proxies.onChange((key) => bootstrap.touch(key))
     this.elector.onChange((isLeading) => {
       if (isLeading) bootstrap.refresh()

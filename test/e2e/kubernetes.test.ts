@@ -9,8 +9,16 @@ import { type TestContext, test } from 'node:test'
 import { parseManifests } from '../../operator/api/manifest.ts'
 import { planCluster, waitFor } from '../cluster/index.ts'
 import { badManifests, manifestOf } from './support/bad-manifests.ts'
-import { type Trial, Writer, failover, median, settled } from './support/failover.ts'
+import {
+  type Trial,
+  Writer,
+  type WriterStats,
+  failover,
+  median,
+  settled,
+} from './support/failover.ts'
 import { missingProgram, writerImage } from './support/images.ts'
+import { killSidecar } from './support/process-kill.ts'
 import {
   World,
   appNamespace,
@@ -36,7 +44,7 @@ if (obstacle !== undefined) {
 test('the main job on Kubernetes', { skip: obstacle ?? false }, async (t) => {
   const world = await World.begin((line) => t.diagnostic(line))
   try {
-    await world.kubectl(`create namespace ${appNamespace}`)
+    await world.createNamespaces()
     // What comes after a step that failed could only fail too.
     const step: Step = async (name, work) => {
       let isDone = false
@@ -50,6 +58,7 @@ test('the main job on Kubernetes', { skip: obstacle ?? false }, async (t) => {
     const writer = await serving(world, step)
     await failovers(world, writer, step)
     await withoutOperator(world, writer, step)
+    await oneNamespace(world, step)
     await mistakes(world, (name, work) => t.test(name, work))
   } catch (error) {
     t.diagnostic(await world.kubectl('get pods,redisproxies -A -o wide').catch(String))
@@ -191,14 +200,50 @@ async function withoutOperator(world: World, writer: Writer, step: Step): Promis
       { what: 'more writes', timeoutMs: 30_000 },
     )
     t.diagnostic(`operator back and sidecars current after ${Date.now() - beganMs} ms`)
-    const pauses = after.stalls.slice(before.stalls.length)
-    const longestMs = Math.max(0, ...pauses.map(({ fromMs, toMs }) => toMs - fromMs))
-    figures['operatorKilled'] = { longestPauseMs: longestMs, pauses: pauses.length }
+    const longestMs = longestPause(before, after)
+    figures['operatorKilled'] = { longestPauseMs: longestMs }
     t.diagnostic(`longest pause of writes meanwhile: ${longestMs} ms (less than 100 ms shows as 0)`)
     assert.deepEqual(after.errors, before.errors, 'no write failed')
     // The new operator starts on the machine that everything else runs on.
     assert.ok(longestMs < 1000, `writes paused for ${longestMs} ms`)
   })
+
+  await step(
+    'without an operator, a sidecar that crashes serves on from what it knew',
+    async (t) => {
+      await world.kubectl(`-n ${operatorNamespace} scale deployment ${operatorName} --replicas=0`)
+      await waitFor(
+        async () => (await world.pods(operatorSelector, operatorNamespace)).length === 0,
+        { what: 'no operator', timeoutMs: 30_000 },
+      )
+      const { metadata } = await world.readyPod('app=writer')
+      const before = await writer.stats()
+      const isKilled = await killSidecar(world, metadata.name)
+      if (isKilled) {
+        await waitFor(
+          async () => {
+            const sidecar = (await world.pod(metadata.name)).status.initContainerStatuses?.[0]
+            return sidecar?.restartCount === 1 && isReady(await world.pod(metadata.name))
+          },
+          { what: 'the sidecar to be started again', timeoutMs: 60_000 },
+        )
+      } else t.diagnostic('the sidecar’s process cannot be seen from here; it was not killed')
+      const after = await waitFor(
+        async () => {
+          const stats = await writer.stats()
+          return stats.acked > before.acked + 200 && stats
+        },
+        { what: 'writes to go on', timeoutMs: 30_000 },
+      )
+      const longestMs = longestPause(before, after)
+      figures['sidecarKilled'] = { isKilled, longestPauseMs: longestMs }
+      t.diagnostic(`longest pause of writes: ${longestMs} ms`)
+      assert.equal((await writer.verify()).missingCount, 0)
+      await world.kubectl(`-n ${operatorNamespace} scale deployment ${operatorName} --replicas=1`)
+      await world.readyPod(operatorSelector, operatorNamespace)
+      await settled(world)
+    },
+  )
 
   await step('a change of the spec reaches the sidecar within a second', async (t) => {
     const { metadata } = await world.readyPod('app=app')
@@ -264,6 +309,22 @@ async function withoutOperator(world: World, writer: Writer, step: Step): Promis
   )
 }
 
+async function oneNamespace(world: World, step: Step): Promise<void> {
+  await step('with rights in one namespace only, the operator does the same there', async () => {
+    await world.installChart(`watchNamespace=${appNamespace}`)
+    const pod = await world.readyPod(operatorSelector, operatorNamespace)
+    await settled(world)
+    const log = await world.kubectl(`-n ${operatorNamespace} logs ${pod.metadata.name}`)
+    assert.doesNotMatch(log, /forbidden/)
+    const path = '/apis/rbac.authorization.k8s.io/v1/clusterroles/respmesh-operator'
+    const { rules } = await world.get<{ rules: readonly { resources: readonly string[] }[] }>(path)
+    assert.deepEqual(rules.flatMap(({ resources }) => resources).toSorted(), [
+      'mutatingwebhookconfigurations',
+      'tokenreviews',
+    ])
+  })
+}
+
 async function mistakes(world: World, step: Step): Promise<void> {
   for (const bad of badManifests) {
     await step(
@@ -303,6 +364,12 @@ async function mistakes(world: World, step: Step): Promise<void> {
     const warning = await world.apply([plainPod(annotations, 'typo')], '--dry-run=server')
     assert.match(warning, /Warning: respmesh: annotation respmesh.io\/memory-limt is not known/)
   })
+}
+
+/** Of those that began after `before`. */
+function longestPause(before: WriterStats, after: WriterStats): number {
+  const pauses = after.stalls.slice(before.stalls.length)
+  return Math.max(0, ...pauses.map(({ fromMs, toMs }) => toMs - fromMs))
 }
 
 const quiet = {

@@ -1,5 +1,6 @@
 /** Ends the main process of a container as a crash would, from the machine where that can be done. */
 import { readFile, readdir } from 'node:fs/promises'
+import { basename } from 'node:path'
 import type { World } from './world.ts'
 
 /**
@@ -18,13 +19,26 @@ export async function killServer(world: World, pod: string): Promise<'SIGKILL' |
   return 'SHUTDOWN'
 }
 
+/** Whether the sidecar of the pod could be killed: only where its process can be seen. */
+export async function killSidecar(world: World, pod: string): Promise<boolean> {
+  const { status } = await world.pod(pod)
+  const id = status.initContainerStatuses?.[0]?.containerID?.replace(/^\w+:\/\//, '')
+  const pid = id === undefined ? undefined : await findProcess(id, 'node')
+  if (pid === undefined) return false
+  process.kill(pid, 'SIGKILL')
+  return true
+}
+
 async function findProcess(containerId: string, program: string): Promise<number | undefined> {
   const entries = await readdir('/proc').catch(() => [])
   for (const entry of entries.filter((name) => /^\d+$/.test(name))) {
-    const [cgroup, command] = await Promise.all(
-      ['cgroup', 'comm'].map((file) => readFile(`/proc/${entry}/${file}`, 'utf8').catch(() => '')),
+    const [cgroup = '', command = ''] = await Promise.all(
+      ['cgroup', 'cmdline'].map((file) =>
+        readFile(`/proc/${entry}/${file}`, 'utf8').catch(() => ''),
+      ),
     )
-    if (cgroup?.includes(containerId) === true && command?.trim() === program) return Number(entry)
+    const name = basename(command.split(/[\0 ]/)[0] ?? '')
+    if (cgroup.includes(containerId) && name === program) return Number(entry)
   }
   return undefined
 }

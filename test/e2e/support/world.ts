@@ -96,11 +96,22 @@ export class World {
     return (await this.cluster.helm(command.split(' '))).stdout
   }
 
-  async installChart(): Promise<void> {
+  /** Both under the strictest Pod Security Standard, which operator, sidecars and examples must pass. */
+  async createNamespaces(): Promise<void> {
+    for (const namespace of [appNamespace, operatorNamespace]) {
+      await this.kubectl(`create namespace ${namespace}`)
+      await this.kubectl(
+        `label namespace ${namespace} pod-security.kubernetes.io/enforce=restricted`,
+      )
+    }
+  }
+
+  async installChart(...values: readonly string[]): Promise<void> {
     const { repository, tag } = productImage
     await this.helm(
       `upgrade --install ${release} ${chart} -n ${operatorNamespace} --create-namespace ` +
         `--set image.repository=${repository},image.tag=${tag},image.pullPolicy=IfNotPresent ` +
+        values.map((value) => `--set ${value} `).join('') +
         '--wait --timeout 120s',
     )
   }
