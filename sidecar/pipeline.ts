@@ -232,8 +232,8 @@ class Pipeline implements DataPlane {
     counters.clientsAccepted += 1
     const id = this.nextClientId
     this.nextClientId += 1
-    const events = { onClosed: (closed: Session) => this.sessions.delete(closed) }
-    this.sessions.add(new Session(socket, id, context, events))
+    const session = new Session(socket, id, context, (ended) => this.sessions.delete(ended))
+    this.sessions.add(session)
   }
 
   private releaseHeld(): void {

@@ -88,7 +88,7 @@ test('no byte that is changed, dropped or added makes an invalid frame pass', ()
       edit,
       cuts,
       (frames, edit, cuts) => {
-        const bytes = [...Buffer.concat(frames.map(encode))]
+        const bytes = Array.from(Buffer.concat(frames.map(encode)))
         const at = edit.at % bytes.length
         if (edit.kind === 'change') bytes[at] = edit.byte
         else if (edit.kind === 'drop') bytes.splice(at, 1)

@@ -3,8 +3,13 @@
  * own, so that a slow upload delays nobody else.
  */
 import { FrameStream } from '../resp/frame-stream.ts'
-import type { Input } from './input.ts'
 import type { PinnedLane } from '../upstream/pinned-lane.ts'
+import type { Input } from './input.ts'
+import { pin } from './lanes.ts'
+import { ownReplies } from './own-replies.ts'
+import { PinReason } from './pinning.ts'
+import type { Session } from './session.ts'
+import { mayBeLarge } from './special-command.ts'
 
 export type LargeState = 'more' | 'done' | 'error' | 'full'
 
@@ -28,5 +33,46 @@ export class LargeRequest {
     if (frame.position > input.start) lane.enqueue(input.slice(input.start, frame.position))
     input.start = frame.position
     return state
+  }
+}
+
+/** Begins to pass on the unfinished command at the start of the input. */
+export function startLarge(session: Session): void {
+  const { scanner, input, pinning } = session
+  const { validBytes, argumentsLeft } = scanner.unfinished
+  if (argumentsLeft === 0 || !mayBeLarge(session)) {
+    session.refuseProtocol('the command is too large')
+    return
+  }
+  if (!session.waitForReplies()) return
+  if (session.broken !== 'none' || session.holdError !== undefined) {
+    session.answer(session.holdError ?? ownReplies.willAbort)
+    session.close()
+    return
+  }
+  if (!pin(session)) return
+  pinning.add(PinReason.once)
+  session.large = new LargeRequest(argumentsLeft, session.context.limits.argumentBytesMax)
+  pinning.lane?.enqueue(input.slice(input.start, input.start + validBytes))
+  input.start += validBytes
+  scanner.reset()
+  if (!pinning.isRaw) session.inFlight += 1
+}
+
+/** Passes on what has come of it. */
+export function advanceLarge(session: Session, large: LargeRequest): void {
+  const { lane } = session.pinning
+  if (lane === undefined) return session.close()
+  const state = large.advance(session.input, lane)
+  if (state === 'more') session.wait = 'input'
+  else if (state === 'full') session.wait = 'writable'
+  else if (state === 'done') {
+    session.large = undefined
+    session.context.counters.commands += 1
+  } else {
+    // The server has a part of the command and will never have the rest, so it does not run it.
+    session.pinning.drop()
+    session.inFlight = 0
+    session.refuseProtocol(large.error)
   }
 }

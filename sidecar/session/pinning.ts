@@ -21,12 +21,18 @@ export const PinReason = {
   raw: 32,
 } as const
 
+/**
+ * `overloaded`: the bound is reached; `notReady`: ask again; `timeout`: as long as a command may be held;
+ * `badDatabase`: the client’s database cannot be selected.
+ */
+export type PinFailure = 'overloaded' | 'notReady' | 'timeout' | 'badDatabase'
+
 export interface PinningOwner extends PinnedOwner {
   readonly protocol: ProtocolVersion
   readonly clientName: string
   database: number
   /** The connection is there, or the reason why it never will be. */
-  onPinned(error?: 'overloaded' | 'notReady' | 'badDatabase'): void
+  onPinned(failure?: PinFailure): void
 }
 
 export class Pinning {
@@ -115,12 +121,15 @@ export class Pinning {
   private async open(idle: UpstreamConnection | undefined, abort: AbortController): Promise<void> {
     const { primary } = this.context
     let connection: UpstreamConnection | undefined = idle
-    let failure: 'overloaded' | 'notReady' | 'badDatabase' | undefined
+    let failure: PinFailure | undefined
+    const patience = AbortSignal.timeout(this.context.timing.holdTimeoutMs)
+    const signal = AbortSignal.any([abort.signal, patience])
     try {
-      connection ??= await primary.openPinned(this.owner.protocol, abort.signal)
+      connection ??= await primary.openPinned(this.owner.protocol, signal)
       if (!abort.signal.aborted) failure = await this.setUp(connection)
     } catch (error) {
-      failure = codeOf(error) === 'RM_OVERLOADED' ? 'overloaded' : 'notReady'
+      const waited = patience.aborted ? 'timeout' : 'notReady'
+      failure = codeOf(error) === 'RM_OVERLOADED' ? 'overloaded' : waited
     }
     const isWanted = this.abort === abort && !abort.signal.aborted
     if (connection !== undefined && (!isWanted || failure !== undefined)) {

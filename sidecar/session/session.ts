@@ -6,35 +6,25 @@
  * of replies needs no bookkeeping.
  */
 import type { Socket } from 'node:net'
-import {
-  gatheredFrameBytesMax,
-  unauthenticatedArgumentBytesMax,
-  unauthenticatedArgumentCountMax,
-} from '../../common/limits.ts'
+import { gatheredFrameBytesMax } from '../../common/limits.ts'
+import { requestLimits } from '../policy/request-limits.ts'
 import { encodeError } from '../resp/encode.ts'
-import { type RequestLimits, RequestScanner, ScanStop } from '../resp/request-scanner.ts'
+import { RequestScanner, ScanStop } from '../resp/request-scanner.ts'
 import type { ProtocolVersion } from '../upstream/connection.ts'
 import type { ReplySink } from '../upstream/reply-sink.ts'
 import type { SessionContext } from './context.ts'
 import { handleInline } from './inline-command.ts'
 import { ClientOutput, type ClientOutputOwner } from './client-output.ts'
+import { Holding } from './holding.ts'
 import { Input } from './input.ts'
-import { LargeRequest } from './large-request.ts'
+import { enqueuePinned, enqueueShared } from './lanes.ts'
+import { advanceLarge, type LargeRequest, startLarge } from './large-request.ts'
 import { ownReplies } from './own-replies.ts'
 import { Patience } from './patience.ts'
-import { PinReason, Pinning, type PinningOwner } from './pinning.ts'
+import { type PinFailure, PinReason, Pinning, type PinningOwner } from './pinning.ts'
 import { ReplyWindow } from './reply-window.ts'
-import { handleSpecial, mayBeLarge } from './special-command.ts'
-
-/** What keeps the session from going on. */
-export type Wait = 'none' | 'input' | 'window' | 'replies' | 'writable' | 'held' | 'outside'
-
-/** What became of a transaction or a WATCH whose connection ended. */
-export type BrokenState = 'none' | 'transaction' | 'watch' | 'transactionAfterWatch'
-
-export interface SessionEvents {
-  onClosed(session: Session): void
-}
+import { handleSpecial } from './special-command.ts'
+import type { BrokenState, Wait } from './states.ts'
 
 export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   readonly id: number
@@ -56,9 +46,11 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   private readonly socket: Socket
   private readonly output: ClientOutput
   private readonly patience: Patience
-  private readonly events: SessionEvents
+  private readonly holding = new Holding(this)
+  private readonly onEnded: (session: Session) => void
   private readonly window = new ReplyWindow()
-  private large: LargeRequest | undefined
+  /** The command that is being passed on in pieces. */
+  large: LargeRequest | undefined
   private inFlightBytes = 0
   private isPumping = false
   private isEnded = false
@@ -66,14 +58,22 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   /** Set when commands were held too long: those that are here are answered with it. */
   holdError: Buffer | undefined
 
-  constructor(socket: Socket, id: number, context: SessionContext, events: SessionEvents) {
+  constructor(
+    socket: Socket,
+    id: number,
+    context: SessionContext,
+    onEnded: (session: Session) => void,
+  ) {
     this.socket = socket
     this.id = id
     this.address = socket.remoteAddress ?? 'unix'
     this.context = context
-    this.events = events
+    this.onEnded = onEnded
     this.isAuthenticated = context.authenticator === undefined
-    this.scanner = new RequestScanner(context.filter, this.requestLimits())
+    this.scanner = new RequestScanner(
+      context.filter,
+      requestLimits(context.limits, this.isAuthenticated),
+    )
     this.output = new ClientOutput(
       socket,
       this,
@@ -95,19 +95,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
 
   /** Takes over what the configuration or a login changed. */
   refreshLimits(): void {
-    this.scanner.limits = this.requestLimits()
-  }
-
-  private requestLimits(): RequestLimits {
-    const { argumentBytesMax } = this.context.limits
-    if (this.isAuthenticated) {
-      return { argumentCountMax: 2_147_483_647, argumentBytesMax, excess: 'invalid' }
-    }
-    return {
-      argumentCountMax: unauthenticatedArgumentCountMax,
-      argumentBytesMax: Math.min(argumentBytesMax, unauthenticatedArgumentBytesMax),
-      excess: 'unauthenticated',
-    }
+    this.scanner.limits = requestLimits(this.context.limits, this.isAuthenticated)
   }
 
   // Requests
@@ -155,7 +143,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   /** Deals with what comes next in the input; either consumes some of it or sets `wait`. */
   private advance(): void {
     if (this.large !== undefined) {
-      this.advanceLarge(this.large)
+      advanceLarge(this, this.large)
       return
     }
     const { input, scanner } = this
@@ -199,7 +187,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     const { input } = this
     if (input.length === 0) return
     if (input.length <= gatheredFrameBytesMax) this.wait = 'input'
-    else this.startLarge()
+    else startLarge(this)
   }
 
   /** Sends the commands up to `end` on; false when they have to wait. */
@@ -207,18 +195,14 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     const { input, context } = this
     if (!this.isAuthenticated) return this.answerRun(end, count, ownReplies.noAuth)
     if (this.broken !== 'none' && this.broken !== 'watch') {
-      return this.answerRun(
-        end,
-        count,
-        this.broken === 'transaction' ? ownReplies.willAbort : ownReplies.queued,
-      )
+      const { willAbort, queued } = ownReplies
+      return this.answerRun(end, count, this.broken === 'transaction' ? willAbort : queued)
     }
     if (this.holdError !== undefined) return this.answerRun(end, count, this.holdError)
     if (context.isPaused) return this.hold()
     const bytes = input.slice(input.start, end)
-    if (this.pinning.lane !== undefined || this.window.isLarge) {
-      if (!this.enqueuePinned(bytes)) return false
-    } else if (!this.enqueueShared(bytes, count)) return false
+    const isOwn = this.pinning.lane !== undefined || this.window.isLarge
+    if (!(isOwn ? enqueuePinned(this, bytes) : enqueueShared(this, bytes, count))) return false
     input.start = end
     context.counters.commands += count
     if (this.pinning.isRaw) return true
@@ -227,50 +211,19 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     return true
   }
 
-  private enqueueShared(bytes: Buffer, count: number): boolean {
-    const lane = this.context.primary.lane(this.protocol, this.id)
-    if (!lane.isReady) return this.hold()
-    if (!lane.isWritable) {
-      this.wait = 'writable'
-      lane.waitWritable(this)
-      return false
-    }
-    lane.enqueue(this, bytes, count)
-    return true
-  }
-
-  private enqueuePinned(bytes: Buffer): boolean {
-    if (this.pinning.lane === undefined && !this.waitForReplies()) return false
-    if (!this.pin()) return false
-    const lane = this.pinning.lane
-    if (lane === undefined) return false
-    if (lane.connection.socket.writableNeedDrain) {
-      this.wait = 'writable'
-      return false
-    }
-    lane.enqueue(bytes)
-    return true
-  }
-
-  /** Whether the session has a connection of its own; if not it waits for one. */
-  pin(): boolean {
-    if (this.pinning.lane !== undefined) return true
-    if (this.context.isPaused || !this.context.primary.lane(2, 0).isReady) return this.hold()
-    if (this.pinning.ensure()) return true
-    this.wait = 'outside'
-    return false
-  }
-
-  onPinned(failure?: 'overloaded' | 'notReady' | 'badDatabase'): void {
+  onPinned(failure?: PinFailure): void {
     if (this.isClosed) return
-    if (failure === undefined) this.resume()
-    else if (failure === 'notReady') {
-      this.wait = 'none'
-      this.context.turn.addWake(this)
-    } else {
-      this.answer(failure === 'overloaded' ? ownReplies.overloaded : ownReplies.databaseGone)
+    if (failure === 'badDatabase') {
+      this.answer(ownReplies.databaseGone)
       this.close()
+      return
     }
+    // A client that only has large replies can go on without: the bound on what it is owed still holds.
+    if (failure === 'overloaded' && this.window.isLarge) this.window.isLarge = false
+    else if (failure === 'overloaded') this.holdError = ownReplies.overloaded
+    else if (failure === 'timeout') this.holdError = ownReplies.heldTooLong
+    this.wait = 'none'
+    this.context.turn.addWake(this)
   }
 
   /** Whether no reply is owed; if one is, the session goes on when the last has come. */
@@ -292,73 +245,11 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.wait = 'outside'
   }
 
-  private hold(): false {
+  /** Has the command at the start of the input wait for a primary. */
+  hold(): false {
     if (this.holdError !== undefined) return false
-    this.wait = 'held'
-    this.context.holds.add(this)
+    this.holding.start()
     return false
-  }
-
-  onRelease(): void {
-    if (this.wait !== 'held') return
-    this.wait = 'none'
-    this.wake()
-  }
-
-  onHoldTimeout(): void {
-    if (this.wait !== 'held') return
-    if (this.inFlight > 0) {
-      this.context.holds.add(this)
-      return
-    }
-    this.wait = 'none'
-    this.holdError = this.context.isPaused
-      ? ownReplies.paused
-      : this.context.hasPrimary
-        ? ownReplies.heldTooLong
-        : ownReplies.noPrimary
-    this.wake()
-  }
-
-  // Frames that are too large to be gathered
-
-  private startLarge(): void {
-    const { scanner, input } = this
-    const { validBytes, argumentsLeft } = scanner.unfinished
-    if (argumentsLeft === 0 || !mayBeLarge(this)) {
-      this.refuseProtocol('the command is too large')
-      return
-    }
-    if (!this.waitForReplies()) return
-    if (this.broken !== 'none' || this.holdError !== undefined) {
-      this.answer(this.holdError ?? ownReplies.willAbort)
-      this.close()
-      return
-    }
-    if (!this.pin()) return
-    this.pinning.add(PinReason.once)
-    this.large = new LargeRequest(argumentsLeft, this.context.limits.argumentBytesMax)
-    this.pinning.lane?.enqueue(input.slice(input.start, input.start + validBytes))
-    input.start += validBytes
-    scanner.reset()
-    if (!this.pinning.isRaw) this.inFlight += 1
-  }
-
-  private advanceLarge(large: LargeRequest): void {
-    const lane = this.pinning.lane
-    if (lane === undefined) return this.close()
-    const state = large.advance(this.input, lane)
-    if (state === 'more') this.wait = 'input'
-    else if (state === 'full') this.wait = 'writable'
-    else if (state === 'done') {
-      this.large = undefined
-      this.context.counters.commands += 1
-    } else {
-      // The server has a part of the command and will never have the rest, so it does not run it.
-      this.pinning.drop()
-      this.inFlight = 0
-      this.refuseProtocol(large.error)
-    }
   }
 
   // Replies
@@ -466,8 +357,8 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     const isIdle = this.inFlight === 0 && this.large === undefined
     if (isIdle && pinning.lane !== undefined && this.wait !== 'outside') {
       pinning.remove(PinReason.once)
-      const isWanted = this.wait === 'writable' || this.window.isLarge || pinning.reasons !== 0
-      if (!isWanted) pinning.release()
+      if (pinning.reasons === 0 && !this.window.isLarge && this.wait !== 'writable')
+        pinning.release()
     }
     const isDone = this.input.length === 0 || this.wait === 'input'
     if (this.isEnded && isDone && this.inFlight === 0) this.close()
@@ -519,8 +410,8 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.isClosed = true
     this.input.clear()
     this.pinning.drop()
-    this.context.holds.remove(this)
+    this.holding.stop()
     this.patience.stop()
-    this.events.onClosed(this)
+    this.onEnded(this)
   }
 }

@@ -11,6 +11,7 @@ import { answerCommand, forwardPinned, refuseCommand, type SpecialCommand } from
 import { ownReplies } from './own-replies.ts'
 import { handleAuth, handleHello, handleReset } from './login-command.ts'
 import { PinReason } from './pinning.ts'
+import { pin } from './lanes.ts'
 import type { Session } from './session.ts'
 
 const wordsReadMax = 64
@@ -162,7 +163,7 @@ function asksToBlock(command: SpecialCommand): boolean {
  */
 function waitForReplicas(session: Session, command: SpecialCommand): void {
   if (session.holdError !== undefined) return void session.forwardRun(command.end, 1)
-  if (!session.pin()) return
+  if (!pin(session)) return
   const connection = session.pinning.lane?.connection
   if (connection === undefined) return
   session.pinning.add(PinReason.once)
@@ -184,7 +185,7 @@ function select(session: Session, command: SpecialCommand): void {
     return answerCommand(session, command, ownReplies.ok)
   }
   if (session.holdError !== undefined) return void session.forwardRun(command.end, 1)
-  if (!session.pin()) return
+  if (!pin(session)) return
   const connection = pinning.lane?.connection
   if (connection === undefined) return
   const request = encodeCommand(command.words())

@@ -2,6 +2,7 @@
 import type { CommandKind } from '../../common/redis/command-table.ts'
 import { encodeCommand } from '../resp/encode.ts'
 import { PinReason } from './pinning.ts'
+import { pin } from './lanes.ts'
 import type { Session } from './session.ts'
 
 /** A command at the start of the input that is whole. */
@@ -19,7 +20,7 @@ export interface SpecialCommand {
 /** Sends the command on the session’s own connection, which it then keeps for `reason`. */
 export function forwardPinned(session: Session, command: SpecialCommand, reason: number): void {
   if (session.holdError === undefined) {
-    if (!session.pin()) return
+    if (!pin(session)) return
     session.pinning.add(reason)
   }
   session.forwardRun(command.end, 1)

@@ -1,0 +1,20 @@
+/** How large a client’s commands may be. */
+import type { Limits } from '../../common/contract/proxy-config.ts'
+import {
+  unauthenticatedArgumentBytesMax,
+  unauthenticatedArgumentCountMax,
+} from '../../common/limits.ts'
+import type { RequestLimits } from '../resp/request-scanner.ts'
+
+/** The server’s own bound: the largest count that its header can say. */
+const argumentCountMax = 2_147_483_647
+
+export function requestLimits(limits: Limits, isAuthenticated: boolean): RequestLimits {
+  const { argumentBytesMax } = limits
+  if (isAuthenticated) return { argumentCountMax, argumentBytesMax, excess: 'invalid' }
+  return {
+    argumentCountMax: unauthenticatedArgumentCountMax,
+    argumentBytesMax: Math.min(argumentBytesMax, unauthenticatedArgumentBytesMax),
+    excess: 'unauthenticated',
+  }
+}

@@ -1,0 +1,39 @@
+/** The ways from a session to the primary: the lane that it shares and the one that it has for itself. */
+import type { Session } from './session.ts'
+
+/** False when the commands have to wait; `session.wait` says for what. */
+export function enqueueShared(session: Session, bytes: Buffer, count: number): boolean {
+  const lane = session.context.primary.lane(session.protocol, session.id)
+  if (!lane.isReady) return session.hold()
+  if (!lane.isWritable) {
+    session.wait = 'writable'
+    lane.waitWritable(session)
+    return false
+  }
+  lane.enqueue(session, bytes, count)
+  return true
+}
+
+/** The same over a connection of its own, which is opened if need be. */
+export function enqueuePinned(session: Session, bytes: Buffer): boolean {
+  if (session.pinning.lane === undefined && !session.waitForReplies()) return false
+  if (!pin(session)) return false
+  const { lane } = session.pinning
+  if (lane === undefined) return false
+  if (lane.connection.socket.writableNeedDrain) {
+    session.wait = 'writable'
+    return false
+  }
+  lane.enqueue(bytes)
+  return true
+}
+
+/** Whether the session has a connection of its own; if not it waits for one. */
+export function pin(session: Session): boolean {
+  const { context, pinning } = session
+  if (pinning.lane !== undefined) return true
+  if (context.isPaused || !context.primary.lane(2, 0).isReady) return session.hold()
+  if (pinning.ensure()) return true
+  session.wait = 'outside'
+  return false
+}
