@@ -17,7 +17,8 @@ import {
   median,
   settled,
 } from './support/failover.ts'
-import { missingProgram, writerImage } from './support/images.ts'
+import { missingProgram } from './support/images.ts'
+import { plainPod, writerObjects } from './support/objects.ts'
 import { killSidecar } from './support/process-kill.ts'
 import {
   World,
@@ -151,7 +152,7 @@ async function failovers(world: World, writer: Writer, step: Step): Promise<void
   async function run(t: TestContext, how: 'pod' | 'process'): Promise<Trial> {
     const trial = await failover(world, writer, how)
     t.diagnostic(
-      `${trial.how}: ${trial.from} → ${trial.to} (epoch ${trial.epoch}): first write after ${trial.killToWriteMs} ms, none for ${trial.stallMs} ms, lost ${trial.lostBytes} bytes`,
+      `${trial.how}: ${trial.from} → ${trial.to} (epoch ${trial.epoch}): first write after ${trial.killToWriteMs} ms, none for ${trial.stallMs} ms`,
     )
     const old = (await world.redisProxy()).status?.members?.find(
       ({ address }) => address === trial.from,
@@ -370,45 +371,4 @@ async function mistakes(world: World, step: Step): Promise<void> {
 function longestPause(before: WriterStats, after: WriterStats): number {
   const pauses = after.stalls.slice(before.stalls.length)
   return Math.max(0, ...pauses.map(({ fromMs, toMs }) => toMs - fromMs))
-}
-
-const quiet = {
-  allowPrivilegeEscalation: false,
-  capabilities: { drop: ['ALL'] },
-  runAsNonRoot: true,
-  seccompProfile: { type: 'RuntimeDefault' },
-}
-
-function writerObjects(): readonly object[] {
-  const labels = { app: 'writer' }
-  const container = {
-    name: 'writer',
-    image: writerImage,
-    securityContext: quiet,
-    readinessProbe: { httpGet: { path: '/stats', port: 8080 }, periodSeconds: 1 },
-  }
-  return [
-    {
-      apiVersion: 'apps/v1',
-      kind: 'Deployment',
-      metadata: { name: 'writer' },
-      spec: {
-        selector: { matchLabels: labels },
-        template: {
-          metadata: { labels, annotations: { 'respmesh.io/inject': 'cache' } },
-          spec: { terminationGracePeriodSeconds: 1, containers: [container] },
-        },
-      },
-    },
-  ]
-}
-
-function plainPod(annotations: Readonly<Record<string, string>>, name = 'plain'): object {
-  const container = { name: 'app', image: writerImage, securityContext: quiet }
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name, annotations },
-    spec: { terminationGracePeriodSeconds: 0, containers: [container] },
-  }
 }

@@ -25,6 +25,7 @@ export interface Trial {
   readonly killToWriteMs: number
   /** How long no write was acknowledged. */
   readonly stallMs: number
+  /** What the operator reported; unknown where the old primary came back as another process. */
   readonly lostBytes: number | undefined
 }
 
