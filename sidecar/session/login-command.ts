@@ -24,7 +24,7 @@ export function handleAuth(session: Session, command: SpecialCommand): void {
     return answerCommand(session, command, encodeError('ERR syntax error'))
   }
   const [, first, second] = words
-  if (!session.canAuthenticate && second === undefined) {
+  if (!canAuthenticate(session) && second === undefined) {
     return answerCommand(session, command, noPassword)
   }
   const password = Buffer.from(second ?? first ?? [])
@@ -82,7 +82,12 @@ export function handleHello(session: Session, command: SpecialCommand): void {
   const request = readHello(session, command.words())
   if (Buffer.isBuffer(request)) return answerCommand(session, command, request)
   const { hello } = session.context.primary
-  if (hello === undefined) return session.waitForServer(command.end)
+  if (hello === undefined) {
+    // What there is to say is the server’s, and none has been connected yet.
+    if (session.holdError !== undefined) answerCommand(session, command, session.holdError)
+    else session.hold()
+    return
+  }
   if (hello.kind === 'error') {
     return answerCommand(session, command, encodeError(hello.text))
   }
@@ -200,6 +205,10 @@ function clear(session: Session): void {
   session.clientName = ''
   session.database = 0
   session.broken = 'none'
-  session.isAuthenticated = !session.canAuthenticate
+  session.isAuthenticated = !canAuthenticate(session)
   session.refreshLimits()
+}
+
+function canAuthenticate(session: Session): boolean {
+  return session.context.authenticator !== undefined
 }

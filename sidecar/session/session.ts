@@ -89,10 +89,6 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     socket.on('close', () => this.onClose())
   }
 
-  get canAuthenticate(): boolean {
-    return this.context.authenticator !== undefined
-  }
-
   /** Takes over what the configuration or a login changed. */
   refreshLimits(): void {
     this.scanner.limits = requestLimits(this.context.limits, this.isAuthenticated)
@@ -233,18 +229,6 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     return false
   }
 
-  /** Holds the command up to `end` until a server has been connected once. */
-  waitForServer(end: number): void {
-    if (this.holdError === undefined) this.hold()
-    else this.answerRun(end, 1, this.holdError)
-  }
-
-  /** Reads no more: the client said goodbye. */
-  endInput(): void {
-    this.input.clear()
-    this.wait = 'outside'
-  }
-
   /** Has the command at the start of the input wait for a primary. */
   hold(): false {
     if (this.holdError !== undefined) return false
@@ -279,17 +263,12 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     const outputMax = this.context.limits.clientOutputBytesMax
     this.window.measure(bytes.length, replyCount, this.wait === 'window', outputMax)
     if (this.inFlight === 0) this.inFlightBytes = 0
-    if (this.wait === 'window' || (this.inFlight === 0 && this.isWakeNeeded())) {
-      this.context.turn.addWake(this)
-    }
+    const mayGoOn = this.wait !== 'none' || this.pinning.lane !== undefined || this.isEnded
+    if (this.wait === 'window' || (this.inFlight === 0 && mayGoOn)) this.context.turn.addWake(this)
   }
 
   /** Set while the reply to RESET is awaited on a raw connection. */
   onRawReset: (() => void) | undefined
-
-  private isWakeNeeded(): boolean {
-    return this.wait !== 'none' || this.pinning.lane !== undefined || this.isEnded
-  }
 
   lose(count: number, isMidReply: boolean): void {
     this.context.counters.commandsLost += count

@@ -213,7 +213,9 @@ function select(session: Session, command: SpecialCommand): void {
 function quit(session: Session, command: SpecialCommand): void {
   if (session.pinning.isRaw) {
     session.forwardRun(command.end, 1)
-    session.endInput()
+    // The server closes after its reply, and with it so do we.
+    session.input.clear()
+    session.wait = 'outside'
     return
   }
   session.answer(ownReplies.ok)
