@@ -4,6 +4,10 @@
  * The session stops (`wait`) rather than queues: what it cannot deal with now stays in `input` and the client is
  * read no further. Replies of the sidecar’s own are only given when none is owed before them, so that the order
  * of replies needs no bookkeeping.
+ *
+ * When a connection of its own ends: an open transaction or a WATCH is remembered as broken, so that EXEC aborts
+ * (or gives nil, as after a conflict); a subscriber, a MONITOR and whoever has state that cannot be restored is
+ * closed; everyone else gets an error for what was in flight and goes on.
  */
 import type { Socket } from 'node:net'
 import { gatheredFrameBytesMax } from '../../common/limits.ts'

@@ -2,6 +2,9 @@
  * Every connection to the primary that is in force: shared lanes, which are kept connected, and pinned
  * connections, which are opened for clients that need one and kept for the next.
  *
+ * A shared lane speaks one version of RESP, and a client uses the lane of its own version: replies never need to
+ * be converted. The RESP3 lane is opened when the first client asks for RESP3.
+ *
  * A change of primary ends all of them in the same turn; what belongs to an older generation can never come to
  * life afterwards.
  */
