@@ -151,20 +151,21 @@ class Pipeline implements DataPlane {
     this.primary.disconnect()
   }
 
+  /** @throws ConfigError RM_SECRET_UNREADABLE; the primary is obeyed even then, logins stay as they were */
   private obey(config: ProxyConfig): void {
-    const previous = this.config
     this.config = config
     const context = (this.context ??= this.newContext(config))
     context.limits = config.limits
     context.timing = config.timing
     context.hasPrimary = config.upstream.primary !== undefined
-    context.authenticator = this.authenticatorOf(config)
     this.primary.apply(config)
-    if (previous?.limits !== config.limits) {
-      for (const session of this.sessions) session.refreshLimits()
-    }
     this.watchSilence(config.timing.replyTimeoutMs)
     this.modules.log.setLevel(config.logLevel)
+    context.authenticator = this.authenticatorOf(config)
+    for (const session of this.sessions) {
+      if (context.authenticator === undefined) session.isAuthenticated = true
+      session.refreshLimits()
+    }
   }
 
   private newContext(config: ProxyConfig): SessionContext {
