@@ -8,6 +8,7 @@ import { codeOf } from '../../common/errors.ts'
 import { eventSeriesWriteMs, leaseDurationMs } from '../../common/limits.ts'
 import { silentLog } from '../../common/log.ts'
 import type { RedisProxy } from '../../operator/api/redis-proxy.ts'
+import { answerError } from '../../operator/kube/api-error.ts'
 import { BootstrapWriter } from '../../operator/kube/bootstrap.ts'
 import { type KubeClient, createClient } from '../../operator/kube/client.ts'
 import { createConnection } from '../../operator/kube/connection.ts'
@@ -110,11 +111,11 @@ test('a reflector misses nothing over a reset, a silent connection and a version
       random,
       client: {
         ...client,
-        // The first watch asks for a version that the server has long forgotten.
+        // What a server answers that has forgotten the version; a young one has forgotten nothing.
         open: (request) => {
-          const query = { ...request.query, ...(isFirstWatch && { resourceVersion: '1' }) }
+          if (!isFirstWatch) return client.open(request)
           isFirstWatch = false
-          return client.open({ ...request, query })
+          return Promise.reject(answerError('GET', { status: 410, body: '' }))
         },
       },
     },
