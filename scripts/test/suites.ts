@@ -30,7 +30,7 @@ export const suites: readonly Suite[] = [
     patterns: [
       '{common,sidecar,operator,cli,scripts}/**/*.test.ts',
       'test/*.test.ts',
-      'test/{sim,bench}/**/*.test.ts',
+      'test/{sim,bench,conformance}/**/*.test.ts',
     ],
     concurrency: 2,
     timeoutMs: 300_000,
