@@ -12,6 +12,7 @@ export type CommandKind =
   /** Has sub-commands of several kinds. */
   | 'client'
   | 'script'
+  | 'function'
   | 'cluster'
   | 'module'
   /** State of the connection. */
@@ -39,6 +40,7 @@ const names: Readonly<Record<CommandKind, readonly string[]>> = {
   reset: ['RESET'],
   client: ['CLIENT'],
   script: ['SCRIPT'],
+  function: ['FUNCTION'],
   cluster: ['CLUSTER'],
   module: ['MODULE'],
   select: ['SELECT'],

@@ -4,11 +4,11 @@ import { encodeBulk, encodeError, encodeNull } from '../resp/encode.ts'
 import { PinReason } from './pinning.ts'
 import type { Session } from './session.ts'
 import { ownReplies } from './own-replies.ts'
-import { type SpecialCommand, answerCommand, forwardPinned } from './special.ts'
+import { type SpecialCommand, answerCommand, forwardAside, forwardPinned } from './special.ts'
 
 const { ok } = ownReplies
 /** These act on other clients or only tell of them: any connection will do. */
-const stateless: ReadonlySet<string> = new Set(['LIST', 'HELP', 'UNBLOCK', 'PAUSE', 'UNPAUSE'])
+const stateless: ReadonlySet<string> = new Set(['LIST', 'HELP', 'UNBLOCK', 'PAUSE'])
 
 export function handleClient(session: Session, command: SpecialCommand): void {
   const subcommand = command.word(1)
@@ -16,6 +16,7 @@ export function handleClient(session: Session, command: SpecialCommand): void {
     session.forwardRun(command.end, 1)
     return
   }
+  if (subcommand === 'UNPAUSE') return forwardAside(session, command)
   if (subcommand === 'SETNAME' && command.argumentCount === 3) return setName(session, command)
   if (subcommand === 'SETINFO' && command.argumentCount === 4) return setInfo(session, command)
   if (subcommand === 'GETNAME' && command.argumentCount === 2) {

@@ -7,7 +7,13 @@ import { encodeCommand, encodeError } from '../resp/encode.ts'
 import { foreignNames } from '../route/name-filter.ts'
 import { handleClient } from './client-command.ts'
 import { cut } from './inline-command.ts'
-import { answerCommand, forwardPinned, refuseCommand, type SpecialCommand } from './special.ts'
+import {
+  answerCommand,
+  forwardAside,
+  forwardPinned,
+  refuseCommand,
+  type SpecialCommand,
+} from './special.ts'
 import { ownReplies } from './own-replies.ts'
 import { handleAuth, handleHello, handleReset } from './login-command.ts'
 import { PinReason } from './pinning.ts'
@@ -97,10 +103,10 @@ function route(session: Session, command: SpecialCommand): void {
       session.forwardRun(command.end, 1)
       return
     case 'blocking':
-      return forwardPinned(session, command, PinReason.once)
+      return forwardPinned(session, command, PinReason.blocking)
     case 'blockingIfAsked':
       return asksToBlock(command)
-        ? forwardPinned(session, command, PinReason.once)
+        ? forwardPinned(session, command, PinReason.blocking)
         : void session.forwardRun(command.end, 1)
     case 'waiting':
       return waitForReplicas(session, command)
@@ -110,8 +116,13 @@ function route(session: Session, command: SpecialCommand): void {
     case 'connectionFlag':
       return forwardPinned(session, command, PinReason.sticky)
     case 'script':
-      return command.word(1) === 'DEBUG'
-        ? forwardPinned(session, command, PinReason.raw)
+      if (command.word(1) === 'DEBUG') return forwardPinned(session, command, PinReason.raw)
+      return command.word(1) === 'KILL'
+        ? forwardAside(session, command)
+        : void session.forwardRun(command.end, 1)
+    case 'function':
+      return command.word(1) === 'KILL'
+        ? forwardAside(session, command)
         : void session.forwardRun(command.end, 1)
     case 'cluster':
     case 'module':
@@ -147,14 +158,10 @@ function endTransaction(session: Session, command: SpecialCommand): void {
   } else if (!session.pinning.has(PinReason.transaction)) session.forwardRun(command.end, 1)
 }
 
+/** Whether it may block; in doubt it does. Servers read an option up to its first NUL. */
 function asksToBlock(command: SpecialCommand): boolean {
-  for (const word of command.words()) {
-    if (word.length > 7) continue
-    const text = word.toString('latin1').toUpperCase()
-    if (text === 'BLOCK') return true
-    if (text === 'STREAMS') return false
-  }
-  return false
+  if (command.argumentCount > wordsReadMax) return true
+  return command.words().some((word) => /^block(\0|$)/i.test(word.toString('latin1', 0, 6)))
 }
 
 /**

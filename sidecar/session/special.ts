@@ -1,6 +1,7 @@
 /** What the handlers of special commands share. */
 import type { CommandKind } from '../../common/redis/command-table.ts'
-import { encodeCommand } from '../resp/encode.ts'
+import { encodeCommand, encodeError, encodeStatus } from '../resp/encode.ts'
+import { ownReplies } from './own-replies.ts'
 import { PinReason } from './pinning.ts'
 import { pin } from './lanes.ts'
 import type { Session } from './session.ts'
@@ -24,6 +25,37 @@ export function forwardPinned(session: Session, command: SpecialCommand, reason:
     session.pinning.add(reason)
   }
   session.forwardRun(command.end, 1)
+}
+
+/**
+ * Sends a command that ends what others wait for past all of them. It has two words and is answered with a status
+ * or an error.
+ */
+export function forwardAside(session: Session, command: SpecialCommand): void {
+  const { context } = session
+  const isPlain = command.argumentCount === 2 && session.holdError === undefined
+  const asked =
+    isPlain && !context.isPaused && session.pinning.lane === undefined
+      ? context.primary.askAside(encodeCommand(command.words()))
+      : undefined
+  if (asked === undefined) {
+    session.forwardRun(command.end, 1)
+    return
+  }
+  session.input.start = command.end
+  session.wait = 'outside'
+  context.counters.commands += 1
+  const goOn = (reply: Buffer) => {
+    session.answer(reply)
+    session.resume()
+  }
+  asked.then(
+    ([reply]) => {
+      if (reply?.kind === 'text') goOn(encodeStatus(reply.text))
+      else goOn(reply?.kind === 'error' ? encodeError(reply.text) : ownReplies.lost)
+    },
+    () => goOn(ownReplies.lost),
+  )
 }
 
 /** Consumes the command and gives a reply of our own. */

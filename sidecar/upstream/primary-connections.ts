@@ -49,6 +49,9 @@ export class PrimaryConnections {
   private readonly idle: UpstreamConnection[] = []
   private readonly pinned = new Set<UpstreamConnection>()
   private pinnedOpening = 0
+  /** Carries no client’s commands, so that none can hold up what ends them. */
+  private reserve: UpstreamConnection | undefined
+  private isReserving = false
   private generation: Generation | undefined
   private lanesMax = 1
   private queueBytesMax = 0
@@ -69,7 +72,7 @@ export class PrimaryConnections {
 
   get connectionCount(): number {
     const ready = this.allLanes().filter((lane) => lane.isReady).length
-    return ready + this.pinned.size + this.idle.length
+    return ready + this.pinned.size + this.idle.length + (this.reserve === undefined ? 0 : 1)
   }
 
   get pinnedCount(): number {
@@ -102,6 +105,8 @@ export class PrimaryConnections {
     const { generation } = this
     this.generation = undefined
     generation?.abort.abort()
+    this.reserve?.destroy()
+    this.reserve = undefined
     for (const connection of this.idle.splice(0)) connection.destroy()
     for (const lane of this.allLanes()) lane.discard()
     for (const connection of this.pinned) connection.destroy()
@@ -122,7 +127,8 @@ export class PrimaryConnections {
     if (index < 0) return undefined
     const [connection] = this.idle.splice(index, 1)
     if (connection === undefined || connection.isClosed) return undefined
-    return this.track(connection)
+    this.pinned.add(connection)
+    return connection
   }
 
   /**
@@ -135,7 +141,10 @@ export class PrimaryConnections {
     }
     this.pinnedOpening += 1
     try {
-      return this.track(await this.connectUntil(protocol, signal))
+      const connection = await this.connectUntil(protocol, signal)
+      this.pinned.add(connection)
+      connection.socket.once('close', () => this.pinned.delete(connection))
+      return connection
     } finally {
       this.pinnedOpening -= 1
     }
@@ -147,6 +156,14 @@ export class PrimaryConnections {
     if (isOurs && isClean && !connection.isClosed && this.idle.length < pinnedIdleMax) {
       this.idle.push(connection)
     } else connection.destroy()
+  }
+
+  /**
+   * Sends a command on a connection that no client’s command can hold up; undefined while there is none.
+   * @throws UpstreamError RM_UPSTREAM_LOST
+   */
+  askAside(request: Buffer): Promise<readonly Reply[]> | undefined {
+    return this.reserve?.ask(request, 1)
   }
 
   /** Asks the server for its identity on a connection of its own; ends all connections if it is another now. */
@@ -170,12 +187,6 @@ export class PrimaryConnections {
   /** Called at equal intervals: discards lanes that owed replies and gave none for `ticksMax` of them. */
   watchSilence(ticksMax: number): void {
     for (const lane of this.allLanes()) if (lane.silentTicks() >= ticksMax) lane.discard()
-  }
-
-  private track(connection: UpstreamConnection): UpstreamConnection {
-    this.pinned.add(connection)
-    connection.socket.once('close', () => this.pinned.delete(connection))
-    return connection
   }
 
   private allLanes(): SharedLane[] {
@@ -209,12 +220,33 @@ export class PrimaryConnections {
         lane.isConnecting = false
         lane.attach(connection)
         if (lane === this.lanes[2][0]) this.setView('ok')
+        this.keepReserve()
         this.events.onReady()
       })
       .catch((error: unknown) => {
         lane.isConnecting = false
         if (!signal.aborted) this.modules.log.error({ err: error }, 'connecting was given up')
         this.keepConnected(lane)
+      })
+  }
+
+  /** It is opened before it is needed: a server that runs a script answers no new connection. */
+  private keepReserve(): void {
+    const { generation } = this
+    if (generation === undefined || this.reserve !== undefined || this.isReserving) return
+    this.isReserving = true
+    this.connectUntil(2, generation.abort.signal)
+      .then((connection) => {
+        this.isReserving = false
+        this.reserve = connection
+        connection.socket.once('close', () => {
+          if (this.reserve !== connection) return
+          this.reserve = undefined
+          this.keepReserve()
+        })
+      })
+      .catch(() => {
+        this.isReserving = false
       })
   }
 

@@ -1,0 +1,63 @@
+/** While the server is occupied by one client: what ends that must get through from another. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { encodeCommand, startRig, until } from './harness.ts'
+
+const endless = 'while true do end'
+
+test('SCRIPT KILL ends a script although it came over the same shared connection', async (t) => {
+  const { client, direct, server } = await startRig(t)
+  await server.command('CONFIG', 'SET', 'lua-time-limit', '10')
+  const runner = await client()
+  const other = await client()
+  const witness = await direct()
+  assert.match(await other.ask('SCRIPT', 'KILL'), /^-NOTBUSY /)
+  runner.send(encodeCommand(['EVAL', endless, '0']))
+  await until('the server is busy', async () => (await witness.ask('PING')).startsWith('-BUSY'))
+  other.send(encodeCommand(['script', 'kill']) + encodeCommand(['PING']))
+  assert.deepEqual(await other.replies(2), ['+OK\r\n', '+PONG\r\n'])
+  assert.match(await runner.reply(), /^-ERR Error running script|^-ERR .*script killed/i)
+})
+
+test('FUNCTION KILL ends a function, for clients with RESP3 too', async (t) => {
+  const { client, direct, server } = await startRig(t)
+  await server.command('CONFIG', 'SET', 'lua-time-limit', '10')
+  const runner = await client()
+  assert.match(await runner.ask('HELLO', '3'), /^%/)
+  const code = `#!lua name=busy\nredis.register_function('endless', function() ${endless} end)`
+  assert.equal(await runner.ask('FUNCTION', 'LOAD', code), '$4\r\nbusy\r\n')
+  const other = await client()
+  assert.match(await other.ask('HELLO', '3'), /^%/)
+  assert.match(await other.ask('FUNCTION', 'LIST'), /^\*1/)
+  const witness = await direct()
+  runner.send(encodeCommand(['FCALL', 'endless', '0']))
+  await until('the server is busy', async () => (await witness.ask('PING')).startsWith('-BUSY'))
+  assert.equal(await other.ask('FUNCTION', 'KILL'), '+OK\r\n')
+  assert.match(await runner.reply(), /^-/)
+})
+
+test('CLIENT UNPAUSE gets past a write that waits', async (t) => {
+  const { client, server } = await startRig(t)
+  const writer = await client()
+  const other = await client()
+  assert.equal(await other.ask('CLIENT', 'PAUSE', '60000', 'WRITE'), '+OK\r\n')
+  writer.send(encodeCommand(['SET', 'k', 'v']))
+  await until('the write waits', async () => (await server.info('blocked_clients')) === '1')
+  assert.equal(await other.ask('CLIENT', 'UNPAUSE'), '+OK\r\n')
+  assert.equal(await writer.reply(), '+OK\r\n')
+})
+
+test('many blocking commands in turn leave no listeners behind', async (t) => {
+  const warnings: Error[] = []
+  const note = (warning: Error) => warnings.push(warning)
+  process.on('warning', note)
+  t.after(() => process.off('warning', note))
+  const { client, server } = await startRig(t)
+  for (let index = 0; index < 30; index += 1) {
+    const one = await client()
+    await server.command('RPUSH', 'list', 'x')
+    assert.match(await one.ask('BLPOP', 'list', '0'), /^\*2/)
+    one.socket.destroy()
+  }
+  assert.deepEqual(warnings, [])
+})
