@@ -81,6 +81,8 @@ export const eventsKnownMax = 1024
 export const eventSeriesMs = 360_000
 /** A repeated event is written at most this often. */
 export const eventSeriesWriteMs = 30_000
+/** How long the operator waits to be told the addresses behind a Service before it goes by names. */
+export const endpointsWaitMs = 2000
 /** How long the answer to a token's check is believed, and how many are kept; the oldest goes. */
 export const tokenCacheMs = 30_000
 export const tokenCacheMax = 10_000

@@ -7,6 +7,7 @@ import { UpstreamError, systemCodeOf } from '../../common/errors.ts'
 import { probeTimeoutMs } from '../../common/limits.ts'
 import type { Secret } from '../../common/secret.ts'
 import type { FailureKind } from '../controller/observation.ts'
+import type { Whereabouts } from '../controller/provider.ts'
 
 export interface ServerCredentials {
   readonly username?: string
@@ -26,6 +27,19 @@ export interface ServerTarget {
   readonly port: number
   readonly credentials?: ServerCredentials
   readonly tls?: ServerTls
+  /** Asked at each connection: where the host is, or that it is nowhere. Absent or undefined: by its name. */
+  readonly locate?: () => Whereabouts | undefined
+}
+
+/** The target by its address. @throws ProbeError if it is known to be nowhere */
+export function located(target: ServerTarget): ServerTarget {
+  const place = target.locate?.()
+  if (place === undefined) return target
+  if (place.kind === 'absent') throw new ProbeError('other', place.why)
+  const { tls } = target
+  // The certificate is for the name, whatever leads there.
+  const serverName = tls?.serverName ?? target.host
+  return { ...target, host: place.address, ...(tls && { tls: { ...tls, serverName } }) }
 }
 
 /** Of a failed attempt: what kind of failure it is evidence of. */

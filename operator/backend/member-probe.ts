@@ -12,6 +12,7 @@ import {
   ServerConnection,
   type ServerTarget,
   asProbeError,
+  located,
   replyCodeOf,
 } from './connection.ts'
 import { parseInfo } from './info.ts'
@@ -120,7 +121,7 @@ export class MemberProbe {
 
   private async connected(): Promise<OpenConnection> {
     if (this.current !== undefined) return this.current
-    const opened: OpenConnection = { connection: new ServerConnection(this.target) }
+    const opened: OpenConnection = { connection: new ServerConnection(located(this.target)) }
     await opened.connection.open(() => this.ended(opened))
     if (this.isStopped) opened.connection.close()
     this.current = opened

@@ -69,6 +69,12 @@ export interface SecretPlacement {
   secretFile(proxy: RedisProxy, secretName: string, dataKey: string): string
 }
 
+/** Where a server is, as the world knows it at first hand. */
+export type Whereabouts =
+  | { readonly kind: 'at'; readonly address: string }
+  /** Nowhere at present; asking a name service would only have it remember so. */
+  | { readonly kind: 'absent'; readonly why: string }
+
 export interface Provider {
   /**
    * The name to reach `host` of the spec by, from the operator, the servers and the sidecars alike. Kubernetes
@@ -76,6 +82,8 @@ export interface Provider {
    * addresses and messages stay as in the spec.
    */
   readonly qualifyHost?: (proxy: RedisProxy, host: string) => string
+  /** Where to connect to for `host` of the spec, asked at each connection; undefined: by its name. */
+  readonly locate?: (proxy: RedisProxy, host: string) => Whereabouts | undefined
   readonly store: ProxyStore
   readonly status: StatusWriter
   readonly secrets: SecretReader

@@ -147,6 +147,7 @@ export class Reconciler {
         target: {
           host,
           port: endpoint.port,
+          ...(provider.locate && { locate: () => provider.locate?.(proxy, endpoint.host) }),
           ...(credentials && { credentials }),
           ...(tls && { tls }),
         },

@@ -21,6 +21,9 @@ export const secretsPath = (namespace: string): string => `/api/v1/namespaces/${
 export const eventsPath = (namespace: string): string =>
   `/apis/events.k8s.io/v1/namespaces/${namespace}/events`
 
+export const endpointSlicesPath = (namespace: string): string =>
+  `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`
+
 export const leasesPath = (namespace: string): string =>
   `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`
 

@@ -58,6 +58,16 @@ export interface PodView extends KubeObject {
   }
 }
 
+/** `discovery.k8s.io/v1`. */
+export interface EndpointSlice extends KubeObject {
+  readonly addressType?: string
+  readonly endpoints?: readonly {
+    readonly addresses: readonly string[]
+    readonly hostname?: string
+    readonly conditions?: { readonly terminating?: boolean }
+  }[]
+}
+
 export interface SecretObject extends KubeObject {
   readonly data?: Readonly<Record<string, string>>
   readonly type?: string

@@ -11,6 +11,7 @@ import type { ProxyKey, RedisProxy } from '../api/redis-proxy.ts'
 import type { ConfigPublisher, Provider } from '../controller/provider.ts'
 import { secretFile } from '../inject/layout.ts'
 import type { Authentication } from '../stream/index.ts'
+import { Addresses } from './addresses.ts'
 import { BootstrapWriter } from './bootstrap.ts'
 import { type KubeClient, createClient } from './client.ts'
 import { type Connection, createConnection } from './connection.ts'
@@ -54,6 +55,7 @@ export class Kube implements Stoppable {
   private readonly modules: KubeModules
   private readonly connection: Connection
   private readonly pods = createPodStore()
+  private readonly addresses: Addresses
   private readonly parts = new StopStack()
   private hasSynced = false
 
@@ -67,6 +69,7 @@ export class Kube implements Stoppable {
     this.client = createClient(this.connection, { random })
     const { client } = this
     this.proxies = new ProxyCache(client)
+    this.addresses = new Addresses({ client, clock, log, random })
     this.events = new EventRecorder({ instance: identity }, { client, clock, log })
     this.elector = new Elector(
       { namespace, name: leaseName, identity },
@@ -100,7 +103,11 @@ export class Kube implements Stoppable {
     // Someone may have removed one.
     const refreshing = setInterval(() => bootstrap.refresh(), bootstrapRefreshMs)
     parts.add('refresh', { stop: async () => clearInterval(refreshing) })
-    proxies.onChange((key) => bootstrap.touch(key))
+    parts.add('addresses', this.addresses)
+    proxies.onChange((key) => {
+      this.addresses.follow(key, proxies.get(key))
+      bootstrap.touch(key)
+    })
     this.elector.onChange((isLeading) => {
       if (isLeading) bootstrap.refresh()
     })
@@ -122,6 +129,7 @@ export class Kube implements Stoppable {
       publisher: withBootstrap(publisher, this.bootstrap),
       placement: { secretFile: (_proxy, secretName, dataKey) => secretFile(secretName, dataKey) },
       qualifyHost: (proxy, host) => qualifyHost(proxy.metadata.namespace, host),
+      locate: (proxy, host) => this.addresses.locate(proxy, host),
       expectedSidecars: (key) => (this.hasSynced ? sidecarsOf(key, this.pods.values()) : undefined),
       isLeader: () => this.elector.isLeader(),
     }

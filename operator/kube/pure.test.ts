@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { codeOf } from '../../common/errors.ts'
 import { leaseDurationMs, leaseRenewDeadlineMs, watchLineBytesMax } from '../../common/limits.ts'
 import { writeInjected } from '../inject/layout.ts'
+import { addressIn, podHostOf } from './addresses.ts'
 import { answerError } from './api-error.ts'
 import { backoffMs } from './backoff.ts'
 import { type LeaseObject, mayTake, sight, takenSpec } from './lease.ts'
@@ -30,6 +31,35 @@ test('a host of one or two labels is completed with the namespace, and every oth
   for (const [host, expected] of Object.entries(cases)) {
     assert.equal(qualifyHost('shop', host), expected)
   }
+})
+
+test('a pod behind a Service of its own namespace is found by its hostname, and nothing else is looked for', () => {
+  const found = { namespace: 'shop', service: 'redis', hostname: 'redis-0' }
+  assert.deepEqual(podHostOf('shop', 'redis-0.redis'), found)
+  assert.deepEqual(podHostOf('shop', 'redis-0.redis.shop.svc'), found)
+  assert.deepEqual(podHostOf('shop', 'redis-0.redis.shop.svc.cluster.local'), found)
+  for (const host of [
+    'redis',
+    'redis-0.redis.data.svc',
+    'a.example.com',
+    '10.0.0.1',
+    'x.',
+    '10-0-0-1.redis',
+  ]) {
+    assert.equal(podHostOf('shop', host), undefined, host)
+  }
+})
+
+test('of two pods of one name the one that is not ending is where to connect', () => {
+  const slice = (address: string, terminating: boolean) => ({
+    metadata: { name: address },
+    addressType: 'IPv4',
+    endpoints: [{ addresses: [address], hostname: 'redis-0', conditions: { terminating } }],
+  })
+  const slices = [slice('10.0.0.1', true), slice('10.0.0.2', false)]
+  assert.equal(addressIn(slices, 'redis-0'), '10.0.0.2')
+  assert.equal(addressIn(slices.slice(0, 1), 'redis-0'), '10.0.0.1')
+  assert.equal(addressIn(slices, 'redis-1'), undefined)
 })
 
 test('a MicroTime has exactly six digits after the point', () => {
