@@ -10,6 +10,11 @@ export function enqueueShared(session: Session, bytes: Buffer, count: number): b
     lane.waitWritable(session)
     return false
   }
+  if (lane !== session.sharedLane) {
+    // Replies over two connections have no order.
+    if (!session.waitForReplies()) return false
+    session.sharedLane = lane
+  }
   lane.enqueue(session, bytes, count)
   return true
 }
@@ -20,7 +25,8 @@ export function enqueuePinned(session: Session, bytes: Buffer): boolean {
   if (!pin(session)) return false
   const { lane } = session.pinning
   if (lane === undefined) return false
-  if (lane.connection.socket.writableNeedDrain) {
+  const { socket } = lane.connection
+  if (socket.writableNeedDrain || socket.destroyed) {
     session.wait = 'writable'
     return false
   }

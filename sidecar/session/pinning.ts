@@ -19,6 +19,8 @@ export const PinReason = {
   sticky: 16,
   /** Replies do not match commands one to one: bytes pass both ways and are not counted. */
   raw: 32,
+  /** For the command in flight, which the server may answer much later, and not at all once its client is gone. */
+  blocking: 64,
 } as const
 
 /**
@@ -52,8 +54,14 @@ export class Pinning {
     return (this.reasons & PinReason.raw) !== 0
   }
 
-  get isOpening(): boolean {
-    return this.abort !== undefined
+  /** Whether the session’s commands may only go over a connection of its own. */
+  get isNeeded(): boolean {
+    return this.lane !== undefined || this.owner.database !== 0
+  }
+
+  /** Whether a command was sent that may wait at the server. */
+  get isBlocking(): boolean {
+    return (this.reasons & PinReason.blocking) !== 0
   }
 
   has(reason: number): boolean {
@@ -115,6 +123,7 @@ export class Pinning {
 
   private adopt(connection: UpstreamConnection): void {
     this.isSetUp = false
+    if (this.owner.database !== 0) this.add(PinReason.database)
     this.lane = new PinnedLane(connection, this.owner, this.context.turn)
   }
 

@@ -173,12 +173,12 @@ function waitForReplicas(session: Session, command: SpecialCommand): void {
   if (!pin(session)) return
   const connection = session.pinning.lane?.connection
   if (connection === undefined) return
-  session.pinning.add(PinReason.once)
   session.wait = 'outside'
   const { end } = command
   const goOn = () => {
     if (session.isClosed || session.wait !== 'outside') return
     session.wait = 'none'
+    session.pinning.add(PinReason.blocking)
     session.forwardRun(end, 1)
     session.resume()
   }
