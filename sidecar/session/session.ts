@@ -16,6 +16,7 @@ import { encodeError } from '../resp/encode.ts'
 import { RequestScanner, ScanStop } from '../resp/request-scanner.ts'
 import type { ProtocolVersion } from '../upstream/connection.ts'
 import type { ReplySink } from '../upstream/reply-sink.ts'
+import type { SharedLane } from '../upstream/shared-lane.ts'
 import type { SessionContext } from './context.ts'
 import { handleInline } from './inline-command.ts'
 import { ClientOutput, type ClientOutputOwner } from './client-output.ts'
@@ -53,6 +54,8 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   private readonly holding = new Holding(this)
   private readonly onEnded: (session: Session) => void
   private readonly window = new ReplyWindow()
+  /** What carried its last command that was not sent over a connection of its own. */
+  sharedLane: SharedLane | undefined
   /** The command that is being passed on in pieces. */
   large: LargeRequest | undefined
   private inFlightBytes = 0
@@ -74,16 +77,10 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.context = context
     this.onEnded = onEnded
     this.isAuthenticated = context.authenticator === undefined
-    this.scanner = new RequestScanner(
-      context.filter,
-      requestLimits(context.limits, this.isAuthenticated),
-    )
-    this.output = new ClientOutput(
-      socket,
-      this,
-      context,
-      () => this.context.limits.clientOutputBytesMax,
-    )
+    const limits = requestLimits(context.limits, this.isAuthenticated)
+    this.scanner = new RequestScanner(context.filter, limits)
+    const outputBytesMax = () => context.limits.clientOutputBytesMax
+    this.output = new ClientOutput(socket, this, context, outputBytesMax)
     this.patience = new Patience(context.watchdog, () => this.destroy())
     this.pinning = new Pinning(this, context)
     socket.on('data', (chunk: Buffer) => this.receive(chunk))
@@ -126,6 +123,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   private pump(): void {
     if (this.isPumping) return
     this.isPumping = true
+    if (this.inFlight === 0) this.pinning.remove(PinReason.once | PinReason.blocking)
     const { input } = this
     while (input.length > 0 && this.wait === 'none' && !this.isClosed && !this.isClosing) {
       if (this.output.isBlocked && !this.pinning.isRaw) this.wait = 'window'
@@ -201,7 +199,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     if (this.holdError !== undefined) return this.answerRun(end, count, this.holdError)
     if (context.isPaused) return this.hold()
     const bytes = input.slice(input.start, end)
-    const isOwn = this.pinning.lane !== undefined || this.window.isLarge
+    const isOwn = this.pinning.isNeeded || this.window.isLarge
     if (!(isOwn ? enqueuePinned(this, bytes) : enqueueShared(this, bytes, count))) return false
     input.start = end
     context.counters.commands += count
@@ -287,6 +285,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   giveBack(bytes: Buffer, count: number): void {
     if (this.isClosed) return
     this.inFlight -= count
+    if (this.inFlight === 0) this.inFlightBytes = 0
     this.context.counters.commands -= count
     this.scanner.reset()
     this.input.prepend(bytes)
@@ -329,9 +328,8 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   private onEnd(): void {
     this.isEnded = true
     // A server frees a client whose end it reads, blocked or subscribed; there is nothing left to wait for.
-    if (this.pinning.isRaw || (this.inFlight > 0 && this.pinning.has(PinReason.once))) {
-      this.destroy()
-    } else this.settle()
+    if (this.pinning.isRaw || this.pinning.isBlocking) this.destroy()
+    else this.settle()
   }
 
   /** After the session went as far as it could: gives back what it needs no more, reads on or ends. */
@@ -339,7 +337,6 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     const { pinning } = this
     const isIdle = this.inFlight === 0 && this.large === undefined
     if (isIdle && pinning.lane !== undefined && this.wait !== 'outside') {
-      pinning.remove(PinReason.once)
       if (pinning.reasons === 0 && !this.window.isLarge && this.wait !== 'writable')
         pinning.release()
     }
@@ -349,9 +346,12 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.updatePatience()
   }
 
+  /** Behind a blocking command it reads on: the end of the client must be seen, lest an element be popped for nobody. */
   private updateReading(): void {
-    const isReading =
-      !this.isClosing && !this.output.isBlocked && (this.wait === 'none' || this.wait === 'input')
+    const { clientInFlightBytesMax } = this.context.limits
+    const isAhead = this.pinning.isBlocking && this.input.length < clientInFlightBytesMax
+    const isWanted = this.wait === 'none' || this.wait === 'input' || isAhead
+    const isReading = isWanted && !this.isClosing && !this.output.isBlocked
     if (isReading !== this.socket.isPaused()) return
     if (isReading) this.socket.resume()
     else this.socket.pause()
