@@ -81,10 +81,16 @@ class Pipeline implements DataPlane {
 
   async start(config: ProxyConfig): Promise<void> {
     this.obey(config)
-    for (const listener of config.listeners) {
-      const opened = new ClientListener(listener, (socket) => this.accept(socket))
-      await opened.open()
-      this.listeners.set(opened.key, opened)
+    try {
+      for (const listener of config.listeners) {
+        const opened = new ClientListener(listener, (socket) => this.accept(socket))
+        await opened.open()
+        this.listeners.set(opened.key, opened)
+      }
+    } catch (error) {
+      for (const opened of this.listeners.values()) opened.close()
+      this.listeners.clear()
+      throw error
     }
   }
 
