@@ -9,6 +9,12 @@ import { type SpecialCommand, answerCommand, forwardAside, forwardPinned } from 
 const { ok } = ownReplies
 /** These act on other clients or only tell of them: any connection will do. */
 const stateless: ReadonlySet<string> = new Set(['LIST', 'HELP', 'UNBLOCK', 'PAUSE'])
+/** These tell of a connection or act on others, and leave nothing on theirs. */
+const brief: ReadonlySet<string> = new Set(['KILL', 'INFO', 'GETREDIR', 'TRACKINGINFO'])
+/** Libraries ask for it as they start; a server’s notices of itself are not for clients of the sidecar. */
+const noNotifications = encodeError(
+  "ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP.",
+)
 
 export function handleClient(session: Session, command: SpecialCommand): void {
   const subcommand = command.word(1)
@@ -24,7 +30,10 @@ export function handleClient(session: Session, command: SpecialCommand): void {
     const reply = name === '' ? encodeNull(session.protocol) : encodeBulk(name)
     return answerCommand(session, command, reply)
   }
-  if (subcommand === 'KILL') return forwardPinned(session, command, PinReason.once)
+  if (subcommand === 'MAINT_NOTIFICATIONS') {
+    return answerCommand(session, command, noNotifications)
+  }
+  if (brief.has(subcommand)) return forwardPinned(session, command, PinReason.once)
   const isRaw = subcommand === 'REPLY' || subcommand === 'TRACKING'
   forwardPinned(session, command, isRaw ? PinReason.raw : PinReason.sticky)
 }
