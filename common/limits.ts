@@ -183,6 +183,10 @@ export const largeReplyBytesMin = 64 * 1024
 export const smallRepliesToReturn = 64
 /** Reply bytes that a client may leave unread however they came to be; it is then cut. */
 export const clientOutputCutBytes = 64 * 1024 * 1024
+/** Shared connections that only finish a large reply to a slow client; at the bound such replies are gathered. */
+export const retiredLanesMax = 16
+/** How long others wait for replies behind such a one; then the client that does not read is cut. */
+export const retiredWaitMs = 5000
 /** Connections of clients that need one of their own; the next command that does gets RM_OVERLOADED. */
 export const pinnedConnectionsMax = 1024
 /** Such connections that are kept when nobody needs them; more are closed. */

@@ -315,14 +315,24 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
 
   // Flow
 
+  get isOutputBlocked(): boolean {
+    return this.output.isBlocked && !this.isClosed
+  }
+
   onOutputBlocked(isBlocked: boolean): void {
     this.pinning.lane?.setReading(!isBlocked)
+    if (isBlocked) this.sharedLane?.holdFor(this)
+    else this.sharedLane?.goOnFor(this)
     if (!isBlocked) this.wake()
   }
 
   onOutputOverflow(): void {
     this.context.log.warn({ client: this.address }, 'a client that does not read was cut')
     this.destroy()
+  }
+
+  cut(): void {
+    this.onOutputOverflow()
   }
 
   private onEnd(): void {
@@ -392,6 +402,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     if (this.isClosed) return
     this.isClosed = true
     this.input.clear()
+    this.sharedLane?.goOnFor(this)
     this.pinning.drop()
     this.holding.stop()
     this.patience.stop()

@@ -12,7 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../../common/contract/stream.ts'
 import { UpstreamError, codeOf } from '../../common/errors.ts'
-import { pinnedConnectionsMax, pinnedIdleMax } from '../../common/limits.ts'
+import { pinnedConnectionsMax, pinnedIdleMax, retiredLanesMax } from '../../common/limits.ts'
 import type { Log } from '../../common/log.ts'
 import { formatHostPort } from '../../common/redis/url.ts'
 import type { Turn } from '../net/turn.ts'
@@ -46,6 +46,8 @@ export class PrimaryConnections {
   private readonly events: PrimaryEvents
   private readonly modules: PrimaryModules
   private readonly lanes: Readonly<Record<ProtocolVersion, SharedLane[]>> = { 2: [], 3: [] }
+  /** Lanes that only finish what is owed over them. */
+  private readonly retired = new Set<SharedLane>()
   private readonly idle: UpstreamConnection[] = []
   private readonly pinned = new Set<UpstreamConnection>()
   private pinnedOpening = 0
@@ -190,7 +192,7 @@ export class PrimaryConnections {
   }
 
   private allLanes(): SharedLane[] {
-    return [...this.lanes[2], ...this.lanes[3]]
+    return [...this.lanes[2], ...this.lanes[3], ...this.retired]
   }
 
   private addLane(protocol: ProtocolVersion): SharedLane {
@@ -199,10 +201,12 @@ export class PrimaryConnections {
         protocol,
         queueBytesMax: () => this.queueBytesMax,
         onLost: (lost) => {
-          if (lost === this.lanes[2][0] && this.generation) this.setView('failing')
-          this.keepConnected(lost)
+          const wasRetired = this.retired.delete(lost)
+          if (this.lanes[2][0]?.isReady === false && this.generation) this.setView('failing')
+          if (!wasRetired) this.keepConnected(lost)
         },
         onReadOnly: () => this.events.onReadOnly(),
+        onRetire: (lane) => this.replaceLane(lane),
       },
       this.modules.turn,
     )
@@ -210,9 +214,27 @@ export class PrimaryConnections {
     return lane
   }
 
+  /** Puts a new lane in the place of one that retires, over a connection that is open if there is one. */
+  private replaceLane(lane: SharedLane): boolean {
+    const lanes = this.lanes[lane.protocol]
+    const index = lanes.indexOf(lane)
+    if (index < 0 || this.retired.size >= retiredLanesMax) return false
+    this.retired.add(lane)
+    const added = this.addLane(lane.protocol)
+    lanes.pop()
+    lanes[index] = added
+    const spare = this.takeIdle(lane.protocol)
+    if (spare === undefined) this.keepConnected(added)
+    else {
+      this.pinned.delete(spare)
+      added.attach(spare)
+    }
+    return true
+  }
+
   private keepConnected(lane: SharedLane): void {
     const { generation } = this
-    if (generation === undefined || lane.isReady || lane.isConnecting) return
+    if (generation === undefined || lane.isReady || lane.isConnecting || lane.isRetired) return
     lane.isConnecting = true
     const { signal } = generation.abort
     this.connectUntil(lane.protocol, signal)

@@ -5,8 +5,13 @@
  * Invariants: replies are matched to commands by order alone, so the connection is discarded at the first byte
  * that is malformed or that nobody is owed. A command is sent at most once: what was handed to the socket is
  * lost with it, what was not is given back.
+ *
+ * A reply that is larger than its client may leave unread would have to be gathered here, or hold up everyone.
+ * So the lane retires: it takes no more commands, another takes its place, and what is owed over it is read as
+ * fast as that client reads. Those who are owed replies behind it wait for `retiredWaitMs` at most; then the
+ * client that does not read is cut.
  */
-import { replyLineBytesMax } from '../../common/limits.ts'
+import { replyLineBytesMax, retiredWaitMs } from '../../common/limits.ts'
 import { writeSlices } from '../net/outbox.ts'
 import type { Flushable, Turn, Wakeable } from '../net/turn.ts'
 import { ReplyScanner } from '../resp/reply-scanner.ts'
@@ -22,12 +27,18 @@ export interface SharedLaneOptions {
   onLost(lane: SharedLane): void
   /** The server refused a write because it is a replica. */
   onReadOnly(): void
+  /** Puts another lane in its place; false if there are too many retired ones, and it has to go on. */
+  onRetire(lane: SharedLane): boolean
 }
 
 export class SharedLane implements ConnectionOwner, Flushable {
   readonly protocol: ProtocolVersion
   /** Owned by whoever keeps the lane connected. */
   isConnecting = false
+  /** Takes no more commands, and ends with the last reply that is owed. */
+  isRetired = false
+  private heldFor: ReplySink | undefined
+  private heldTimer: NodeJS.Timeout | undefined
   private hasProgress = false
   /** Whether a part of a reply was passed on and its end was not. */
   private isMidReply = false
@@ -115,7 +126,9 @@ export class SharedLane implements ConnectionOwner, Flushable {
       sink.deliver(slice, count)
       this.isMidReply = scanner.isMidReply
       start = position
+      if (this.isMidReply && sink.isOutputBlocked) this.holdFor(sink)
     }
+    if (this.isRetired && this.ring.commandCount === 0) this.discard()
     if (scanner.sawReadOnly) {
       scanner.sawReadOnly = false
       this.options.onReadOnly()
@@ -131,11 +144,54 @@ export class SharedLane implements ConnectionOwner, Flushable {
     this.discard()
   }
 
+  /** Reads no further while `sink`, in the middle of whose reply we are, does not read. */
+  holdFor(sink: ReplySink): void {
+    const { connection, ring } = this
+    if (connection === undefined || !this.isMidReply || ring.owner !== sink) return
+    if (!this.isRetired && !this.retire()) return
+    this.heldFor = sink
+    connection.socket.pause()
+    this.heldTimer ??= setInterval(() => this.cutHeld(), retiredWaitMs).unref()
+  }
+
+  /** `sink` reads again, or is gone. */
+  goOnFor(sink: ReplySink): void {
+    if (this.heldFor !== sink) return
+    this.heldFor = undefined
+    this.connection?.socket.resume()
+  }
+
+  private retire(): boolean {
+    if (!this.options.onRetire(this)) return false
+    this.isRetired = true
+    this.giveBackPending()
+    this.wakeWaiting()
+    return true
+  }
+
+  private cutHeld(): void {
+    const { heldFor, ring } = this
+    if (heldFor === undefined || ring.runCount < 2) return
+    heldFor.cut()
+    this.goOnFor(heldFor)
+  }
+
+  private giveBackPending(): void {
+    const { slices, sinks, counts } = this
+    this.clearPending()
+    for (let index = slices.length - 1; index >= 0; index -= 1) {
+      sinks[index]?.giveBack(slices[index] as Buffer, counts[index] as number)
+    }
+  }
+
   /** Ends the connection at once and answers for every command on it. */
   discard(): void {
     const { connection } = this
     if (connection === undefined) return
     this.connection = undefined
+    this.heldFor = undefined
+    clearInterval(this.heldTimer)
+    this.heldTimer = undefined
     connection.setOwner(undefined)
     connection.destroy()
     let { isMidReply } = this
@@ -144,18 +200,14 @@ export class SharedLane implements ConnectionOwner, Flushable {
       sink.lose(count, isMidReply)
       isMidReply = false
     })
-    const { slices, sinks, counts } = this
-    this.clearPending()
-    for (let index = slices.length - 1; index >= 0; index -= 1) {
-      sinks[index]?.giveBack(slices[index] as Buffer, counts[index] as number)
-    }
+    this.giveBackPending()
     this.wakeWaiting()
     this.options.onLost(this)
   }
 
   /** Called at equal intervals: how many of them in a row brought nothing although replies are owed. */
   silentTicks(): number {
-    const isSilent = this.ring.commandCount > 0 && !this.hasProgress
+    const isSilent = this.ring.commandCount > 0 && !this.hasProgress && this.heldFor === undefined
     this.silentTickCount = isSilent ? this.silentTickCount + 1 : 0
     this.hasProgress = false
     return this.silentTickCount
