@@ -31,11 +31,13 @@ shapes['>'.charCodeAt(0)] = Shape.push
 const carriageReturn = 13
 const lineFeed = 10
 const minus = 45
+const plus = 43
 const valuesOwedMax = 2 ** 50
 
 export interface ReplyScannerOptions {
-  /** Whether out-of-band pushes may come; they pass but are not counted as replies. */
+  /** Whether out-of-band pushes may come; they pass but are not counted as replies, unless told. */
   readonly allowsPushes: boolean
+  readonly countsPushes?: boolean
   /** Longest line of a simple string, error or number; a longer one is malformed. */
   readonly lineBytesMax: number
 }
@@ -50,7 +52,13 @@ export class ReplyScanner {
   /** Whether a reply began with `-READONLY`; stays set until the owner clears it. */
   sawReadOnly = false
 
+  /** Length of the last reply if it was a simple string and has ended, otherwise -1. */
+  get statusBytes(): number {
+    return this.topType === plus && !this.isMidReply ? this.length : -1
+  }
+
   private readonly options: ReplyScannerOptions
+  private topType = 0
   private state: number = State.type
   private shape: number = Shape.none
   private owed = 1
@@ -76,7 +84,7 @@ export class ReplyScanner {
       if (this.owed === 0 && this.state === State.type) {
         this.owed = 1
         this.isMidReply = false
-        if (!this.isPush) this.count += 1
+        if (!this.isPush || this.options.countsPushes === true) this.count += 1
         this.isPush = false
         if (this.count >= countMax) break
       }
@@ -112,6 +120,7 @@ export class ReplyScanner {
     if (shape === Shape.none) return -1
     if (!this.isMidReply) {
       this.isMidReply = true
+      this.topType = type
       if (shape === Shape.push) {
         if (!this.options.allowsPushes) return -1
         this.isPush = true

@@ -34,8 +34,9 @@ export function handleClient(session: Session, command: SpecialCommand): void {
     return answerCommand(session, command, noNotifications)
   }
   if (brief.has(subcommand)) return forwardPinned(session, command, PinReason.once)
-  const isRaw = subcommand === 'REPLY' || subcommand === 'TRACKING'
-  forwardPinned(session, command, isRaw ? PinReason.raw : PinReason.sticky)
+  if (subcommand === 'REPLY') return forwardPinned(session, command, PinReason.raw)
+  const isTracking = subcommand === 'TRACKING'
+  forwardPinned(session, command, isTracking ? PinReason.push : PinReason.sticky)
 }
 
 function setName(session: Session, command: SpecialCommand): void {

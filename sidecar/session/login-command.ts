@@ -4,6 +4,7 @@ import { nameError } from '../policy/names.ts'
 import type { Reply } from '../resp/decode.ts'
 import { type Encodable, encodeCommand, encodeError, encodeValue } from '../resp/encode.ts'
 import type { ProtocolVersion } from '../upstream/connection.ts'
+import { PinReason } from './pinning.ts'
 import type { Session } from './session.ts'
 import { ownReplies } from './own-replies.ts'
 import { type SpecialCommand, answerCommand, isInTransaction, refuseCommand } from './special.ts'
@@ -132,14 +133,21 @@ const mustAuthenticate = encodeError(
   'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time',
 )
 
+const notWhileSubscribed = encodeError(
+  "ERR Can't execute 'hello': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+)
+
 function greet(session: Session, request: HelloRequest, hello: Reply): void {
   const connection = session.pinning.lane?.connection
+  const { pinning } = session
   const isChanged = request.protocol !== session.protocol
+  if (isChanged && pinning.isRaw) return session.answer(notWhileSubscribed)
   session.protocol = request.protocol
+  if (isChanged && pinning.has(PinReason.push)) pinning.add(PinReason.raw)
   if (request.name !== undefined) session.clientName = request.name
   const reply = Buffer.from(helloReply(hello, session), 'latin1')
   if (connection === undefined || !isChanged) return session.answer(reply)
-  session.pinning.markSetUp()
+  pinning.markSetUp()
   session.wait = 'outside'
   const goOn = () => {
     session.answer(reply)

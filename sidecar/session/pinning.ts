@@ -21,6 +21,8 @@ export const PinReason = {
   raw: 32,
   /** For the command in flight, which the server may answer much later, and not at all once its client is gone. */
   blocking: 64,
+  /** Pushes come between the replies, which match commands one to one as ever. */
+  push: 128,
 } as const
 
 /**

@@ -4,10 +4,6 @@
  * The session stops (`wait`) rather than queues: what it cannot deal with now stays in `input` and the client is
  * read no further. Replies of the sidecar’s own are only given when none is owed before them, so that the order
  * of replies needs no bookkeeping.
- *
- * When a connection of its own ends: an open transaction or a WATCH is remembered as broken, so that EXEC aborts
- * (or gives nil, as after a conflict); a subscriber, a MONITOR and whoever has state that cannot be restored is
- * closed; everyone else gets an error for what was in flight and goes on.
  */
 import type { Socket } from 'node:net'
 import { gatheredFrameBytesMax } from '../../common/limits.ts'
@@ -24,6 +20,7 @@ import { Holding } from './holding.ts'
 import { Input } from './input.ts'
 import { enqueuePinned, enqueueShared } from './lanes.ts'
 import { advanceLarge, type LargeRequest, startLarge } from './large-request.ts'
+import { afterOwnLaneEnded } from './own-lane-end.ts'
 import { ownReplies } from './own-replies.ts'
 import { Patience } from './patience.ts'
 import { type PinFailure, PinReason, Pinning, type PinningOwner } from './pinning.ts'
@@ -226,7 +223,9 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
 
   /** Whether no reply is owed; if one is, the session goes on when the last has come. */
   waitForReplies(): boolean {
-    if (this.inFlight === 0 || this.pinning.isRaw) return true
+    const { pinning } = this
+    const isBetween = pinning.lane?.isMidReply !== true
+    if (isBetween && (this.inFlight === 0 || pinning.isRaw)) return true
     this.wait = 'replies'
     return false
   }
@@ -259,11 +258,13 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.output.push(bytes)
     if (this.pinning.isRaw) {
       if (this.pinning.lane?.endedWithReset === true) this.onRawReset?.()
+      if (this.wait === 'replies') this.context.turn.addWake(this)
       return
     }
     this.inFlight = Math.max(0, this.inFlight - replyCount)
     const outputMax = this.context.limits.clientOutputBytesMax
-    this.window.measure(bytes.length, replyCount, this.wait === 'window', outputMax)
+    const isReply = replyCount > 0 || this.inFlight > 0
+    if (isReply) this.window.measure(bytes.length, replyCount, this.wait === 'window', outputMax)
     if (this.inFlight === 0) this.inFlightBytes = 0
     const mayGoOn = this.wait !== 'none' || this.pinning.lane !== undefined || this.isEnded
     if (this.wait === 'window' || (this.inFlight === 0 && mayGoOn)) this.context.turn.addWake(this)
@@ -293,20 +294,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   }
 
   onPinnedClosed(isMidReply: boolean): void {
-    const { pinning } = this
-    const cannotGoOn = pinning.has(PinReason.raw | PinReason.sticky) || isMidReply
-    if (pinning.has(PinReason.transaction)) this.broken = 'transaction'
-    else if (pinning.has(PinReason.watch)) this.broken = 'watch'
-    pinning.drop()
-    if (this.isClosed) return
-    if (cannotGoOn || this.large !== undefined) {
-      this.context.log.info({ client: this.address }, 'a client was closed with its own connection')
-      if (!isMidReply && this.inFlight > 0) this.answer(ownReplies.lost)
-      this.close()
-      return
-    }
-    this.lose(this.inFlight, false)
-    this.onPinned('notReady')
+    afterOwnLaneEnded(this, isMidReply)
   }
 
   onPinnedDrain(): void {

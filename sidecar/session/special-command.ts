@@ -111,6 +111,7 @@ function route(session: Session, command: SpecialCommand): void {
     case 'waiting':
       return waitForReplicas(session, command)
     case 'subscription':
+      return subscribe(session, command)
     case 'monitor':
       return forwardPinned(session, command, PinReason.raw)
     case 'connectionFlag':
@@ -136,6 +137,14 @@ function route(session: Session, command: SpecialCommand): void {
     default:
       return assertNever(command.kind)
   }
+}
+
+/** In RESP3 it is answered by pushes, and all other commands one to one; in RESP2 nothing tells them apart. */
+function subscribe(session: Session, command: SpecialCommand): void {
+  if (session.protocol === 2) return forwardPinned(session, command, PinReason.raw)
+  const isIncomplete = command.argumentCount === 1 && !command.name.includes('UNSUB')
+  const isReplied = isIncomplete || session.pinning.has(PinReason.transaction)
+  forwardPinned(session, command, PinReason.push, isReplied ? 1 : 0)
 }
 
 /** Whether an open transaction queues the command at the server, so that it has no effect of its own yet. */

@@ -93,6 +93,12 @@ export class UpstreamConnection {
       const scanner = new ReplyScanner(answerScanner)
       if (!scanner.scan(bytes, start, bytes.length, 1)) return this.destroy()
       if (scanner.count === 0) break
+      if (bytes[start] === push) {
+        this.receiveRest(bytes.subarray(start, scanner.position))
+        if (this.isClosed || this.questions[0] !== question) return
+        start = scanner.position
+        continue
+      }
       const reply = decodeReply(bytes.subarray(start, scanner.position))
       if (reply === undefined) return this.destroy()
       start = scanner.position
@@ -121,7 +127,13 @@ export class UpstreamConnection {
   }
 }
 
-const answerScanner = { allowsPushes: false, lineBytesMax: replyLineBytesMax }
+const push = '>'.charCodeAt(0)
+/** A push to the owner may come before the answer. */
+const answerScanner = {
+  allowsPushes: true,
+  countsPushes: true,
+  lineBytesMax: replyLineBytesMax,
+}
 
 function lost(): UpstreamError {
   return new UpstreamError('RM_UPSTREAM_LOST', 'the connection to the server ended', {

@@ -15,7 +15,8 @@ export interface PinnedOwner {
   onPinnedDrain(): void
 }
 
-const resetReply = Buffer.from('+RESET\r\n')
+/** No other status of a server is as long. */
+const resetBytes = 'RESET'.length
 
 export class PinnedLane implements ConnectionOwner {
   readonly connection: UpstreamConnection
@@ -62,11 +63,7 @@ export class PinnedLane implements ConnectionOwner {
       return
     }
     this.isMidReply = this.scanner.isMidReply
-    const tail = resetReply.length
-    this.endedWithReset =
-      !this.scanner.isMidReply &&
-      bytes.length >= tail &&
-      resetReply.compare(bytes, bytes.length - tail) === 0
+    this.endedWithReset = this.scanner.statusBytes === resetBytes
     this.owner.deliver(bytes, this.scanner.count)
   }
 
