@@ -27,6 +27,8 @@ export type CommandKind =
   | 'blocking'
   | 'blockingIfAsked'
   | 'waiting'
+  /** May keep the server busy without end. */
+  | 'scripting'
   /** Has replies that no request asked for, or more than one. */
   | 'subscription'
   | 'monitor'
@@ -53,6 +55,7 @@ const names: Readonly<Record<CommandKind, readonly string[]>> = {
   blocking: ['BLPOP', 'BRPOP', 'BLMOVE', 'BRPOPLPUSH', 'BLMPOP', 'BZPOPMIN', 'BZPOPMAX', 'BZMPOP'],
   blockingIfAsked: ['XREAD', 'XREADGROUP'],
   waiting: ['WAIT', 'WAITAOF'],
+  scripting: ['EVAL', 'EVALSHA', 'EVAL_RO', 'EVALSHA_RO', 'FCALL', 'FCALL_RO'],
   subscription: [
     'SUBSCRIBE',
     'PSUBSCRIBE',

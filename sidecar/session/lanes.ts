@@ -3,7 +3,10 @@ import type { Session } from './session.ts'
 
 /** False when the commands have to wait; `session.wait` says for what. */
 export function enqueueShared(session: Session, bytes: Buffer, count: number): boolean {
-  const lane = session.context.primary.lane(session.protocol, session.id)
+  const { primary } = session.context
+  const lane = session.isScript
+    ? primary.scriptLane(session.protocol)
+    : primary.lane(session.protocol, session.id)
   if (!lane.isReady) return session.hold()
   if (!lane.isWritable) {
     session.wait = 'writable'

@@ -40,6 +40,12 @@ export function handleSpecial(session: Session): void {
     session.forwardRun(end, 1)
     return
   }
+  if (kind === 'scripting') {
+    session.isScript = true
+    session.forwardRun(end, 1)
+    session.isScript = false
+    return
+  }
   if (!session.waitForReplies()) return
   dispatch(session, command)
 }
@@ -60,8 +66,14 @@ export function mayBeLarge(session: Session): boolean {
   const { scanner, input } = session
   if (scanner.nameEnd > input.end || scanner.nameEnd - scanner.nameStart > wordsReadMax) return true
   const kind = commandKind(nameOf(session))
-  return kind === undefined || kind === 'blocking' || kind === 'blockingIfAsked'
+  return kind === undefined || mayCarryValues.has(kind)
 }
+
+const mayCarryValues: ReadonlySet<CommandKind> = new Set([
+  'blocking',
+  'blockingIfAsked',
+  'scripting',
+])
 
 /** A command that is whole and next, with no reply owed before it. */
 function dispatch(session: Session, command: SpecialCommand): void {
@@ -132,6 +144,7 @@ function route(session: Session, command: SpecialCommand): void {
     case 'hello':
     case 'quit':
     case 'reset':
+    case 'scripting':
     case 'denied':
       throw new Error(`${command.name} is not routed`)
     default:
@@ -154,7 +167,7 @@ function isQueued(session: Session, command: SpecialCommand): boolean {
     return command.argumentCount !== 1 || command.kind === 'unwatch'
   }
   if (command.kind === 'subscription' || command.kind === 'monitor') return false
-  const isHarmless = command.kind === 'blocking' || command.kind === 'blockingIfAsked'
+  const isHarmless = ['blocking', 'blockingIfAsked', 'function'].includes(command.kind)
   // What it will do to the connection when EXEC runs it is not followed: the session keeps the connection.
   if (!isHarmless) session.pinning.add(PinReason.sticky)
   return true

@@ -117,8 +117,16 @@ export class PrimaryConnections {
 
   /** The shared lane of a client; it may not be ready. */
   lane(protocol: ProtocolVersion, clientId: number): SharedLane {
+    return this.laneAt(protocol, clientId % this.lanesMax)
+  }
+
+  /** The lane of scripts: behind one that has no end nobody hears that the server is busy. */
+  scriptLane(protocol: ProtocolVersion): SharedLane {
+    return this.laneAt(protocol, this.lanesMax)
+  }
+
+  private laneAt(protocol: ProtocolVersion, index: number): SharedLane {
     const lanes = this.lanes[protocol]
-    const index = clientId % this.lanesMax
     while (lanes.length <= index) this.keepConnected(this.addLane(protocol))
     return lanes[index] as SharedLane
   }

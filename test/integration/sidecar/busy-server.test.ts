@@ -47,6 +47,38 @@ test('CLIENT UNPAUSE gets past a write that waits', async (t) => {
   assert.equal(await writer.reply(), '+OK\r\n')
 })
 
+test('while a script runs without end the others are told that the server is busy', async (t) => {
+  const { client, server } = await startRig(t)
+  await server.command('CONFIG', 'SET', 'lua-time-limit', '10')
+  const other = await client()
+  assert.equal(await other.ask('PING'), '+PONG\r\n')
+  const runner = await client()
+  runner.send(encodeCommand(['EVAL', endless, '0']))
+  await until('the server is busy', async () => (await other.ask('PING')).startsWith('-BUSY'))
+  assert.equal(await other.ask('SCRIPT', 'KILL'), '+OK\r\n')
+  assert.match(await runner.reply(), /^-/)
+  assert.equal(await other.ask('PING'), '+PONG\r\n')
+})
+
+test('scripts and other commands of one client keep their order', async (t) => {
+  const { client } = await startRig(t)
+  const one = await client()
+  const count = 200
+  const commands = Array.from({ length: count }, (_, index) => [
+    ['SET', 'k', String(index)],
+    ['EVAL', "return redis.call('GET', KEYS[1])", '1', 'k'],
+    ['eval_ro', "return redis.call('GET', KEYS[1])", '1', 'k'],
+    ['GET', 'k'],
+  ])
+  one.send(commands.flat().map(encodeCommand).join(''))
+  const expected = Array.from({ length: count }, (_, index) => {
+    const value = `$${String(index).length}\r\n${index}\r\n`
+    return `+OK\r\n${value}${value}${value}`
+  }).join('')
+  await until('all replies come', () => one.text().length >= expected.length)
+  assert.equal(one.text(), expected)
+})
+
 test('many blocking commands in turn leave no listeners behind', async (t) => {
   const warnings: Error[] = []
   const note = (warning: Error) => warnings.push(warning)
