@@ -1,12 +1,7 @@
 /** Types of the `RedisProxy` resource, derived from `schema.ts`, and the small vocabulary around it. */
 import type { Static } from 'typebox'
+import type { DeepReadonly } from '../../common/deep-readonly.ts'
 import type { specSchema, statusSchema } from './schema.ts'
-
-type DeepReadonly<T> = T extends (infer U)[]
-  ? readonly DeepReadonly<U>[]
-  : T extends object
-    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
-    : T
 
 /** The spec after defaulting: by the API server in Kubernetes, by `parseManifests` for a local file. */
 export type RedisProxySpec = DeepReadonly<Static<typeof specSchema>>

@@ -55,6 +55,29 @@ test('the recorded primary is named with its process, and hosts are completed', 
   )
 })
 
+test('a primary that was met at an address is named by it, and its certificate by the name', () => {
+  const input = {
+    version: 7,
+    placement: {
+      secretFile: (_proxy: RedisProxy, name: string, key: string) => `/s/${name}/${key}`,
+    },
+    secretKeys: new Map(),
+    qualifyHost: (host: string) => `${host}.shop.svc`,
+    primaryHost: '10.0.0.7',
+  }
+  const status = { epoch: 3, primary }
+  const plain = compileConfig({ ...input, proxy: proxyOf(members, status) })
+  assert.deepEqual(plain.upstream.primary, { host: '10.0.0.7', port: 7000, runId: 'run' })
+  const secure = (tls: string, primaryHost = '10.0.0.7') => {
+    const spec = `{backend: {endpoints: [{host: r1, port: 7000}], tls: ${tls}}}`
+    const proxy = proxyOf(spec, status)
+    return compileConfig({ ...input, primaryHost, proxy }).upstream.tls?.serverName
+  }
+  assert.equal(secure('{}'), 'r1.shop.svc')
+  assert.equal(secure('{}', 'r1.shop.svc'), undefined)
+  assert.equal(secure('{serverName: redis.example.com}'), 'redis.example.com')
+})
+
 test('a stray primary is not called a primary', () => {
   const stray = { address: 'r0:6379', role: 'primary', state: 'Stray' } as const
   const config = compile(proxyOf(members, { epoch: 3, primary, members: [stray] }))

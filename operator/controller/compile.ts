@@ -14,6 +14,8 @@ export interface CompileInput {
   readonly placement: SecretPlacement
   readonly secretKeys: SecretKeys
   readonly qualifyHost: (host: string) => string
+  /** Where the recorded process was met, if not by its name. It stays there as long as it lives. */
+  readonly primaryHost?: string
 }
 
 /** @throws TerminalError if the spec cannot be put into a valid configuration */
@@ -50,16 +52,16 @@ export function configDigest(config: ProxyConfig): string {
 }
 
 function upstream(input: CompileInput): object {
-  const { proxy, qualifyHost } = input
+  const { proxy, primaryHost } = input
   const { backend } = proxy.spec
   const secret = backend.auth?.secretRef
-  const primary = proxy.status?.primary
+  const primary = recordedPrimary(input)
   return {
     mode: backend.mode === 'Standalone' ? 'standalone' : 'replication',
     discovery: 'operator',
     members: backend.endpoints.map((endpoint) => member(input, endpoint)),
     ...(primary && {
-      primary: { ...hostPort(primary.address, qualifyHost), runId: primary.runId },
+      primary: { ...primary, ...(primaryHost !== undefined && { host: primaryHost }) },
     }),
     ...(secret && { credentials: credentials(input, secret.name) }),
     ...(backend.tls && { tls: tls(input) }),
@@ -90,11 +92,27 @@ function credentials(input: CompileInput, name: string): object {
   }
 }
 
-function tls({ proxy, placement }: CompileInput): object | undefined {
+function recordedPrimary({ proxy, qualifyHost }: CompileInput) {
+  const { primary } = proxy.status ?? {}
+  if (primary === undefined) return undefined
+  const colon = primary.address.lastIndexOf(':')
+  return {
+    host: qualifyHost(primary.address.slice(0, colon)),
+    port: Number(primary.address.slice(colon + 1)),
+    runId: primary.runId,
+  }
+}
+
+function tls(input: CompileInput): object | undefined {
+  const { proxy, placement, primaryHost } = input
   const { tls: wanted } = proxy.spec.backend
   if (wanted === undefined) return undefined
   const file = (name: string, key: string) => placement.secretFile(proxy, name, key)
-  const { caSecretRef, clientCertSecretRef, serverName } = wanted
+  const { caSecretRef, clientCertSecretRef } = wanted
+  // A certificate is for the name, whatever leads there.
+  const name = recordedPrimary(input)?.host
+  const isElsewhere = primaryHost !== undefined && primaryHost !== name
+  const serverName = wanted.serverName ?? (isElsewhere ? name : undefined)
   return {
     verify: wanted.mode === 'VerifyFull',
     ...(caSecretRef && { caFile: file(caSecretRef.name, 'ca.crt') }),
@@ -115,9 +133,4 @@ export function addressOf({
   readonly port: number
 }): string {
   return `${host}:${port}`
-}
-
-function hostPort(address: string, qualifyHost: (host: string) => string): object {
-  const colon = address.lastIndexOf(':')
-  return { host: qualifyHost(address.slice(0, colon)), port: Number(address.slice(colon + 1)) }
 }

@@ -30,6 +30,8 @@ interface Memory {
   published?: { readonly version: number; readonly atMs: number; readonly digest: string }
   /** Generation of the spec that cannot be worked on. */
   terminalGeneration?: number
+  /** Where the recorded process was last met: it cannot move, while its name may be remembered wrongly. */
+  met?: { readonly runId: string; readonly host: string }
   access?: { readonly value: ServerAccess; readonly atMs: number; readonly generation: number }
 }
 
@@ -95,6 +97,7 @@ export class Reconciler {
     const planned = plan(snapshot, now)
     const recorded = await this.record(proxy, planned, memory)
     if (recorded === undefined) return { requeueAfterMs: conflictRetryMs }
+    this.meet(memory, snapshot, recorded)
     this.publish(key, recorded, { memory, access })
     this.tell(proxy, planned)
     await this.act(key, planned.actions)
@@ -138,14 +141,14 @@ export class Reconciler {
     const servers = proxy.spec.backend.endpoints.map((endpoint) => ({
       endpoint,
       address: addressOf(endpoint),
-      host: provider.qualifyHost?.(proxy, endpoint.host) ?? endpoint.host,
+      host: reachedBy(provider, proxy, endpoint.host),
     }))
     backend.watch(
       key,
-      servers.map(({ address, host, endpoint }) => ({
+      servers.map(({ address, endpoint }) => ({
         address,
         target: {
-          host,
+          host: provider.qualifyHost?.(proxy, endpoint.host) ?? endpoint.host,
           port: endpoint.port,
           ...(provider.locate && { locate: () => provider.locate?.(proxy, endpoint.host) }),
           ...(credentials && { credentials }),
@@ -196,12 +199,23 @@ export class Reconciler {
     }
   }
 
+  private meet(memory: Memory, { servers }: Snapshot, { status }: RedisProxy): void {
+    const { primary } = status ?? {}
+    const server = servers.find(({ address }) => address === primary?.address)
+    const state = server?.observation.state
+    if (server === undefined || state?.kind !== 'up') return
+    if (state.facts.runId === primary?.runId) {
+      memory.met = { runId: state.facts.runId, host: server.host }
+    }
+  }
+
   private publish(
     key: ProxyKey,
     proxy: RedisProxy,
     { memory, access }: { readonly memory: Memory; readonly access: ServerAccess },
   ): void {
     const { provider, clock } = this.modules
+    const { met } = memory
     const version = Math.max((memory.published?.version ?? 0) + 1, Math.floor(clock.wallMs()))
     const config = compileConfig({
       proxy,
@@ -209,6 +223,7 @@ export class Reconciler {
       placement: provider.placement,
       secretKeys: access.secretKeys,
       qualifyHost: (host) => provider.qualifyHost?.(proxy, host) ?? host,
+      ...(met?.runId === proxy.status?.primary?.runId && met && { primaryHost: met.host }),
     })
     const digest = configDigest(config)
     if (memory.published?.digest === digest) return
@@ -255,4 +270,11 @@ export class Reconciler {
       log.warn({ err, proxy: key, action: kind, address, runId }, 'server did not take its role')
     }
   }
+}
+
+/** By its address where that is known, for names are remembered longer than pods live; else by its name. */
+function reachedBy(provider: Provider, proxy: RedisProxy, host: string): string {
+  const place = provider.locate?.(proxy, host)
+  if (place?.kind === 'at') return place.address
+  return provider.qualifyHost?.(proxy, host) ?? host
 }
