@@ -3,17 +3,12 @@
  * The schema in `schema.ts` is the source; this module derives the type, checks values and orders snapshots.
  */
 import type { Static } from 'typebox'
+import type { DeepReadonly } from '../deep-readonly.ts'
 import { ConfigError } from '../errors.ts'
 import { defaultLimits, defaultTiming } from '../limits.ts'
 import { type ValidationIssue, describeIssues } from './issues.ts'
 import type { proxyConfigSchema } from './schema.ts'
 import { validateProxyConfig } from './generated/validate-proxy-config.js'
-
-type DeepReadonly<T> = T extends (infer U)[]
-  ? readonly DeepReadonly<U>[]
-  : T extends object
-    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
-    : T
 
 export type ProxyConfig = DeepReadonly<Static<typeof proxyConfigSchema>>
 export type UpstreamConfig = ProxyConfig['upstream']
