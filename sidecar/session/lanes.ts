@@ -4,7 +4,7 @@ import type { Session } from './session.ts'
 /** False when the commands have to wait; `session.wait` says for what. */
 export function enqueueShared(session: Session, bytes: Buffer, count: number): boolean {
   const { primary } = session.context
-  const lane = session.isScript
+  const lane = session.isForwardingScript
     ? primary.scriptLane(session.protocol)
     : primary.lane(session.protocol, session.id)
   if (!lane.isReady) return session.hold()

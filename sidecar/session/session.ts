@@ -53,8 +53,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   private readonly window = new ReplyWindow()
   /** What carried its last command that was not sent over a connection of its own. */
   sharedLane: SharedLane | undefined
-  /** Whether the command that is being forwarded runs a script. */
-  isScript = false
+  isForwardingScript = false
   /** The command that is being passed on in pieces. */
   large: LargeRequest | undefined
   private inFlightBytes = 0

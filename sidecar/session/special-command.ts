@@ -41,9 +41,9 @@ export function handleSpecial(session: Session): void {
     return
   }
   if (kind === 'scripting') {
-    session.isScript = true
+    session.isForwardingScript = true
     session.forwardRun(end, 1)
-    session.isScript = false
+    session.isForwardingScript = false
     return
   }
   if (!session.waitForReplies()) return
