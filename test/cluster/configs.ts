@@ -13,6 +13,7 @@ export type Layout = {
   readonly etcPath: string
   readonly pkiPath: string
   readonly cgroup: string
+  readonly dnsCacheSeconds?: number
 }
 
 /** Without a real disk (in a container) a kubelet cannot tell how full it is, and must not try. */
@@ -128,15 +129,16 @@ export function cniConfig(network: Network): object {
   }
 }
 
-/** No cache and a TTL of one second: a test that moves a Service must not wait for DNS. */
-export function corefile({ network, etcPath }: Layout): string {
+/** Unless told, no cache and a TTL of one second: a test that moves a Service must not wait for DNS. */
+export function corefile({ network, etcPath, dnsCacheSeconds }: Layout): string {
+  const cache = dnsCacheSeconds === undefined ? '' : `\n  cache ${dnsCacheSeconds}`
   return `cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {
   bind ${network.nodeIp}
   errors
   kubernetes cluster.local in-addr.arpa ip6.arpa {
     kubeconfig ${etcPath}/coredns.kubeconfig lab
-    ttl 1
-  }
+    ttl ${dnsCacheSeconds ?? 1}
+  }${cache}
   ready 127.0.0.1:8181
 }
 .:53 {

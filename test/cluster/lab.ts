@@ -62,7 +62,12 @@ export async function startLab(options: StartOptions): Promise<Cluster> {
   const giveUp = () => failed.abort(options.signal?.reason)
   options.signal?.addEventListener('abort', giveUp)
   try {
-    return await boot(sandbox, programs, { report, failed })
+    const { dnsCacheSeconds } = options
+    return await boot(sandbox, programs, {
+      report,
+      failed,
+      ...(dnsCacheSeconds !== undefined && { dnsCacheSeconds }),
+    })
   } catch (error) {
     failed.abort(error)
     const told = await logTails(sandbox)
@@ -77,12 +82,22 @@ export async function startLab(options: StartOptions): Promise<Cluster> {
 async function boot(
   sandbox: Sandbox,
   programs: Programs,
-  { report, failed }: Pick<Lab, 'report' | 'failed'>,
+  {
+    report,
+    failed,
+    dnsCacheSeconds,
+  }: Pick<Lab, 'report' | 'failed'> & Pick<StartOptions, 'dnsCacheSeconds'>,
 ): Promise<Cluster> {
   const network = await connect(sandbox)
   report(`namespaces of ${sandbox.runPath}, network ${network.cidr}`)
   const etcPath = join(sandbox.runPath, 'etc')
-  const layout = { network, etcPath, pkiPath: join(etcPath, 'pki'), cgroup: sandbox.cgroup }
+  const layout = {
+    network,
+    etcPath,
+    pkiPath: join(etcPath, 'pki'),
+    cgroup: sandbox.cgroup,
+    ...(dnsCacheSeconds !== undefined && { dnsCacheSeconds }),
+  }
   const snapshotter = await snapshotterFor(sandbox.runPath)
   const lab: Lab = { sandbox, layout, programs, snapshotter, report, failed }
   const cluster = clusterOf(lab)

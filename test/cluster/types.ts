@@ -52,6 +52,8 @@ export type StartOptions = {
   readonly logsPath?: string
   /** The lab outlives this process and is ended by `main.ts down`. */
   readonly isDetached?: boolean
+  /** How long the lab's DNS remembers an answer, that there is no such name included; 30 is what clusters have. */
+  readonly dnsCacheSeconds?: number
   /** Ends a start that is under way. */
   readonly signal?: AbortSignal
 }
