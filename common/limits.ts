@@ -175,6 +175,8 @@ export const inlineBytesMax = 64 * 1024
 /** A command that is not whole after this time, and came no faster than `slowCommandBytesMin` in it, ends its client. */
 export const incompleteCommandMs = 10_000
 export const slowCommandBytesMin = 16 * 1024
+/** Bytes that are still read, so that it sees why, of a client whose connection is ending; then it is cut. */
+export const farewellBytesMax = 8 * 1024 * 1024
 /** Commands of one client in flight: rises from 1 as its replies turn out to be small; more are read later. */
 export const clientWindowMax = 512
 /** A reply larger than this, bytes, moves its client to a connection of its own, where it delays nobody. */

@@ -55,10 +55,10 @@ export class ClientOutput implements Flushable {
     }
   }
 
-  /** Writes all that was pushed and ends the connection when it is out. */
+  /** Writes all that was pushed and ends the connection when it is out; the client’s own end is read after that. */
   end(): void {
     this.outbox.flush()
-    this.socket.end()
+    this.socket.end(() => this.socket.resume())
   }
 
   private unblock(): void {

@@ -1,5 +1,5 @@
 /** How long a client may take to finish a command that it began, or to close when it was told to. */
-import { incompleteCommandMs, slowCommandBytesMin } from '../../common/limits.ts'
+import { farewellBytesMax, incompleteCommandMs, slowCommandBytesMin } from '../../common/limits.ts'
 import type { Watchdog, Watched } from './watchdog.ts'
 
 export class Patience implements Watched {
@@ -9,6 +9,7 @@ export class Patience implements Watched {
   private byteCount = 0
   private bytesBefore = 0
   private isWorking = false
+  private farewellBytes = 0
 
   constructor(watchdog: Watchdog, onExhausted: () => void) {
     this.watchdog = watchdog
@@ -18,6 +19,12 @@ export class Patience implements Watched {
   /** Bytes came. */
   note(byteCount: number): void {
     this.byteCount += byteCount
+  }
+
+  /** Bytes came of a client that was told that its connection ends. */
+  noteFarewell(byteCount: number): void {
+    this.farewellBytes += byteCount
+    if (this.farewellBytes > farewellBytesMax) this.onExhausted()
   }
 
   /** Whether the client is to be watched; `isWorking`: it waits for a server, which is not its fault. */

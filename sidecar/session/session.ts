@@ -96,7 +96,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   // Requests
 
   private receive(chunk: Buffer): void {
-    if (this.isClosed || this.isClosing) return
+    if (this.isClosed || this.isClosing) return this.patience.noteFarewell(chunk.length)
     this.context.counters.clientBytesRead += chunk.length
     this.patience.note(chunk.length)
     this.input.append(chunk)
@@ -350,8 +350,8 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     const { clientInFlightBytesMax } = this.context.limits
     const isAhead = this.pinning.isBlocking && this.input.length < clientInFlightBytesMax
     const isWanted = this.wait === 'none' || this.wait === 'input' || isAhead
-    const isReading = isWanted && !this.isClosing && !this.output.isBlocked
-    if (isReading !== this.socket.isPaused()) return
+    const isReading = isWanted && !this.output.isBlocked
+    if (this.isClosing || isReading !== this.socket.isPaused()) return
     if (isReading) this.socket.resume()
     else this.socket.pause()
   }
@@ -377,8 +377,8 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.isClosing = true
     this.input.clear()
     this.pinning.drop()
+    this.socket.pause()
     this.output.end()
-    this.socket.resume()
     this.updatePatience()
   }
 
