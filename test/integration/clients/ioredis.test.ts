@@ -165,6 +165,8 @@ async function tourRestart(t: TestContext, redis: Redis, two: Redis, proxied: Pr
   await redis.set('before', '1')
   await proxied.restart()
   assert.equal(await redis.get('before'), '1')
+  // ioredis runs what it is given while it reconnects in the database of its options.
+  await until('it is connected again', () => two.status === 'ready')
   assert.equal(await two.get('here'), 'two')
   await until('the subscription is back', async () => {
     await redis.publish('news', 'again')
