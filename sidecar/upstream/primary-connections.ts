@@ -151,10 +151,10 @@ export class PrimaryConnections {
     }
     this.pinnedOpening += 1
     try {
-      const connection = await this.connectUntil(protocol, signal)
-      this.pinned.add(connection)
-      connection.socket.once('close', () => this.pinned.delete(connection))
-      return connection
+      return await this.connectUntil(protocol, signal, (connection) => {
+        this.pinned.add(connection)
+        connection.socket.once('close', () => this.pinned.delete(connection))
+      })
     } finally {
       this.pinnedOpening -= 1
     }
@@ -245,10 +245,10 @@ export class PrimaryConnections {
     if (generation === undefined || lane.isReady || lane.isConnecting || lane.isRetired) return
     lane.isConnecting = true
     const { signal } = generation.abort
-    this.connectUntil(lane.protocol, signal)
-      .then((connection) => {
+    this.connectUntil(lane.protocol, signal, (connection) => lane.attach(connection))
+      .then(() => {
         lane.isConnecting = false
-        lane.attach(connection)
+        if (!lane.isReady) return this.keepConnected(lane)
         if (lane === this.lanes[2][0]) this.setView('ok')
         this.keepReserve()
         this.events.onReady()
@@ -265,25 +265,27 @@ export class PrimaryConnections {
     const { generation } = this
     if (generation === undefined || this.reserve !== undefined || this.isReserving) return
     this.isReserving = true
-    this.connectUntil(2, generation.abort.signal)
-      .then((connection) => {
-        this.isReserving = false
-        this.reserve = connection
-        connection.socket.once('close', () => {
-          if (this.reserve !== connection) return
-          this.reserve = undefined
-          this.keepReserve()
-        })
+    this.connectUntil(2, generation.abort.signal, (connection) => {
+      this.isReserving = false
+      this.reserve = connection
+      connection.socket.once('close', () => {
+        if (this.reserve !== connection) return
+        this.reserve = undefined
+        this.keepReserve()
       })
-      .catch(() => {
-        this.isReserving = false
-      })
+    }).catch(() => {
+      this.isReserving = false
+    })
   }
 
-  /** @throws UpstreamError RM_NO_PRIMARY when the signal or a change of primary ended the attempts */
+  /**
+   * `own` has the connection entered where `disconnect` finds it, before anything else can happen.
+   * @throws UpstreamError RM_NO_PRIMARY when the signal or a change of primary ended the attempts
+   */
   private async connectUntil(
     protocol: ProtocolVersion,
     signal: AbortSignal,
+    own: (connection: UpstreamConnection) => void,
   ): Promise<UpstreamConnection> {
     const { log, random } = this.modules
     for (let attempt = 0; ; attempt += 1) {
@@ -294,6 +296,7 @@ export class PrimaryConnections {
         const connected = await connectPrimary(generation.target, protocol, this.modules, ended)
         if (this.generation === generation && !signal.aborted) {
           this.hello = connected.hello
+          own(connected.connection)
           return connected.connection
         }
         connected.connection.destroy()
