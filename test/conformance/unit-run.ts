@@ -1,5 +1,6 @@
 /** Runs one unit of the suite against one address, within bounds, and tells what became of its tests. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,8 +10,11 @@ import type { Mode } from './options.ts'
 import { adaptSuite, refusedCommands } from './patches.ts'
 
 /** A test of this suite that says nothing for so long will not end. */
-const silenceMs = 30_000
+const silenceMs = 60_000
 const runsMax = 5
+/** Now and then another program takes a port of the suite before it does. */
+const falseStartsMax = 3
+const portsPerRun = 64
 const tools = ['redis-cli', 'redis-benchmark', 'redis-server']
 
 export interface Target {
@@ -40,6 +44,7 @@ export async function runUnit(plan: UnitPlan): Promise<UnitRun> {
   const results: UnitResults = new Map()
   const interruptions: string[] = []
   const stuck: string[] = []
+  let falseStarts = 0
   for (;;) {
     const collector = await runOnce(plan, [...plan.without, ...stuck])
     for (const [test, result] of collector.results) {
@@ -47,6 +52,11 @@ export async function runUnit(plan: UnitPlan): Promise<UnitRun> {
     }
     interruptions.push(...collector.interruptions)
     const test = collector.isDone ? undefined : collector.running
+    const isFalseStart = !collector.isDone && test === undefined && collector.results.size === 0
+    if (isFalseStart && falseStarts < falseStartsMax) {
+      falseStarts += 1
+      continue
+    }
     if (test === undefined || stuck.length + 1 >= runsMax) {
       if (!collector.isDone) interruptions.push('the run did not come to its end')
       return { results, interruptions, ignored: collector.ignored }
@@ -83,18 +93,15 @@ function layOut(suite: string, directory: string): void {
   adaptSuite(directory)
 }
 
-let nextBase = 21_111 + 64 * (process.pid % 64)
-
 function startSuite(
   plan: UnitPlan,
   target: Target,
   skipped: readonly string[],
   directory: string,
 ): ChildProcess {
-  nextBase += 64
   const args = ['tests/test_helper.tcl', '--host', '127.0.0.1', '--port', String(target.port)]
   args.push('--single', plan.unit, '--tags', '-slow', '--durable', '--dont-clean')
-  args.push('--baseport', String(nextBase))
+  args.push('--baseport', String(20_000 + portsPerRun * randomInt(180)))
   if (plan.mode === 'singleDatabase') args.push('--singledb')
   for (const test of skipped) args.push('--skiptest', test)
   const child = spawn('tclsh', args, {
