@@ -84,14 +84,17 @@ function startSocket(target: Target): Socket {
   if (tls === undefined) return createConnection(options)
   const name = tls.serverName ?? (isIP(host) === 0 ? host : undefined)
   // Loaded by those who need it: it costs 2.5 MB of memory.
-  return process.getBuiltinModule('node:tls').connect({
-    ...options,
-    rejectUnauthorized: tls.verify,
-    ...(name !== undefined && { servername: name }),
-    ...(tls.caFile !== undefined && { ca: readFileSync(tls.caFile) }),
-    ...(tls.certFile !== undefined && { cert: readFileSync(tls.certFile) }),
-    ...(tls.keyFile !== undefined && { key: readFileSync(tls.keyFile) }),
-  }).setNoDelay(true)
+  return process
+    .getBuiltinModule('node:tls')
+    .connect({
+      ...options,
+      rejectUnauthorized: tls.verify,
+      ...(name !== undefined && { servername: name }),
+      ...(tls.caFile !== undefined && { ca: readFileSync(tls.caFile) }),
+      ...(tls.certFile !== undefined && { cert: readFileSync(tls.certFile) }),
+      ...(tls.keyFile !== undefined && { key: readFileSync(tls.keyFile) }),
+    })
+    .setNoDelay(true)
 }
 
 async function opened(socket: Socket, target: Target, address: string): Promise<void> {

@@ -42,6 +42,7 @@ test('a hold of no time at all ends at once, with commands in flight too', async
   const { client, plane, server } = await startRig(t, {
     timing: { holdTimeoutMs: 0, drainTimeoutMs: 100 },
   })
+  await until('the primary is connected', () => plane.view().primary === 'ok')
   const one = await client()
   assert.equal(await one.ask('PING'), '+PONG\r\n')
   one.send(encodeCommand(['PING']).repeat(4))
