@@ -1,7 +1,8 @@
 /**
  * What becomes of a session whose own connection ended: an open transaction or a WATCH is remembered as broken, so
  * that EXEC aborts (or gives nil, as after a conflict); a subscriber, a MONITOR and whoever has state that cannot
- * be restored is closed; everyone else gets an error for what was in flight and goes on.
+ * be restored is closed; everyone else gets an error for what was in flight and goes on. A client that is owed
+ * replies of a transaction cannot know whether it is in one, so it gets its errors and is closed too.
  */
 import { ownReplies } from './own-replies.ts'
 import { PinReason } from './pinning.ts'
@@ -14,11 +15,13 @@ export function afterOwnLaneEnded(session: Session, isMidReply: boolean): void {
   const cannotGoOn = pinning.has(irreplaceable) || isMidReply || session.large !== undefined
   if (pinning.has(PinReason.transaction)) session.broken = 'transaction'
   else if (pinning.has(PinReason.watch)) session.broken = 'watch'
+  const isTorn = pinning.has(PinReason.transaction) && session.inFlight > 0
   pinning.drop()
   if (session.isClosed) return
   if (!cannotGoOn) {
     session.lose(session.inFlight, false)
-    session.onPinned('notReady')
+    if (isTorn) session.close()
+    else session.onPinned('notReady')
     return
   }
   const client = session.address

@@ -391,7 +391,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     if (this.isClosed) return
     this.isClosed = true
     this.input.clear()
-    this.sharedLane?.goOnFor(this)
+    this.sharedLane?.forget(this)
     this.pinning.drop()
     this.holding.stop()
     this.patience.stop()

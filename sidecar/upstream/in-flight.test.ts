@@ -32,3 +32,13 @@ test('replies go to whoever asked, in order, however runs come and go', () => {
     }),
   )
 })
+
+test('what a client was owed can be made over to another, in its place', () => {
+  const ring = new InFlightRing<string>()
+  for (const owner of ['a', 'b', 'a', 'c', 'a']) ring.push(owner, 2)
+  ring.answer(1)
+  ring.replace('a', 'nobody')
+  const left: string[] = []
+  ring.drain((owner, count) => left.push(`${owner} ${count}`))
+  assert.deepEqual(left, ['nobody 1', 'b 2', 'nobody 2', 'c 2', 'nobody 2'])
+})

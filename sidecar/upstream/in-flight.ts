@@ -58,6 +58,15 @@ export class InFlightRing<T> {
     this.size -= 1
   }
 
+  /** Has `other` owed what `owner` was. */
+  replace(owner: T, other: T): void {
+    const mask = this.owners.length - 1
+    for (let index = 0; index < this.size; index += 1) {
+      const at = (this.head + index) & mask
+      if (this.owners[at] === owner) this.owners[at] = other
+    }
+  }
+
   /** Empties the ring, oldest run first. */
   drain(each: (owner: T, count: number) => void): void {
     while (this.size > 0) {

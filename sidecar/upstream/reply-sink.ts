@@ -11,3 +11,12 @@ export interface ReplySink {
   /** It does not read and others wait for replies behind its own: it is to be closed. */
   cut(): void
 }
+
+/** Stands for a client that is gone: what it was owed is read and dropped. */
+export const nobody: ReplySink = {
+  isOutputBlocked: false,
+  deliver() {},
+  lose() {},
+  giveBack() {},
+  cut() {},
+}

@@ -17,7 +17,7 @@ import type { Flushable, Turn, Wakeable } from '../net/turn.ts'
 import { ReplyScanner } from '../resp/reply-scanner.ts'
 import type { ConnectionOwner, ProtocolVersion, UpstreamConnection } from './connection.ts'
 import { InFlightRing } from './in-flight.ts'
-import type { ReplySink } from './reply-sink.ts'
+import { nobody, type ReplySink } from './reply-sink.ts'
 
 export interface SharedLaneOptions {
   readonly protocol: ProtocolVersion
@@ -159,6 +159,14 @@ export class SharedLane implements ConnectionOwner, Flushable {
     if (this.heldFor !== sink) return
     this.heldFor = undefined
     this.connection?.socket.resume()
+  }
+
+  /** `client` is gone: keeps nothing of it, whatever it is still owed. */
+  forget(client: ReplySink & Wakeable): void {
+    this.goOnFor(client)
+    this.waiting.delete(client)
+    this.ring.replace(client, nobody)
+    this.sinks = this.sinks.map((sink) => (sink === client ? nobody : sink))
   }
 
   private retire(): boolean {

@@ -95,6 +95,20 @@ test('nothing of a client is sent to a process that is not the recorded one', as
   assert.equal(await one.ask('SET', 'a', 'b'), '+OK\r\n')
 })
 
+test('a client that cannot know whether it is in a transaction gets errors and is closed', async (t) => {
+  const { client, server, plane } = await startRig(t)
+  const torn = await client()
+  await torn.ask('PING')
+  await torn.ask('SELECT', '1')
+  server.signal('SIGSTOP')
+  torn.send(encodeCommand(['MULTI']) + encodeCommand(['INCR', 'n']) + encodeCommand(['EXEC']))
+  await until('it is in flight', () => plane.view().inFlightCommands > 0)
+  await server.kill()
+  await server.restart()
+  assert.match(await torn.rest(), /^(-PROXY RM_UPSTREAM_LOST [^\r]*\r\n)+$/)
+  assert.match(await server.command('EXISTS', 'n'), /^:0/)
+})
+
 test('a new primary takes over at once and the old one gets nothing more', async (t) => {
   const { client, server, plane } = await startRig(t)
   const next = await startServer()
