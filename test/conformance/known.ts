@@ -83,6 +83,7 @@ export const knownDifferences: readonly KnownDifference[] = [
   ...[
     'Test write commands are paused by RO',
     'Test special commands are paused by RO',
+    'Test scripts are blocked by pause RO',
     'Test multiple clients can be queued up and unblocked',
   ].map(
     (test): KnownDifference => ({
