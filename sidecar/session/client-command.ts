@@ -36,7 +36,7 @@ export function handleClient(session: Session, command: SpecialCommand): void {
   if (brief.has(subcommand)) return forwardPinned(session, command, PinReason.once)
   if (subcommand === 'REPLY') return forwardPinned(session, command, PinReason.raw)
   const isTracking = subcommand === 'TRACKING'
-  forwardPinned(session, command, isTracking ? PinReason.push : PinReason.sticky)
+  forwardPinned(session, command, isTracking ? PinReason.tracking : PinReason.sticky)
 }
 
 function setName(session: Session, command: SpecialCommand): void {

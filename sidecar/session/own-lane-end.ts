@@ -8,7 +8,7 @@ import { ownReplies } from './own-replies.ts'
 import { PinReason } from './pinning.ts'
 import type { Session } from './session.ts'
 
-const irreplaceable = PinReason.raw | PinReason.push | PinReason.sticky
+const irreplaceable = PinReason.raw | PinReason.push | PinReason.tracking | PinReason.sticky
 
 export function afterOwnLaneEnded(session: Session, isMidReply: boolean): void {
   const { pinning } = session

@@ -21,8 +21,10 @@ export const PinReason = {
   raw: 32,
   /** For the command in flight, which the server may answer much later, and not at all once its client is gone. */
   blocking: 64,
-  /** Pushes come between the replies, which match commands one to one as ever. */
+  /** Subscribed in RESP3: pushes come between the replies, which match commands one to one as ever. */
   push: 128,
+  /** CLIENT TRACKING: pushes in RESP3, nothing of its own in RESP2. */
+  tracking: 256,
 } as const
 
 /**

@@ -115,3 +115,18 @@ test('an ordinary start-up of a library takes no connection of its own', async (
   assert.equal(await one.ask('PING'), '+PONG\r\n')
   await until('nothing is pinned', () => plane.view().pinnedConnections === 0, 3000)
 })
+
+test('a client may change its protocol while the server tracks its keys', async (t) => {
+  const { client } = await startRig(t)
+  const one = await client()
+  const other = await client()
+  assert.match(await one.ask('HELLO', '3'), /^%/)
+  assert.equal(await one.ask('CLIENT', 'TRACKING', 'on'), '+OK\r\n')
+  for (const version of ['2', '3', '2', '3']) {
+    assert.match(await one.ask('HELLO', version), version === '2' ? /^\*/ : /^%/)
+    assert.equal(await one.ask('SET', 'k', version), '+OK\r\n')
+  }
+  assert.equal(await one.ask('GET', 'k'), '$1\r\n3\r\n')
+  assert.equal(await other.ask('SET', 'k', 'new'), '+OK\r\n')
+  assert.equal(await one.reply(), '>2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n')
+})
