@@ -17,7 +17,9 @@ import {
   until,
 } from '../integration/sidecar/harness.ts'
 
-const runCount = Number(process.env.FUZZ_RUNS ?? 150)
+const isFull = process.env.RESPMESH_TEST_SIZE === 'full'
+const runCount = Number(process.env.FUZZ_RUNS ?? (isFull ? 5000 : 150))
+const timeLimitMs = isFull ? 480_000 : 40_000
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31)
 
 const key = fc.constantFrom('a', 'b', 'c', '{t}1', 'k\r\n')
@@ -98,7 +100,12 @@ test(`random programs give the server’s own replies (FUZZ_SEED=${seed})`, asyn
       const actual = await run(t, port, { isRESP3, bytes, cuts })
       assert.equal(cropped(actual), cropped(expected))
     }),
-    { seed, numRuns: runCount, interruptAfterTimeLimit: 40_000, markInterruptAsFailure: false },
+    {
+      seed,
+      numRuns: runCount,
+      interruptAfterTimeLimit: timeLimitMs,
+      markInterruptAsFailure: false,
+    },
   )
   assert.equal(plane.view().counters.commandsLost, 0)
 })
