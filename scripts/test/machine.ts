@@ -41,7 +41,7 @@ export async function prepareMachine(): Promise<void> {
 }
 
 function aptGet(args: readonly string[]): void {
-  // The policy file keeps Debian from starting a server on the default port when a package is configured.
+  // In run level 1 Debian starts no server on the default port when its package is configured.
   const result = spawnSync('apt-get', [...args], {
     stdio: ['ignore', 2, 2],
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
