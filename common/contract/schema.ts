@@ -6,7 +6,10 @@
  */
 import { Type } from 'typebox'
 
-const port = (description: string) => Type.Integer({ minimum: 1, maximum: 65535, description })
+const upstreamPort = (description: string) =>
+  Type.Integer({ minimum: 0, maximum: 65535, description })
+const hostOrPath = (description: string) =>
+  Type.String({ minLength: 1, maxLength: 253, pattern: '^(/.*|[A-Za-z0-9._:-]+)$', description })
 const host = (description: string) =>
   Type.String({ minLength: 1, maxLength: 253, pattern: '^[A-Za-z0-9._:-]+$', description })
 const millis = (description: string, minimum = 0, maximum = 3_600_000) =>
@@ -38,6 +41,23 @@ const credentials = Type.Object(
   { ...closed, description: 'an ACL user, or the default user where no username is given' },
 )
 
+const listenerTls = Type.Object(
+  {
+    certFile: path('PEM certificate chain that clients are shown; read again when it changes'),
+    keyFile: path('PEM key of the certificate; read again when it changes'),
+    clientCertificate: Type.Optional(
+      Type.Unsafe<'none' | 'optional' | 'required'>({
+        type: 'string',
+        enum: ['none', 'optional', 'required'],
+        description:
+          'whether clients must show a certificate of `clientCaFile`; optional: one that is shown must be good. Default none',
+      }),
+    ),
+    clientCaFile: Type.Optional(path('PEM bundle of the authorities of client certificates')),
+  },
+  { ...closed, description: 'TLS to the clients of a listener; absent: plain' },
+)
+
 const listener = Type.Object(
   {
     host: Type.Optional(host('address to bind; with `port`')),
@@ -45,14 +65,15 @@ const listener = Type.Object(
       Type.Integer({ minimum: 0, maximum: 65535, description: 'port to bind; 0 takes a free one' }),
     ),
     unixPath: Type.Optional(path('unix socket to bind, instead of host and port')),
+    tls: Type.Optional(listenerTls),
   },
   { ...closed, description: 'where clients connect' },
 )
 
 const member = Type.Object(
   {
-    host: host('name or address the sidecar connects to'),
-    port: port('port of the server'),
+    host: hostOrPath('name or address the sidecar connects to, or the path of its unix socket'),
+    port: upstreamPort('port of the server; 0 with a unix socket'),
     role: Type.Unsafe<'primary' | 'replica' | 'unknown'>({
       type: 'string',
       enum: ['primary', 'replica', 'unknown'],
@@ -65,8 +86,8 @@ const member = Type.Object(
 
 const primary = Type.Object(
   {
-    host: host('name or address of the one server that may take writes'),
-    port: port('its port'),
+    host: hostOrPath('name, address or unix socket of the one server that may take writes'),
+    port: upstreamPort('its port; 0 with a unix socket'),
     runId: Type.Optional(
       text(
         'run_id it must report at connect; absent: any process there that says it is a master',
@@ -106,6 +127,14 @@ const upstream = Type.Object(
     credentials: Type.Optional(credentials),
     tls: Type.Optional(tls),
     connectionsMax: count('shared connections to the primary per process', 1, 64),
+    isolation: Type.Optional(
+      Type.Unsafe<'shared' | 'perClient'>({
+        type: 'string',
+        enum: ['shared', 'perClient'],
+        description:
+          'shared: clients share connections where nothing can tell; perClient: each has one of its own. Default shared',
+      }),
+    ),
   },
   { ...closed, description: 'the backend' },
 )
@@ -122,6 +151,14 @@ const timing = Type.Object(
       'longest silence of an upstream that owes replies to non-blocking commands; 0: none',
     ),
     drainTimeoutMs: millis('longest wait for commands in flight at pause and at shutdown'),
+    queueTimeoutMs: Type.Optional(
+      millis(
+        'longest time a command may wait, unsent, for a connected server that takes no more; then it gets an error. Default 1000',
+      ),
+    ),
+    clientIdleTimeoutMs: Type.Optional(
+      millis('a client that sends nothing for so long is closed; 0, the default: never'),
+    ),
   },
   { ...closed, description: 'every timeout of the data path' },
 )
@@ -149,8 +186,41 @@ const limits = Type.Object(
       4096,
       1 << 30,
     ),
+    upstreamQueueCommandsMax: Type.Optional(
+      count('commands that wait for an upstream before new ones are refused', 1, 10_000_000),
+    ),
+    memoryBytesMax: Type.Optional(
+      count(
+        'resident memory of the process; near it the largest clients are closed, then new ones are refused',
+        64 * 1024 * 1024,
+        Number.MAX_SAFE_INTEGER,
+      ),
+    ),
   },
   { ...closed, description: 'hard bounds of the data path' },
+)
+
+const commandName = Type.String({
+  pattern: '^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$',
+  description: 'a command in lower case, `config|set` for a sub-command, `*` for every one',
+})
+
+const commandPolicy = Type.Object(
+  {
+    allow: Type.Optional(
+      Type.Array(commandName, {
+        maxItems: 512,
+        description: 'let through although they are refused by default',
+      }),
+    ),
+    deny: Type.Optional(
+      Type.Array(commandName, {
+        maxItems: 512,
+        description: 'refused whatever else is said; the more exact name wins over the other list',
+      }),
+    ),
+  },
+  { ...closed, description: 'which commands clients may send; absent: the defaults' },
 )
 
 export const proxyConfigSchema = Type.Object(
@@ -189,6 +259,10 @@ export const proxyConfigSchema = Type.Object(
         { users: Type.Array(credentials, { minItems: 1, maxItems: 32 }) },
         { ...closed, description: 'who may connect; absent: anyone who can reach the listener' },
       ),
+    ),
+    commands: Type.Optional(commandPolicy),
+    workers: Type.Optional(
+      count('threads that share the listeners; read at start only. Default 1', 1, 64),
     ),
     upstream,
     timing,

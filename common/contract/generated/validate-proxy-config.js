@@ -39,11 +39,13 @@ var require_ucs2length = __commonJS({
 // <stdin>
 module.exports = validate10;
 module.exports.default = validate10;
-var schema11 = { "type": "object", "required": ["apiVersion", "proxy", "version", "epoch", "listeners", "upstream", "timing", "limits", "logLevel"], "properties": { "apiVersion": { "type": "string", "const": "config.respmesh.io/v1" }, "proxy": { "type": "object", "required": ["namespace", "name", "uid"], "properties": { "namespace": { "type": "string", "minLength": 1, "maxLength": 63, "description": "namespace of the RedisProxy" }, "name": { "type": "string", "minLength": 1, "maxLength": 63, "description": "name of the RedisProxy" }, "uid": { "type": "string", "minLength": 1, "maxLength": 64, "description": "uid of the RedisProxy: a recreated one starts its epochs anew" } }, "additionalProperties": false }, "version": { "type": "integer", "minimum": 0, "maximum": 9007199254740991, "description": "rises with every configuration published for this uid" }, "epoch": { "type": "integer", "minimum": 0, "maximum": 9007199254740991, "description": "rises whenever the primary changes or is withdrawn; a lower one is refused" }, "listeners": { "type": "array", "items": { "type": "object", "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "address to bind; with `port`" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "port to bind; 0 takes a free one" }, "unixPath": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "unix socket to bind, instead of host and port" } }, "additionalProperties": false, "description": "where clients connect" }, "minItems": 1, "maxItems": 8 }, "admin": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "address of the admin HTTP port" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "0 takes a free one" } }, "additionalProperties": false, "description": "health, readiness, metrics, pause; absent: no admin port" }, "clientAuth": { "type": "object", "required": ["users"], "properties": { "users": { "type": "array", "items": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "minItems": 1, "maxItems": 32 } }, "additionalProperties": false, "description": "who may connect; absent: anyone who can reach the listener" }, "upstream": { "type": "object", "required": ["mode", "discovery", "members", "connectionsMax"], "properties": { "mode": { "type": "string", "enum": ["standalone", "replication"], "description": "standalone: one server; replication: one primary and its replicas" }, "discovery": { "type": "string", "enum": ["operator", "self"], "description": "operator: `primary` is obeyed; self: the sidecar asks the members for their ROLE and follows (it never promotes)" }, "members": { "type": "array", "items": { "type": "object", "required": ["host", "port", "role"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name or address the sidecar connects to" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of the server" }, "role": { "type": "string", "enum": ["primary", "replica", "unknown"], "description": "what the control plane last saw it as" }, "runId": { "type": "string", "minLength": 1, "maxLength": 64, "description": "run_id of the server process, as INFO server reports it" } }, "additionalProperties": false, "description": "a server of the backend" }, "minItems": 1, "maxItems": 64 }, "primary": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name or address of the one server that may take writes" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "its port" }, "runId": { "type": "string", "minLength": 1, "maxLength": 64, "description": "run_id it must report at connect; absent: any process there that says it is a master" } }, "additionalProperties": false, "description": "absent while no server may take writes" }, "credentials": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "tls": { "type": "object", "required": ["verify"], "properties": { "verify": { "type": "boolean", "description": "check the chain and the name of the server" }, "caFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle to trust instead of the public roots" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name to expect in place of the host" }, "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM client certificate" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the client certificate" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" }, "connectionsMax": { "type": "integer", "minimum": 1, "maximum": 64, "description": "shared connections to the primary per process" } }, "additionalProperties": false, "description": "the backend" }, "timing": { "type": "object", "required": ["connectTimeoutMs", "holdTimeoutMs", "replyTimeoutMs", "drainTimeoutMs"], "properties": { "connectTimeoutMs": { "type": "integer", "minimum": 10, "maximum": 6e4, "description": "longest wait for an upstream connection to be usable" }, "holdTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 6e5, "description": "longest time a command is held while no primary may take it" }, "replyTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest silence of an upstream that owes replies to non-blocking commands; 0: none" }, "drainTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest wait for commands in flight at pause and at shutdown" } }, "additionalProperties": false, "description": "every timeout of the data path" }, "limits": { "type": "object", "required": ["clientsMax", "argumentBytesMax", "clientInFlightBytesMax", "upstreamQueueBytesMax", "clientOutputBytesMax"], "properties": { "clientsMax": { "type": "integer", "minimum": 1, "maximum": 1e6, "description": "clients at once; the next gets an error and is closed" }, "argumentBytesMax": { "type": "integer", "minimum": 1024, "maximum": 536870912, "description": "longest single argument; the server\u2019s own bound is 512 MiB" }, "clientInFlightBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "bytes a client may have unanswered before it is read no further" }, "upstreamQueueBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "bytes that wait for an upstream before all clients are read no further" }, "clientOutputBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "reply bytes that a client may leave unread before it is paused" } }, "additionalProperties": false, "description": "hard bounds of the data path" }, "logLevel": { "type": "string", "enum": ["error", "warn", "info", "debug"] } }, "additionalProperties": false, "$id": "https://respmesh.io/schemas/proxy-config.json", "title": "ProxyConfig", "description": "the compiled configuration a sidecar obeys: an immutable, versioned snapshot" };
+var schema11 = { "type": "object", "required": ["apiVersion", "proxy", "version", "epoch", "listeners", "upstream", "timing", "limits", "logLevel"], "properties": { "apiVersion": { "type": "string", "const": "config.respmesh.io/v1" }, "proxy": { "type": "object", "required": ["namespace", "name", "uid"], "properties": { "namespace": { "type": "string", "minLength": 1, "maxLength": 63, "description": "namespace of the RedisProxy" }, "name": { "type": "string", "minLength": 1, "maxLength": 63, "description": "name of the RedisProxy" }, "uid": { "type": "string", "minLength": 1, "maxLength": 64, "description": "uid of the RedisProxy: a recreated one starts its epochs anew" } }, "additionalProperties": false }, "version": { "type": "integer", "minimum": 0, "maximum": 9007199254740991, "description": "rises with every configuration published for this uid" }, "epoch": { "type": "integer", "minimum": 0, "maximum": 9007199254740991, "description": "rises whenever the primary changes or is withdrawn; a lower one is refused" }, "listeners": { "type": "array", "items": { "type": "object", "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "address to bind; with `port`" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "port to bind; 0 takes a free one" }, "unixPath": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "unix socket to bind, instead of host and port" }, "tls": { "type": "object", "required": ["certFile", "keyFile"], "properties": { "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM certificate chain that clients are shown; read again when it changes" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the certificate; read again when it changes" }, "clientCertificate": { "type": "string", "enum": ["none", "optional", "required"], "description": "whether clients must show a certificate of `clientCaFile`; optional: one that is shown must be good. Default none" }, "clientCaFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle of the authorities of client certificates" } }, "additionalProperties": false, "description": "TLS to the clients of a listener; absent: plain" } }, "additionalProperties": false, "description": "where clients connect" }, "minItems": 1, "maxItems": 8 }, "admin": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "address of the admin HTTP port" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "0 takes a free one" } }, "additionalProperties": false, "description": "health, readiness, metrics, pause; absent: no admin port" }, "clientAuth": { "type": "object", "required": ["users"], "properties": { "users": { "type": "array", "items": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "minItems": 1, "maxItems": 32 } }, "additionalProperties": false, "description": "who may connect; absent: anyone who can reach the listener" }, "commands": { "type": "object", "properties": { "allow": { "type": "array", "items": { "type": "string", "pattern": "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "description": "a command in lower case, `config|set` for a sub-command, `*` for every one" }, "maxItems": 512, "description": "let through although they are refused by default" }, "deny": { "type": "array", "items": { "type": "string", "pattern": "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "description": "a command in lower case, `config|set` for a sub-command, `*` for every one" }, "maxItems": 512, "description": "refused whatever else is said; the more exact name wins over the other list" } }, "additionalProperties": false, "description": "which commands clients may send; absent: the defaults" }, "workers": { "type": "integer", "minimum": 1, "maximum": 64, "description": "threads that share the listeners; read at start only. Default 1" }, "upstream": { "type": "object", "required": ["mode", "discovery", "members", "connectionsMax"], "properties": { "mode": { "type": "string", "enum": ["standalone", "replication"], "description": "standalone: one server; replication: one primary and its replicas" }, "discovery": { "type": "string", "enum": ["operator", "self"], "description": "operator: `primary` is obeyed; self: the sidecar asks the members for their ROLE and follows (it never promotes)" }, "members": { "type": "array", "items": { "type": "object", "required": ["host", "port", "role"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^(/.*|[A-Za-z0-9._:-]+)$", "description": "name or address the sidecar connects to, or the path of its unix socket" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "port of the server; 0 with a unix socket" }, "role": { "type": "string", "enum": ["primary", "replica", "unknown"], "description": "what the control plane last saw it as" }, "runId": { "type": "string", "minLength": 1, "maxLength": 64, "description": "run_id of the server process, as INFO server reports it" } }, "additionalProperties": false, "description": "a server of the backend" }, "minItems": 1, "maxItems": 64 }, "primary": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^(/.*|[A-Za-z0-9._:-]+)$", "description": "name, address or unix socket of the one server that may take writes" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "its port; 0 with a unix socket" }, "runId": { "type": "string", "minLength": 1, "maxLength": 64, "description": "run_id it must report at connect; absent: any process there that says it is a master" } }, "additionalProperties": false, "description": "absent while no server may take writes" }, "credentials": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "tls": { "type": "object", "required": ["verify"], "properties": { "verify": { "type": "boolean", "description": "check the chain and the name of the server" }, "caFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle to trust instead of the public roots" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name to expect in place of the host" }, "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM client certificate" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the client certificate" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" }, "connectionsMax": { "type": "integer", "minimum": 1, "maximum": 64, "description": "shared connections to the primary per process" }, "isolation": { "type": "string", "enum": ["shared", "perClient"], "description": "shared: clients share connections where nothing can tell; perClient: each has one of its own. Default shared" } }, "additionalProperties": false, "description": "the backend" }, "timing": { "type": "object", "required": ["connectTimeoutMs", "holdTimeoutMs", "replyTimeoutMs", "drainTimeoutMs"], "properties": { "connectTimeoutMs": { "type": "integer", "minimum": 10, "maximum": 6e4, "description": "longest wait for an upstream connection to be usable" }, "holdTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 6e5, "description": "longest time a command is held while no primary may take it" }, "replyTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest silence of an upstream that owes replies to non-blocking commands; 0: none" }, "drainTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest wait for commands in flight at pause and at shutdown" }, "queueTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest time a command may wait, unsent, for a connected server that takes no more; then it gets an error. Default 1000" }, "clientIdleTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "a client that sends nothing for so long is closed; 0, the default: never" } }, "additionalProperties": false, "description": "every timeout of the data path" }, "limits": { "type": "object", "required": ["clientsMax", "argumentBytesMax", "clientInFlightBytesMax", "upstreamQueueBytesMax", "clientOutputBytesMax"], "properties": { "clientsMax": { "type": "integer", "minimum": 1, "maximum": 1e6, "description": "clients at once; the next gets an error and is closed" }, "argumentBytesMax": { "type": "integer", "minimum": 1024, "maximum": 536870912, "description": "longest single argument; the server\u2019s own bound is 512 MiB" }, "clientInFlightBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "bytes a client may have unanswered before it is read no further" }, "upstreamQueueBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "bytes that wait for an upstream before all clients are read no further" }, "clientOutputBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "reply bytes that a client may leave unread before it is paused" }, "upstreamQueueCommandsMax": { "type": "integer", "minimum": 1, "maximum": 1e7, "description": "commands that wait for an upstream before new ones are refused" }, "memoryBytesMax": { "type": "integer", "minimum": 67108864, "maximum": 9007199254740991, "description": "resident memory of the process; near it the largest clients are closed, then new ones are refused" } }, "additionalProperties": false, "description": "hard bounds of the data path" }, "logLevel": { "type": "string", "enum": ["error", "warn", "info", "debug"] } }, "additionalProperties": false, "$id": "https://respmesh.io/schemas/proxy-config.json", "title": "ProxyConfig", "description": "the compiled configuration a sidecar obeys: an immutable, versioned snapshot" };
 var func2 = Object.prototype.hasOwnProperty;
 var func3 = require_ucs2length().default;
 var pattern0 = new RegExp("^[A-Za-z0-9._:-]+$", "u");
 var pattern2 = new RegExp("^[A-Za-z_][A-Za-z0-9_]{0,127}$", "u");
+var pattern4 = new RegExp("^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "u");
+var pattern6 = new RegExp("^(/.*|[A-Za-z0-9._:-]+)$", "u");
 function validate10(data, { instancePath = "", parentData, parentDataProperty, rootData = data } = {}) {
   ;
   let vErrors = null;
@@ -396,7 +398,7 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           let data8 = data7[i0];
           if (data8 && typeof data8 == "object" && !Array.isArray(data8)) {
             for (const key2 in data8) {
-              if (!(key2 === "host" || key2 === "port" || key2 === "unixPath")) {
+              if (!(key2 === "host" || key2 === "port" || key2 === "unixPath" || key2 === "tls")) {
                 const err34 = { instancePath: instancePath + "/listeners/" + i0, schemaPath: "#/properties/listeners/items/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key2 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.listeners.items, data: data8 };
                 if (vErrors === null) {
                   vErrors = [err34];
@@ -509,836 +511,849 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 errors++;
               }
             }
+            if (data8.tls !== void 0) {
+              let data12 = data8.tls;
+              if (data12 && typeof data12 == "object" && !Array.isArray(data12)) {
+                if (data12.certFile === void 0) {
+                  const err45 = { instancePath: instancePath + "/listeners/" + i0 + "/tls", schemaPath: "#/properties/listeners/items/properties/tls/required", keyword: "required", params: { missingProperty: "certFile" }, message: "must have required property 'certFile'", schema: schema11.properties.listeners.items.properties.tls.required, parentSchema: schema11.properties.listeners.items.properties.tls, data: data12 };
+                  if (vErrors === null) {
+                    vErrors = [err45];
+                  } else {
+                    vErrors.push(err45);
+                  }
+                  errors++;
+                }
+                if (data12.keyFile === void 0) {
+                  const err46 = { instancePath: instancePath + "/listeners/" + i0 + "/tls", schemaPath: "#/properties/listeners/items/properties/tls/required", keyword: "required", params: { missingProperty: "keyFile" }, message: "must have required property 'keyFile'", schema: schema11.properties.listeners.items.properties.tls.required, parentSchema: schema11.properties.listeners.items.properties.tls, data: data12 };
+                  if (vErrors === null) {
+                    vErrors = [err46];
+                  } else {
+                    vErrors.push(err46);
+                  }
+                  errors++;
+                }
+                for (const key3 in data12) {
+                  if (!(key3 === "certFile" || key3 === "keyFile" || key3 === "clientCertificate" || key3 === "clientCaFile")) {
+                    const err47 = { instancePath: instancePath + "/listeners/" + i0 + "/tls", schemaPath: "#/properties/listeners/items/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key3 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.listeners.items.properties.tls, data: data12 };
+                    if (vErrors === null) {
+                      vErrors = [err47];
+                    } else {
+                      vErrors.push(err47);
+                    }
+                    errors++;
+                  }
+                }
+                if (data12.certFile !== void 0) {
+                  let data13 = data12.certFile;
+                  if (typeof data13 === "string") {
+                    if (func3(data13) > 4096) {
+                      const err48 = { instancePath: instancePath + "/listeners/" + i0 + "/tls/certFile", schemaPath: "#/properties/listeners/items/properties/tls/properties/certFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.listeners.items.properties.tls.properties.certFile, data: data13 };
+                      if (vErrors === null) {
+                        vErrors = [err48];
+                      } else {
+                        vErrors.push(err48);
+                      }
+                      errors++;
+                    }
+                    if (func3(data13) < 1) {
+                      const err49 = { instancePath: instancePath + "/listeners/" + i0 + "/tls/certFile", schemaPath: "#/properties/listeners/items/properties/tls/properties/certFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.listeners.items.properties.tls.properties.certFile, data: data13 };
+                      if (vErrors === null) {
+                        vErrors = [err49];
+                      } else {
+                        vErrors.push(err49);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err50 = { instancePath: instancePath + "/listeners/" + i0 + "/tls/certFile", schemaPath: "#/properties/listeners/items/properties/tls/properties/certFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.listeners.items.properties.tls.properties.certFile.type, parentSchema: schema11.properties.listeners.items.properties.tls.properties.certFile, data: data13 };
+                    if (vErrors === null) {
+                      vErrors = [err50];
+                    } else {
+                      vErrors.push(err50);
+                    }
+                    errors++;
+                  }
+                }
+                if (data12.keyFile !== void 0) {
+                  let data14 = data12.keyFile;
+                  if (typeof data14 === "string") {
+                    if (func3(data14) > 4096) {
+                      const err51 = { instancePath: instancePath + "/listeners/" + i0 + "/tls/keyFile", schemaPath: "#/properties/listeners/items/properties/tls/properties/keyFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.listeners.items.properties.tls.properties.keyFile, data: data14 };
+                      if (vErrors === null) {
+                        vErrors = [err51];
+                      } else {
+                        vErrors.push(err51);
+                      }
+                      errors++;
+                    }
+                    if (func3(data14) < 1) {
+                      const err52 = { instancePath: instancePath + "/listeners/" + i0 + "/tls/keyFile", schemaPath: "#/properties/listeners/items/properties/tls/properties/keyFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.listeners.items.properties.tls.properties.keyFile, data: data14 };
+                      if (vErrors === null) {
+                        vErrors = [err52];
+                      } else {
+                        vErrors.push(err52);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err53 = { instancePath: instancePath + "/listeners/" + i0 + "/tls/keyFile", schemaPath: "#/properties/listeners/items/properties/tls/properties/keyFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.listeners.items.properties.tls.properties.keyFile.type, parentSchema: schema11.properties.listeners.items.properties.tls.properties.keyFile, data: data14 };
+                    if (vErrors === null) {
+                      vErrors = [err53];
+                    } else {
+                      vErrors.push(err53);
+                    }
+                    errors++;
+                  }
+                }
+                if (data12.clientCertificate !== void 0) {
+                  let data15 = data12.clientCertificate;
+                  if (typeof data15 !== "string") {
+                    const err54 = { instancePath: instancePath + "/listeners/" + i0 + "/tls/clientCertificate", schemaPath: "#/properties/listeners/items/properties/tls/properties/clientCertificate/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.listeners.items.properties.tls.properties.clientCertificate.type, parentSchema: schema11.properties.listeners.items.properties.tls.properties.clientCertificate, data: data15 };
+                    if (vErrors === null) {
+                      vErrors = [err54];
+                    } else {
+                      vErrors.push(err54);
+                    }
+                    errors++;
+                  }
+                  if (!(data15 === "none" || data15 === "optional" || data15 === "required")) {
+                    const err55 = { instancePath: instancePath + "/listeners/" + i0 + "/tls/clientCertificate", schemaPath: "#/properties/listeners/items/properties/tls/properties/clientCertificate/enum", keyword: "enum", params: { allowedValues: schema11.properties.listeners.items.properties.tls.properties.clientCertificate.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.listeners.items.properties.tls.properties.clientCertificate.enum, parentSchema: schema11.properties.listeners.items.properties.tls.properties.clientCertificate, data: data15 };
+                    if (vErrors === null) {
+                      vErrors = [err55];
+                    } else {
+                      vErrors.push(err55);
+                    }
+                    errors++;
+                  }
+                }
+                if (data12.clientCaFile !== void 0) {
+                  let data16 = data12.clientCaFile;
+                  if (typeof data16 === "string") {
+                    if (func3(data16) > 4096) {
+                      const err56 = { instancePath: instancePath + "/listeners/" + i0 + "/tls/clientCaFile", schemaPath: "#/properties/listeners/items/properties/tls/properties/clientCaFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.listeners.items.properties.tls.properties.clientCaFile, data: data16 };
+                      if (vErrors === null) {
+                        vErrors = [err56];
+                      } else {
+                        vErrors.push(err56);
+                      }
+                      errors++;
+                    }
+                    if (func3(data16) < 1) {
+                      const err57 = { instancePath: instancePath + "/listeners/" + i0 + "/tls/clientCaFile", schemaPath: "#/properties/listeners/items/properties/tls/properties/clientCaFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.listeners.items.properties.tls.properties.clientCaFile, data: data16 };
+                      if (vErrors === null) {
+                        vErrors = [err57];
+                      } else {
+                        vErrors.push(err57);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err58 = { instancePath: instancePath + "/listeners/" + i0 + "/tls/clientCaFile", schemaPath: "#/properties/listeners/items/properties/tls/properties/clientCaFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.listeners.items.properties.tls.properties.clientCaFile.type, parentSchema: schema11.properties.listeners.items.properties.tls.properties.clientCaFile, data: data16 };
+                    if (vErrors === null) {
+                      vErrors = [err58];
+                    } else {
+                      vErrors.push(err58);
+                    }
+                    errors++;
+                  }
+                }
+              } else {
+                const err59 = { instancePath: instancePath + "/listeners/" + i0 + "/tls", schemaPath: "#/properties/listeners/items/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.listeners.items.properties.tls.type, parentSchema: schema11.properties.listeners.items.properties.tls, data: data12 };
+                if (vErrors === null) {
+                  vErrors = [err59];
+                } else {
+                  vErrors.push(err59);
+                }
+                errors++;
+              }
+            }
           } else {
-            const err45 = { instancePath: instancePath + "/listeners/" + i0, schemaPath: "#/properties/listeners/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.listeners.items.type, parentSchema: schema11.properties.listeners.items, data: data8 };
+            const err60 = { instancePath: instancePath + "/listeners/" + i0, schemaPath: "#/properties/listeners/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.listeners.items.type, parentSchema: schema11.properties.listeners.items, data: data8 };
             if (vErrors === null) {
-              vErrors = [err45];
+              vErrors = [err60];
             } else {
-              vErrors.push(err45);
+              vErrors.push(err60);
             }
             errors++;
           }
         }
       } else {
-        const err46 = { instancePath: instancePath + "/listeners", schemaPath: "#/properties/listeners/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.listeners.type, parentSchema: schema11.properties.listeners, data: data7 };
+        const err61 = { instancePath: instancePath + "/listeners", schemaPath: "#/properties/listeners/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.listeners.type, parentSchema: schema11.properties.listeners, data: data7 };
         if (vErrors === null) {
-          vErrors = [err46];
+          vErrors = [err61];
         } else {
-          vErrors.push(err46);
+          vErrors.push(err61);
         }
         errors++;
       }
     }
     if (data.admin !== void 0) {
-      let data12 = data.admin;
-      if (data12 && typeof data12 == "object" && !Array.isArray(data12)) {
-        if (data12.host === void 0) {
-          const err47 = { instancePath: instancePath + "/admin", schemaPath: "#/properties/admin/required", keyword: "required", params: { missingProperty: "host" }, message: "must have required property 'host'", schema: schema11.properties.admin.required, parentSchema: schema11.properties.admin, data: data12 };
+      let data17 = data.admin;
+      if (data17 && typeof data17 == "object" && !Array.isArray(data17)) {
+        if (data17.host === void 0) {
+          const err62 = { instancePath: instancePath + "/admin", schemaPath: "#/properties/admin/required", keyword: "required", params: { missingProperty: "host" }, message: "must have required property 'host'", schema: schema11.properties.admin.required, parentSchema: schema11.properties.admin, data: data17 };
           if (vErrors === null) {
-            vErrors = [err47];
+            vErrors = [err62];
           } else {
-            vErrors.push(err47);
+            vErrors.push(err62);
           }
           errors++;
         }
-        if (data12.port === void 0) {
-          const err48 = { instancePath: instancePath + "/admin", schemaPath: "#/properties/admin/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.admin.required, parentSchema: schema11.properties.admin, data: data12 };
+        if (data17.port === void 0) {
+          const err63 = { instancePath: instancePath + "/admin", schemaPath: "#/properties/admin/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.admin.required, parentSchema: schema11.properties.admin, data: data17 };
           if (vErrors === null) {
-            vErrors = [err48];
+            vErrors = [err63];
           } else {
-            vErrors.push(err48);
+            vErrors.push(err63);
           }
           errors++;
         }
-        for (const key3 in data12) {
-          if (!(key3 === "host" || key3 === "port")) {
-            const err49 = { instancePath: instancePath + "/admin", schemaPath: "#/properties/admin/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key3 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.admin, data: data12 };
+        for (const key4 in data17) {
+          if (!(key4 === "host" || key4 === "port")) {
+            const err64 = { instancePath: instancePath + "/admin", schemaPath: "#/properties/admin/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key4 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.admin, data: data17 };
             if (vErrors === null) {
-              vErrors = [err49];
+              vErrors = [err64];
             } else {
-              vErrors.push(err49);
+              vErrors.push(err64);
             }
             errors++;
           }
         }
-        if (data12.host !== void 0) {
-          let data13 = data12.host;
-          if (typeof data13 === "string") {
-            if (func3(data13) > 253) {
-              const err50 = { instancePath: instancePath + "/admin/host", schemaPath: "#/properties/admin/properties/host/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.admin.properties.host, data: data13 };
+        if (data17.host !== void 0) {
+          let data18 = data17.host;
+          if (typeof data18 === "string") {
+            if (func3(data18) > 253) {
+              const err65 = { instancePath: instancePath + "/admin/host", schemaPath: "#/properties/admin/properties/host/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.admin.properties.host, data: data18 };
               if (vErrors === null) {
-                vErrors = [err50];
+                vErrors = [err65];
               } else {
-                vErrors.push(err50);
+                vErrors.push(err65);
               }
               errors++;
             }
-            if (func3(data13) < 1) {
-              const err51 = { instancePath: instancePath + "/admin/host", schemaPath: "#/properties/admin/properties/host/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.admin.properties.host, data: data13 };
+            if (func3(data18) < 1) {
+              const err66 = { instancePath: instancePath + "/admin/host", schemaPath: "#/properties/admin/properties/host/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.admin.properties.host, data: data18 };
               if (vErrors === null) {
-                vErrors = [err51];
+                vErrors = [err66];
               } else {
-                vErrors.push(err51);
+                vErrors.push(err66);
               }
               errors++;
             }
-            if (!pattern0.test(data13)) {
-              const err52 = { instancePath: instancePath + "/admin/host", schemaPath: "#/properties/admin/properties/host/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.admin.properties.host, data: data13 };
+            if (!pattern0.test(data18)) {
+              const err67 = { instancePath: instancePath + "/admin/host", schemaPath: "#/properties/admin/properties/host/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.admin.properties.host, data: data18 };
               if (vErrors === null) {
-                vErrors = [err52];
+                vErrors = [err67];
               } else {
-                vErrors.push(err52);
+                vErrors.push(err67);
               }
               errors++;
             }
           } else {
-            const err53 = { instancePath: instancePath + "/admin/host", schemaPath: "#/properties/admin/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.admin.properties.host.type, parentSchema: schema11.properties.admin.properties.host, data: data13 };
+            const err68 = { instancePath: instancePath + "/admin/host", schemaPath: "#/properties/admin/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.admin.properties.host.type, parentSchema: schema11.properties.admin.properties.host, data: data18 };
             if (vErrors === null) {
-              vErrors = [err53];
+              vErrors = [err68];
             } else {
-              vErrors.push(err53);
+              vErrors.push(err68);
             }
             errors++;
           }
         }
-        if (data12.port !== void 0) {
-          let data14 = data12.port;
-          if (!(typeof data14 == "number" && (!(data14 % 1) && !isNaN(data14)))) {
-            const err54 = { instancePath: instancePath + "/admin/port", schemaPath: "#/properties/admin/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.admin.properties.port.type, parentSchema: schema11.properties.admin.properties.port, data: data14 };
+        if (data17.port !== void 0) {
+          let data19 = data17.port;
+          if (!(typeof data19 == "number" && (!(data19 % 1) && !isNaN(data19)))) {
+            const err69 = { instancePath: instancePath + "/admin/port", schemaPath: "#/properties/admin/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.admin.properties.port.type, parentSchema: schema11.properties.admin.properties.port, data: data19 };
             if (vErrors === null) {
-              vErrors = [err54];
+              vErrors = [err69];
             } else {
-              vErrors.push(err54);
+              vErrors.push(err69);
             }
             errors++;
           }
-          if (typeof data14 == "number") {
-            if (data14 > 65535 || isNaN(data14)) {
-              const err55 = { instancePath: instancePath + "/admin/port", schemaPath: "#/properties/admin/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.admin.properties.port, data: data14 };
+          if (typeof data19 == "number") {
+            if (data19 > 65535 || isNaN(data19)) {
+              const err70 = { instancePath: instancePath + "/admin/port", schemaPath: "#/properties/admin/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.admin.properties.port, data: data19 };
               if (vErrors === null) {
-                vErrors = [err55];
+                vErrors = [err70];
               } else {
-                vErrors.push(err55);
+                vErrors.push(err70);
               }
               errors++;
             }
-            if (data14 < 0 || isNaN(data14)) {
-              const err56 = { instancePath: instancePath + "/admin/port", schemaPath: "#/properties/admin/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.admin.properties.port, data: data14 };
+            if (data19 < 0 || isNaN(data19)) {
+              const err71 = { instancePath: instancePath + "/admin/port", schemaPath: "#/properties/admin/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.admin.properties.port, data: data19 };
               if (vErrors === null) {
-                vErrors = [err56];
+                vErrors = [err71];
               } else {
-                vErrors.push(err56);
+                vErrors.push(err71);
               }
               errors++;
             }
           }
         }
       } else {
-        const err57 = { instancePath: instancePath + "/admin", schemaPath: "#/properties/admin/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.admin.type, parentSchema: schema11.properties.admin, data: data12 };
+        const err72 = { instancePath: instancePath + "/admin", schemaPath: "#/properties/admin/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.admin.type, parentSchema: schema11.properties.admin, data: data17 };
         if (vErrors === null) {
-          vErrors = [err57];
+          vErrors = [err72];
         } else {
-          vErrors.push(err57);
+          vErrors.push(err72);
         }
         errors++;
       }
     }
     if (data.clientAuth !== void 0) {
-      let data15 = data.clientAuth;
-      if (data15 && typeof data15 == "object" && !Array.isArray(data15)) {
-        if (data15.users === void 0) {
-          const err58 = { instancePath: instancePath + "/clientAuth", schemaPath: "#/properties/clientAuth/required", keyword: "required", params: { missingProperty: "users" }, message: "must have required property 'users'", schema: schema11.properties.clientAuth.required, parentSchema: schema11.properties.clientAuth, data: data15 };
+      let data20 = data.clientAuth;
+      if (data20 && typeof data20 == "object" && !Array.isArray(data20)) {
+        if (data20.users === void 0) {
+          const err73 = { instancePath: instancePath + "/clientAuth", schemaPath: "#/properties/clientAuth/required", keyword: "required", params: { missingProperty: "users" }, message: "must have required property 'users'", schema: schema11.properties.clientAuth.required, parentSchema: schema11.properties.clientAuth, data: data20 };
           if (vErrors === null) {
-            vErrors = [err58];
+            vErrors = [err73];
           } else {
-            vErrors.push(err58);
+            vErrors.push(err73);
           }
           errors++;
         }
-        for (const key4 in data15) {
-          if (!(key4 === "users")) {
-            const err59 = { instancePath: instancePath + "/clientAuth", schemaPath: "#/properties/clientAuth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key4 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.clientAuth, data: data15 };
+        for (const key5 in data20) {
+          if (!(key5 === "users")) {
+            const err74 = { instancePath: instancePath + "/clientAuth", schemaPath: "#/properties/clientAuth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key5 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.clientAuth, data: data20 };
             if (vErrors === null) {
-              vErrors = [err59];
+              vErrors = [err74];
             } else {
-              vErrors.push(err59);
+              vErrors.push(err74);
             }
             errors++;
           }
         }
-        if (data15.users !== void 0) {
-          let data16 = data15.users;
-          if (Array.isArray(data16)) {
-            if (data16.length > 32) {
-              const err60 = { instancePath: instancePath + "/clientAuth/users", schemaPath: "#/properties/clientAuth/properties/users/maxItems", keyword: "maxItems", params: { limit: 32 }, message: "must NOT have more than 32 items", schema: 32, parentSchema: schema11.properties.clientAuth.properties.users, data: data16 };
+        if (data20.users !== void 0) {
+          let data21 = data20.users;
+          if (Array.isArray(data21)) {
+            if (data21.length > 32) {
+              const err75 = { instancePath: instancePath + "/clientAuth/users", schemaPath: "#/properties/clientAuth/properties/users/maxItems", keyword: "maxItems", params: { limit: 32 }, message: "must NOT have more than 32 items", schema: 32, parentSchema: schema11.properties.clientAuth.properties.users, data: data21 };
               if (vErrors === null) {
-                vErrors = [err60];
+                vErrors = [err75];
               } else {
-                vErrors.push(err60);
+                vErrors.push(err75);
               }
               errors++;
             }
-            if (data16.length < 1) {
-              const err61 = { instancePath: instancePath + "/clientAuth/users", schemaPath: "#/properties/clientAuth/properties/users/minItems", keyword: "minItems", params: { limit: 1 }, message: "must NOT have fewer than 1 items", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users, data: data16 };
+            if (data21.length < 1) {
+              const err76 = { instancePath: instancePath + "/clientAuth/users", schemaPath: "#/properties/clientAuth/properties/users/minItems", keyword: "minItems", params: { limit: 1 }, message: "must NOT have fewer than 1 items", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users, data: data21 };
               if (vErrors === null) {
-                vErrors = [err61];
+                vErrors = [err76];
               } else {
-                vErrors.push(err61);
+                vErrors.push(err76);
               }
               errors++;
             }
-            const len1 = data16.length;
+            const len1 = data21.length;
             for (let i1 = 0; i1 < len1; i1++) {
-              let data17 = data16[i1];
-              if (data17 && typeof data17 == "object" && !Array.isArray(data17)) {
-                if (data17.password === void 0) {
-                  const err62 = { instancePath: instancePath + "/clientAuth/users/" + i1, schemaPath: "#/properties/clientAuth/properties/users/items/required", keyword: "required", params: { missingProperty: "password" }, message: "must have required property 'password'", schema: schema11.properties.clientAuth.properties.users.items.required, parentSchema: schema11.properties.clientAuth.properties.users.items, data: data17 };
+              let data22 = data21[i1];
+              if (data22 && typeof data22 == "object" && !Array.isArray(data22)) {
+                if (data22.password === void 0) {
+                  const err77 = { instancePath: instancePath + "/clientAuth/users/" + i1, schemaPath: "#/properties/clientAuth/properties/users/items/required", keyword: "required", params: { missingProperty: "password" }, message: "must have required property 'password'", schema: schema11.properties.clientAuth.properties.users.items.required, parentSchema: schema11.properties.clientAuth.properties.users.items, data: data22 };
                   if (vErrors === null) {
-                    vErrors = [err62];
+                    vErrors = [err77];
                   } else {
-                    vErrors.push(err62);
+                    vErrors.push(err77);
                   }
                   errors++;
                 }
-                for (const key5 in data17) {
-                  if (!(key5 === "username" || key5 === "password")) {
-                    const err63 = { instancePath: instancePath + "/clientAuth/users/" + i1, schemaPath: "#/properties/clientAuth/properties/users/items/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key5 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.clientAuth.properties.users.items, data: data17 };
+                for (const key6 in data22) {
+                  if (!(key6 === "username" || key6 === "password")) {
+                    const err78 = { instancePath: instancePath + "/clientAuth/users/" + i1, schemaPath: "#/properties/clientAuth/properties/users/items/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key6 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.clientAuth.properties.users.items, data: data22 };
                     if (vErrors === null) {
-                      vErrors = [err63];
+                      vErrors = [err78];
                     } else {
-                      vErrors.push(err63);
+                      vErrors.push(err78);
                     }
                     errors++;
                   }
                 }
-                if (data17.username !== void 0) {
-                  let data18 = data17.username;
-                  if (data18 && typeof data18 == "object" && !Array.isArray(data18)) {
-                    if (Object.keys(data18).length > 1) {
-                      const err64 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username, data: data18 };
+                if (data22.username !== void 0) {
+                  let data23 = data22.username;
+                  if (data23 && typeof data23 == "object" && !Array.isArray(data23)) {
+                    if (Object.keys(data23).length > 1) {
+                      const err79 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username, data: data23 };
                       if (vErrors === null) {
-                        vErrors = [err64];
+                        vErrors = [err79];
                       } else {
-                        vErrors.push(err64);
+                        vErrors.push(err79);
                       }
                       errors++;
                     }
-                    if (Object.keys(data18).length < 1) {
-                      const err65 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username, data: data18 };
+                    if (Object.keys(data23).length < 1) {
+                      const err80 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username, data: data23 };
                       if (vErrors === null) {
-                        vErrors = [err65];
+                        vErrors = [err80];
                       } else {
-                        vErrors.push(err65);
+                        vErrors.push(err80);
                       }
                       errors++;
                     }
-                    for (const key6 in data18) {
-                      if (!(key6 === "file" || key6 === "env")) {
-                        const err66 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key6 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username, data: data18 };
-                        if (vErrors === null) {
-                          vErrors = [err66];
-                        } else {
-                          vErrors.push(err66);
-                        }
-                        errors++;
-                      }
-                    }
-                    if (data18.file !== void 0) {
-                      let data19 = data18.file;
-                      if (typeof data19 === "string") {
-                        if (func3(data19) > 4096) {
-                          const err67 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.file, data: data19 };
-                          if (vErrors === null) {
-                            vErrors = [err67];
-                          } else {
-                            vErrors.push(err67);
-                          }
-                          errors++;
-                        }
-                        if (func3(data19) < 1) {
-                          const err68 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.file, data: data19 };
-                          if (vErrors === null) {
-                            vErrors = [err68];
-                          } else {
-                            vErrors.push(err68);
-                          }
-                          errors++;
-                        }
-                      } else {
-                        const err69 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.file.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.file, data: data19 };
-                        if (vErrors === null) {
-                          vErrors = [err69];
-                        } else {
-                          vErrors.push(err69);
-                        }
-                        errors++;
-                      }
-                    }
-                    if (data18.env !== void 0) {
-                      let data20 = data18.env;
-                      if (typeof data20 === "string") {
-                        if (!pattern2.test(data20)) {
-                          const err70 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username/env", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.env, data: data20 };
-                          if (vErrors === null) {
-                            vErrors = [err70];
-                          } else {
-                            vErrors.push(err70);
-                          }
-                          errors++;
-                        }
-                      } else {
-                        const err71 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username/env", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.env.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.env, data: data20 };
-                        if (vErrors === null) {
-                          vErrors = [err71];
-                        } else {
-                          vErrors.push(err71);
-                        }
-                        errors++;
-                      }
-                    }
-                  } else {
-                    const err72 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.clientAuth.properties.users.items.properties.username.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username, data: data18 };
-                    if (vErrors === null) {
-                      vErrors = [err72];
-                    } else {
-                      vErrors.push(err72);
-                    }
-                    errors++;
-                  }
-                }
-                if (data17.password !== void 0) {
-                  let data21 = data17.password;
-                  if (data21 && typeof data21 == "object" && !Array.isArray(data21)) {
-                    if (Object.keys(data21).length > 1) {
-                      const err73 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password, data: data21 };
-                      if (vErrors === null) {
-                        vErrors = [err73];
-                      } else {
-                        vErrors.push(err73);
-                      }
-                      errors++;
-                    }
-                    if (Object.keys(data21).length < 1) {
-                      const err74 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password, data: data21 };
-                      if (vErrors === null) {
-                        vErrors = [err74];
-                      } else {
-                        vErrors.push(err74);
-                      }
-                      errors++;
-                    }
-                    for (const key7 in data21) {
+                    for (const key7 in data23) {
                       if (!(key7 === "file" || key7 === "env")) {
-                        const err75 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key7 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password, data: data21 };
+                        const err81 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key7 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username, data: data23 };
                         if (vErrors === null) {
-                          vErrors = [err75];
+                          vErrors = [err81];
                         } else {
-                          vErrors.push(err75);
+                          vErrors.push(err81);
                         }
                         errors++;
                       }
                     }
-                    if (data21.file !== void 0) {
-                      let data22 = data21.file;
-                      if (typeof data22 === "string") {
-                        if (func3(data22) > 4096) {
-                          const err76 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.file, data: data22 };
+                    if (data23.file !== void 0) {
+                      let data24 = data23.file;
+                      if (typeof data24 === "string") {
+                        if (func3(data24) > 4096) {
+                          const err82 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.file, data: data24 };
                           if (vErrors === null) {
-                            vErrors = [err76];
+                            vErrors = [err82];
                           } else {
-                            vErrors.push(err76);
+                            vErrors.push(err82);
                           }
                           errors++;
                         }
-                        if (func3(data22) < 1) {
-                          const err77 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.file, data: data22 };
+                        if (func3(data24) < 1) {
+                          const err83 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.file, data: data24 };
                           if (vErrors === null) {
-                            vErrors = [err77];
+                            vErrors = [err83];
                           } else {
-                            vErrors.push(err77);
+                            vErrors.push(err83);
                           }
                           errors++;
                         }
                       } else {
-                        const err78 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.file.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.file, data: data22 };
+                        const err84 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.file.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.file, data: data24 };
                         if (vErrors === null) {
-                          vErrors = [err78];
+                          vErrors = [err84];
                         } else {
-                          vErrors.push(err78);
+                          vErrors.push(err84);
                         }
                         errors++;
                       }
                     }
-                    if (data21.env !== void 0) {
-                      let data23 = data21.env;
-                      if (typeof data23 === "string") {
-                        if (!pattern2.test(data23)) {
-                          const err79 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password/env", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.env, data: data23 };
+                    if (data23.env !== void 0) {
+                      let data25 = data23.env;
+                      if (typeof data25 === "string") {
+                        if (!pattern2.test(data25)) {
+                          const err85 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username/env", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.env, data: data25 };
                           if (vErrors === null) {
-                            vErrors = [err79];
+                            vErrors = [err85];
                           } else {
-                            vErrors.push(err79);
+                            vErrors.push(err85);
                           }
                           errors++;
                         }
                       } else {
-                        const err80 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password/env", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.env.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.env, data: data23 };
+                        const err86 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username/env", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.env.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.env, data: data25 };
                         if (vErrors === null) {
-                          vErrors = [err80];
+                          vErrors = [err86];
                         } else {
-                          vErrors.push(err80);
+                          vErrors.push(err86);
                         }
                         errors++;
                       }
                     }
                   } else {
-                    const err81 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.clientAuth.properties.users.items.properties.password.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password, data: data21 };
+                    const err87 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.clientAuth.properties.users.items.properties.username.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username, data: data23 };
                     if (vErrors === null) {
-                      vErrors = [err81];
+                      vErrors = [err87];
                     } else {
-                      vErrors.push(err81);
+                      vErrors.push(err87);
+                    }
+                    errors++;
+                  }
+                }
+                if (data22.password !== void 0) {
+                  let data26 = data22.password;
+                  if (data26 && typeof data26 == "object" && !Array.isArray(data26)) {
+                    if (Object.keys(data26).length > 1) {
+                      const err88 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password, data: data26 };
+                      if (vErrors === null) {
+                        vErrors = [err88];
+                      } else {
+                        vErrors.push(err88);
+                      }
+                      errors++;
+                    }
+                    if (Object.keys(data26).length < 1) {
+                      const err89 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password, data: data26 };
+                      if (vErrors === null) {
+                        vErrors = [err89];
+                      } else {
+                        vErrors.push(err89);
+                      }
+                      errors++;
+                    }
+                    for (const key8 in data26) {
+                      if (!(key8 === "file" || key8 === "env")) {
+                        const err90 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key8 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password, data: data26 };
+                        if (vErrors === null) {
+                          vErrors = [err90];
+                        } else {
+                          vErrors.push(err90);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data26.file !== void 0) {
+                      let data27 = data26.file;
+                      if (typeof data27 === "string") {
+                        if (func3(data27) > 4096) {
+                          const err91 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.file, data: data27 };
+                          if (vErrors === null) {
+                            vErrors = [err91];
+                          } else {
+                            vErrors.push(err91);
+                          }
+                          errors++;
+                        }
+                        if (func3(data27) < 1) {
+                          const err92 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.file, data: data27 };
+                          if (vErrors === null) {
+                            vErrors = [err92];
+                          } else {
+                            vErrors.push(err92);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err93 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.file.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.file, data: data27 };
+                        if (vErrors === null) {
+                          vErrors = [err93];
+                        } else {
+                          vErrors.push(err93);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data26.env !== void 0) {
+                      let data28 = data26.env;
+                      if (typeof data28 === "string") {
+                        if (!pattern2.test(data28)) {
+                          const err94 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password/env", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.env, data: data28 };
+                          if (vErrors === null) {
+                            vErrors = [err94];
+                          } else {
+                            vErrors.push(err94);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err95 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password/env", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.env.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.env, data: data28 };
+                        if (vErrors === null) {
+                          vErrors = [err95];
+                        } else {
+                          vErrors.push(err95);
+                        }
+                        errors++;
+                      }
+                    }
+                  } else {
+                    const err96 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.clientAuth.properties.users.items.properties.password.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password, data: data26 };
+                    if (vErrors === null) {
+                      vErrors = [err96];
+                    } else {
+                      vErrors.push(err96);
                     }
                     errors++;
                   }
                 }
               } else {
-                const err82 = { instancePath: instancePath + "/clientAuth/users/" + i1, schemaPath: "#/properties/clientAuth/properties/users/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.clientAuth.properties.users.items.type, parentSchema: schema11.properties.clientAuth.properties.users.items, data: data17 };
+                const err97 = { instancePath: instancePath + "/clientAuth/users/" + i1, schemaPath: "#/properties/clientAuth/properties/users/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.clientAuth.properties.users.items.type, parentSchema: schema11.properties.clientAuth.properties.users.items, data: data22 };
                 if (vErrors === null) {
-                  vErrors = [err82];
+                  vErrors = [err97];
                 } else {
-                  vErrors.push(err82);
+                  vErrors.push(err97);
                 }
                 errors++;
               }
             }
           } else {
-            const err83 = { instancePath: instancePath + "/clientAuth/users", schemaPath: "#/properties/clientAuth/properties/users/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.clientAuth.properties.users.type, parentSchema: schema11.properties.clientAuth.properties.users, data: data16 };
+            const err98 = { instancePath: instancePath + "/clientAuth/users", schemaPath: "#/properties/clientAuth/properties/users/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.clientAuth.properties.users.type, parentSchema: schema11.properties.clientAuth.properties.users, data: data21 };
             if (vErrors === null) {
-              vErrors = [err83];
+              vErrors = [err98];
             } else {
-              vErrors.push(err83);
+              vErrors.push(err98);
             }
             errors++;
           }
         }
       } else {
-        const err84 = { instancePath: instancePath + "/clientAuth", schemaPath: "#/properties/clientAuth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.clientAuth.type, parentSchema: schema11.properties.clientAuth, data: data15 };
+        const err99 = { instancePath: instancePath + "/clientAuth", schemaPath: "#/properties/clientAuth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.clientAuth.type, parentSchema: schema11.properties.clientAuth, data: data20 };
         if (vErrors === null) {
-          vErrors = [err84];
+          vErrors = [err99];
         } else {
-          vErrors.push(err84);
+          vErrors.push(err99);
         }
         errors++;
       }
     }
-    if (data.upstream !== void 0) {
-      let data24 = data.upstream;
-      if (data24 && typeof data24 == "object" && !Array.isArray(data24)) {
-        if (data24.mode === void 0) {
-          const err85 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/required", keyword: "required", params: { missingProperty: "mode" }, message: "must have required property 'mode'", schema: schema11.properties.upstream.required, parentSchema: schema11.properties.upstream, data: data24 };
-          if (vErrors === null) {
-            vErrors = [err85];
-          } else {
-            vErrors.push(err85);
-          }
-          errors++;
-        }
-        if (data24.discovery === void 0) {
-          const err86 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/required", keyword: "required", params: { missingProperty: "discovery" }, message: "must have required property 'discovery'", schema: schema11.properties.upstream.required, parentSchema: schema11.properties.upstream, data: data24 };
-          if (vErrors === null) {
-            vErrors = [err86];
-          } else {
-            vErrors.push(err86);
-          }
-          errors++;
-        }
-        if (data24.members === void 0) {
-          const err87 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/required", keyword: "required", params: { missingProperty: "members" }, message: "must have required property 'members'", schema: schema11.properties.upstream.required, parentSchema: schema11.properties.upstream, data: data24 };
-          if (vErrors === null) {
-            vErrors = [err87];
-          } else {
-            vErrors.push(err87);
-          }
-          errors++;
-        }
-        if (data24.connectionsMax === void 0) {
-          const err88 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/required", keyword: "required", params: { missingProperty: "connectionsMax" }, message: "must have required property 'connectionsMax'", schema: schema11.properties.upstream.required, parentSchema: schema11.properties.upstream, data: data24 };
-          if (vErrors === null) {
-            vErrors = [err88];
-          } else {
-            vErrors.push(err88);
-          }
-          errors++;
-        }
-        for (const key8 in data24) {
-          if (!(key8 === "mode" || key8 === "discovery" || key8 === "members" || key8 === "primary" || key8 === "credentials" || key8 === "tls" || key8 === "connectionsMax")) {
-            const err89 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key8 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream, data: data24 };
+    if (data.commands !== void 0) {
+      let data29 = data.commands;
+      if (data29 && typeof data29 == "object" && !Array.isArray(data29)) {
+        for (const key9 in data29) {
+          if (!(key9 === "allow" || key9 === "deny")) {
+            const err100 = { instancePath: instancePath + "/commands", schemaPath: "#/properties/commands/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key9 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.commands, data: data29 };
             if (vErrors === null) {
-              vErrors = [err89];
+              vErrors = [err100];
             } else {
-              vErrors.push(err89);
+              vErrors.push(err100);
             }
             errors++;
           }
         }
-        if (data24.mode !== void 0) {
-          let data25 = data24.mode;
-          if (typeof data25 !== "string") {
-            const err90 = { instancePath: instancePath + "/upstream/mode", schemaPath: "#/properties/upstream/properties/mode/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.mode.type, parentSchema: schema11.properties.upstream.properties.mode, data: data25 };
-            if (vErrors === null) {
-              vErrors = [err90];
-            } else {
-              vErrors.push(err90);
-            }
-            errors++;
-          }
-          if (!(data25 === "standalone" || data25 === "replication")) {
-            const err91 = { instancePath: instancePath + "/upstream/mode", schemaPath: "#/properties/upstream/properties/mode/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.mode.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.mode.enum, parentSchema: schema11.properties.upstream.properties.mode, data: data25 };
-            if (vErrors === null) {
-              vErrors = [err91];
-            } else {
-              vErrors.push(err91);
-            }
-            errors++;
-          }
-        }
-        if (data24.discovery !== void 0) {
-          let data26 = data24.discovery;
-          if (typeof data26 !== "string") {
-            const err92 = { instancePath: instancePath + "/upstream/discovery", schemaPath: "#/properties/upstream/properties/discovery/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.discovery.type, parentSchema: schema11.properties.upstream.properties.discovery, data: data26 };
-            if (vErrors === null) {
-              vErrors = [err92];
-            } else {
-              vErrors.push(err92);
-            }
-            errors++;
-          }
-          if (!(data26 === "operator" || data26 === "self")) {
-            const err93 = { instancePath: instancePath + "/upstream/discovery", schemaPath: "#/properties/upstream/properties/discovery/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.discovery.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.discovery.enum, parentSchema: schema11.properties.upstream.properties.discovery, data: data26 };
-            if (vErrors === null) {
-              vErrors = [err93];
-            } else {
-              vErrors.push(err93);
-            }
-            errors++;
-          }
-        }
-        if (data24.members !== void 0) {
-          let data27 = data24.members;
-          if (Array.isArray(data27)) {
-            if (data27.length > 64) {
-              const err94 = { instancePath: instancePath + "/upstream/members", schemaPath: "#/properties/upstream/properties/members/maxItems", keyword: "maxItems", params: { limit: 64 }, message: "must NOT have more than 64 items", schema: 64, parentSchema: schema11.properties.upstream.properties.members, data: data27 };
+        if (data29.allow !== void 0) {
+          let data30 = data29.allow;
+          if (Array.isArray(data30)) {
+            if (data30.length > 512) {
+              const err101 = { instancePath: instancePath + "/commands/allow", schemaPath: "#/properties/commands/properties/allow/maxItems", keyword: "maxItems", params: { limit: 512 }, message: "must NOT have more than 512 items", schema: 512, parentSchema: schema11.properties.commands.properties.allow, data: data30 };
               if (vErrors === null) {
-                vErrors = [err94];
+                vErrors = [err101];
               } else {
-                vErrors.push(err94);
+                vErrors.push(err101);
               }
               errors++;
             }
-            if (data27.length < 1) {
-              const err95 = { instancePath: instancePath + "/upstream/members", schemaPath: "#/properties/upstream/properties/members/minItems", keyword: "minItems", params: { limit: 1 }, message: "must NOT have fewer than 1 items", schema: 1, parentSchema: schema11.properties.upstream.properties.members, data: data27 };
-              if (vErrors === null) {
-                vErrors = [err95];
-              } else {
-                vErrors.push(err95);
-              }
-              errors++;
-            }
-            const len2 = data27.length;
+            const len2 = data30.length;
             for (let i2 = 0; i2 < len2; i2++) {
-              let data28 = data27[i2];
-              if (data28 && typeof data28 == "object" && !Array.isArray(data28)) {
-                if (data28.host === void 0) {
-                  const err96 = { instancePath: instancePath + "/upstream/members/" + i2, schemaPath: "#/properties/upstream/properties/members/items/required", keyword: "required", params: { missingProperty: "host" }, message: "must have required property 'host'", schema: schema11.properties.upstream.properties.members.items.required, parentSchema: schema11.properties.upstream.properties.members.items, data: data28 };
+              let data31 = data30[i2];
+              if (typeof data31 === "string") {
+                if (!pattern4.test(data31)) {
+                  const err102 = { instancePath: instancePath + "/commands/allow/" + i2, schemaPath: "#/properties/commands/properties/allow/items/pattern", keyword: "pattern", params: { pattern: "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$" }, message: 'must match pattern "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$"', schema: "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", parentSchema: schema11.properties.commands.properties.allow.items, data: data31 };
                   if (vErrors === null) {
-                    vErrors = [err96];
+                    vErrors = [err102];
                   } else {
-                    vErrors.push(err96);
+                    vErrors.push(err102);
                   }
                   errors++;
-                }
-                if (data28.port === void 0) {
-                  const err97 = { instancePath: instancePath + "/upstream/members/" + i2, schemaPath: "#/properties/upstream/properties/members/items/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.upstream.properties.members.items.required, parentSchema: schema11.properties.upstream.properties.members.items, data: data28 };
-                  if (vErrors === null) {
-                    vErrors = [err97];
-                  } else {
-                    vErrors.push(err97);
-                  }
-                  errors++;
-                }
-                if (data28.role === void 0) {
-                  const err98 = { instancePath: instancePath + "/upstream/members/" + i2, schemaPath: "#/properties/upstream/properties/members/items/required", keyword: "required", params: { missingProperty: "role" }, message: "must have required property 'role'", schema: schema11.properties.upstream.properties.members.items.required, parentSchema: schema11.properties.upstream.properties.members.items, data: data28 };
-                  if (vErrors === null) {
-                    vErrors = [err98];
-                  } else {
-                    vErrors.push(err98);
-                  }
-                  errors++;
-                }
-                for (const key9 in data28) {
-                  if (!(key9 === "host" || key9 === "port" || key9 === "role" || key9 === "runId")) {
-                    const err99 = { instancePath: instancePath + "/upstream/members/" + i2, schemaPath: "#/properties/upstream/properties/members/items/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key9 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.members.items, data: data28 };
-                    if (vErrors === null) {
-                      vErrors = [err99];
-                    } else {
-                      vErrors.push(err99);
-                    }
-                    errors++;
-                  }
-                }
-                if (data28.host !== void 0) {
-                  let data29 = data28.host;
-                  if (typeof data29 === "string") {
-                    if (func3(data29) > 253) {
-                      const err100 = { instancePath: instancePath + "/upstream/members/" + i2 + "/host", schemaPath: "#/properties/upstream/properties/members/items/properties/host/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.members.items.properties.host, data: data29 };
-                      if (vErrors === null) {
-                        vErrors = [err100];
-                      } else {
-                        vErrors.push(err100);
-                      }
-                      errors++;
-                    }
-                    if (func3(data29) < 1) {
-                      const err101 = { instancePath: instancePath + "/upstream/members/" + i2 + "/host", schemaPath: "#/properties/upstream/properties/members/items/properties/host/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.members.items.properties.host, data: data29 };
-                      if (vErrors === null) {
-                        vErrors = [err101];
-                      } else {
-                        vErrors.push(err101);
-                      }
-                      errors++;
-                    }
-                    if (!pattern0.test(data29)) {
-                      const err102 = { instancePath: instancePath + "/upstream/members/" + i2 + "/host", schemaPath: "#/properties/upstream/properties/members/items/properties/host/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.upstream.properties.members.items.properties.host, data: data29 };
-                      if (vErrors === null) {
-                        vErrors = [err102];
-                      } else {
-                        vErrors.push(err102);
-                      }
-                      errors++;
-                    }
-                  } else {
-                    const err103 = { instancePath: instancePath + "/upstream/members/" + i2 + "/host", schemaPath: "#/properties/upstream/properties/members/items/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.members.items.properties.host.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.host, data: data29 };
-                    if (vErrors === null) {
-                      vErrors = [err103];
-                    } else {
-                      vErrors.push(err103);
-                    }
-                    errors++;
-                  }
-                }
-                if (data28.port !== void 0) {
-                  let data30 = data28.port;
-                  if (!(typeof data30 == "number" && (!(data30 % 1) && !isNaN(data30)))) {
-                    const err104 = { instancePath: instancePath + "/upstream/members/" + i2 + "/port", schemaPath: "#/properties/upstream/properties/members/items/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.members.items.properties.port.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.port, data: data30 };
-                    if (vErrors === null) {
-                      vErrors = [err104];
-                    } else {
-                      vErrors.push(err104);
-                    }
-                    errors++;
-                  }
-                  if (typeof data30 == "number") {
-                    if (data30 > 65535 || isNaN(data30)) {
-                      const err105 = { instancePath: instancePath + "/upstream/members/" + i2 + "/port", schemaPath: "#/properties/upstream/properties/members/items/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.upstream.properties.members.items.properties.port, data: data30 };
-                      if (vErrors === null) {
-                        vErrors = [err105];
-                      } else {
-                        vErrors.push(err105);
-                      }
-                      errors++;
-                    }
-                    if (data30 < 1 || isNaN(data30)) {
-                      const err106 = { instancePath: instancePath + "/upstream/members/" + i2 + "/port", schemaPath: "#/properties/upstream/properties/members/items/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.members.items.properties.port, data: data30 };
-                      if (vErrors === null) {
-                        vErrors = [err106];
-                      } else {
-                        vErrors.push(err106);
-                      }
-                      errors++;
-                    }
-                  }
-                }
-                if (data28.role !== void 0) {
-                  let data31 = data28.role;
-                  if (typeof data31 !== "string") {
-                    const err107 = { instancePath: instancePath + "/upstream/members/" + i2 + "/role", schemaPath: "#/properties/upstream/properties/members/items/properties/role/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.members.items.properties.role.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.role, data: data31 };
-                    if (vErrors === null) {
-                      vErrors = [err107];
-                    } else {
-                      vErrors.push(err107);
-                    }
-                    errors++;
-                  }
-                  if (!(data31 === "primary" || data31 === "replica" || data31 === "unknown")) {
-                    const err108 = { instancePath: instancePath + "/upstream/members/" + i2 + "/role", schemaPath: "#/properties/upstream/properties/members/items/properties/role/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.members.items.properties.role.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.members.items.properties.role.enum, parentSchema: schema11.properties.upstream.properties.members.items.properties.role, data: data31 };
-                    if (vErrors === null) {
-                      vErrors = [err108];
-                    } else {
-                      vErrors.push(err108);
-                    }
-                    errors++;
-                  }
-                }
-                if (data28.runId !== void 0) {
-                  let data32 = data28.runId;
-                  if (typeof data32 === "string") {
-                    if (func3(data32) > 64) {
-                      const err109 = { instancePath: instancePath + "/upstream/members/" + i2 + "/runId", schemaPath: "#/properties/upstream/properties/members/items/properties/runId/maxLength", keyword: "maxLength", params: { limit: 64 }, message: "must NOT have more than 64 characters", schema: 64, parentSchema: schema11.properties.upstream.properties.members.items.properties.runId, data: data32 };
-                      if (vErrors === null) {
-                        vErrors = [err109];
-                      } else {
-                        vErrors.push(err109);
-                      }
-                      errors++;
-                    }
-                    if (func3(data32) < 1) {
-                      const err110 = { instancePath: instancePath + "/upstream/members/" + i2 + "/runId", schemaPath: "#/properties/upstream/properties/members/items/properties/runId/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.members.items.properties.runId, data: data32 };
-                      if (vErrors === null) {
-                        vErrors = [err110];
-                      } else {
-                        vErrors.push(err110);
-                      }
-                      errors++;
-                    }
-                  } else {
-                    const err111 = { instancePath: instancePath + "/upstream/members/" + i2 + "/runId", schemaPath: "#/properties/upstream/properties/members/items/properties/runId/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.members.items.properties.runId.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.runId, data: data32 };
-                    if (vErrors === null) {
-                      vErrors = [err111];
-                    } else {
-                      vErrors.push(err111);
-                    }
-                    errors++;
-                  }
                 }
               } else {
-                const err112 = { instancePath: instancePath + "/upstream/members/" + i2, schemaPath: "#/properties/upstream/properties/members/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.members.items.type, parentSchema: schema11.properties.upstream.properties.members.items, data: data28 };
+                const err103 = { instancePath: instancePath + "/commands/allow/" + i2, schemaPath: "#/properties/commands/properties/allow/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.commands.properties.allow.items.type, parentSchema: schema11.properties.commands.properties.allow.items, data: data31 };
                 if (vErrors === null) {
-                  vErrors = [err112];
+                  vErrors = [err103];
                 } else {
-                  vErrors.push(err112);
+                  vErrors.push(err103);
                 }
                 errors++;
               }
             }
           } else {
-            const err113 = { instancePath: instancePath + "/upstream/members", schemaPath: "#/properties/upstream/properties/members/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.upstream.properties.members.type, parentSchema: schema11.properties.upstream.properties.members, data: data27 };
+            const err104 = { instancePath: instancePath + "/commands/allow", schemaPath: "#/properties/commands/properties/allow/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.commands.properties.allow.type, parentSchema: schema11.properties.commands.properties.allow, data: data30 };
             if (vErrors === null) {
-              vErrors = [err113];
+              vErrors = [err104];
             } else {
-              vErrors.push(err113);
+              vErrors.push(err104);
             }
             errors++;
           }
         }
-        if (data24.primary !== void 0) {
-          let data33 = data24.primary;
-          if (data33 && typeof data33 == "object" && !Array.isArray(data33)) {
-            if (data33.host === void 0) {
-              const err114 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/required", keyword: "required", params: { missingProperty: "host" }, message: "must have required property 'host'", schema: schema11.properties.upstream.properties.primary.required, parentSchema: schema11.properties.upstream.properties.primary, data: data33 };
+        if (data29.deny !== void 0) {
+          let data32 = data29.deny;
+          if (Array.isArray(data32)) {
+            if (data32.length > 512) {
+              const err105 = { instancePath: instancePath + "/commands/deny", schemaPath: "#/properties/commands/properties/deny/maxItems", keyword: "maxItems", params: { limit: 512 }, message: "must NOT have more than 512 items", schema: 512, parentSchema: schema11.properties.commands.properties.deny, data: data32 };
               if (vErrors === null) {
-                vErrors = [err114];
+                vErrors = [err105];
               } else {
-                vErrors.push(err114);
+                vErrors.push(err105);
               }
               errors++;
             }
-            if (data33.port === void 0) {
-              const err115 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.upstream.properties.primary.required, parentSchema: schema11.properties.upstream.properties.primary, data: data33 };
-              if (vErrors === null) {
-                vErrors = [err115];
+            const len3 = data32.length;
+            for (let i3 = 0; i3 < len3; i3++) {
+              let data33 = data32[i3];
+              if (typeof data33 === "string") {
+                if (!pattern4.test(data33)) {
+                  const err106 = { instancePath: instancePath + "/commands/deny/" + i3, schemaPath: "#/properties/commands/properties/deny/items/pattern", keyword: "pattern", params: { pattern: "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$" }, message: 'must match pattern "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$"', schema: "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", parentSchema: schema11.properties.commands.properties.deny.items, data: data33 };
+                  if (vErrors === null) {
+                    vErrors = [err106];
+                  } else {
+                    vErrors.push(err106);
+                  }
+                  errors++;
+                }
               } else {
-                vErrors.push(err115);
+                const err107 = { instancePath: instancePath + "/commands/deny/" + i3, schemaPath: "#/properties/commands/properties/deny/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.commands.properties.deny.items.type, parentSchema: schema11.properties.commands.properties.deny.items, data: data33 };
+                if (vErrors === null) {
+                  vErrors = [err107];
+                } else {
+                  vErrors.push(err107);
+                }
+                errors++;
+              }
+            }
+          } else {
+            const err108 = { instancePath: instancePath + "/commands/deny", schemaPath: "#/properties/commands/properties/deny/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.commands.properties.deny.type, parentSchema: schema11.properties.commands.properties.deny, data: data32 };
+            if (vErrors === null) {
+              vErrors = [err108];
+            } else {
+              vErrors.push(err108);
+            }
+            errors++;
+          }
+        }
+      } else {
+        const err109 = { instancePath: instancePath + "/commands", schemaPath: "#/properties/commands/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.commands.type, parentSchema: schema11.properties.commands, data: data29 };
+        if (vErrors === null) {
+          vErrors = [err109];
+        } else {
+          vErrors.push(err109);
+        }
+        errors++;
+      }
+    }
+    if (data.workers !== void 0) {
+      let data34 = data.workers;
+      if (!(typeof data34 == "number" && (!(data34 % 1) && !isNaN(data34)))) {
+        const err110 = { instancePath: instancePath + "/workers", schemaPath: "#/properties/workers/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.workers.type, parentSchema: schema11.properties.workers, data: data34 };
+        if (vErrors === null) {
+          vErrors = [err110];
+        } else {
+          vErrors.push(err110);
+        }
+        errors++;
+      }
+      if (typeof data34 == "number") {
+        if (data34 > 64 || isNaN(data34)) {
+          const err111 = { instancePath: instancePath + "/workers", schemaPath: "#/properties/workers/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.workers, data: data34 };
+          if (vErrors === null) {
+            vErrors = [err111];
+          } else {
+            vErrors.push(err111);
+          }
+          errors++;
+        }
+        if (data34 < 1 || isNaN(data34)) {
+          const err112 = { instancePath: instancePath + "/workers", schemaPath: "#/properties/workers/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.workers, data: data34 };
+          if (vErrors === null) {
+            vErrors = [err112];
+          } else {
+            vErrors.push(err112);
+          }
+          errors++;
+        }
+      }
+    }
+    if (data.upstream !== void 0) {
+      let data35 = data.upstream;
+      if (data35 && typeof data35 == "object" && !Array.isArray(data35)) {
+        if (data35.mode === void 0) {
+          const err113 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/required", keyword: "required", params: { missingProperty: "mode" }, message: "must have required property 'mode'", schema: schema11.properties.upstream.required, parentSchema: schema11.properties.upstream, data: data35 };
+          if (vErrors === null) {
+            vErrors = [err113];
+          } else {
+            vErrors.push(err113);
+          }
+          errors++;
+        }
+        if (data35.discovery === void 0) {
+          const err114 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/required", keyword: "required", params: { missingProperty: "discovery" }, message: "must have required property 'discovery'", schema: schema11.properties.upstream.required, parentSchema: schema11.properties.upstream, data: data35 };
+          if (vErrors === null) {
+            vErrors = [err114];
+          } else {
+            vErrors.push(err114);
+          }
+          errors++;
+        }
+        if (data35.members === void 0) {
+          const err115 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/required", keyword: "required", params: { missingProperty: "members" }, message: "must have required property 'members'", schema: schema11.properties.upstream.required, parentSchema: schema11.properties.upstream, data: data35 };
+          if (vErrors === null) {
+            vErrors = [err115];
+          } else {
+            vErrors.push(err115);
+          }
+          errors++;
+        }
+        if (data35.connectionsMax === void 0) {
+          const err116 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/required", keyword: "required", params: { missingProperty: "connectionsMax" }, message: "must have required property 'connectionsMax'", schema: schema11.properties.upstream.required, parentSchema: schema11.properties.upstream, data: data35 };
+          if (vErrors === null) {
+            vErrors = [err116];
+          } else {
+            vErrors.push(err116);
+          }
+          errors++;
+        }
+        for (const key10 in data35) {
+          if (!(key10 === "mode" || key10 === "discovery" || key10 === "members" || key10 === "primary" || key10 === "credentials" || key10 === "tls" || key10 === "connectionsMax" || key10 === "isolation")) {
+            const err117 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key10 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream, data: data35 };
+            if (vErrors === null) {
+              vErrors = [err117];
+            } else {
+              vErrors.push(err117);
+            }
+            errors++;
+          }
+        }
+        if (data35.mode !== void 0) {
+          let data36 = data35.mode;
+          if (typeof data36 !== "string") {
+            const err118 = { instancePath: instancePath + "/upstream/mode", schemaPath: "#/properties/upstream/properties/mode/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.mode.type, parentSchema: schema11.properties.upstream.properties.mode, data: data36 };
+            if (vErrors === null) {
+              vErrors = [err118];
+            } else {
+              vErrors.push(err118);
+            }
+            errors++;
+          }
+          if (!(data36 === "standalone" || data36 === "replication")) {
+            const err119 = { instancePath: instancePath + "/upstream/mode", schemaPath: "#/properties/upstream/properties/mode/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.mode.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.mode.enum, parentSchema: schema11.properties.upstream.properties.mode, data: data36 };
+            if (vErrors === null) {
+              vErrors = [err119];
+            } else {
+              vErrors.push(err119);
+            }
+            errors++;
+          }
+        }
+        if (data35.discovery !== void 0) {
+          let data37 = data35.discovery;
+          if (typeof data37 !== "string") {
+            const err120 = { instancePath: instancePath + "/upstream/discovery", schemaPath: "#/properties/upstream/properties/discovery/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.discovery.type, parentSchema: schema11.properties.upstream.properties.discovery, data: data37 };
+            if (vErrors === null) {
+              vErrors = [err120];
+            } else {
+              vErrors.push(err120);
+            }
+            errors++;
+          }
+          if (!(data37 === "operator" || data37 === "self")) {
+            const err121 = { instancePath: instancePath + "/upstream/discovery", schemaPath: "#/properties/upstream/properties/discovery/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.discovery.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.discovery.enum, parentSchema: schema11.properties.upstream.properties.discovery, data: data37 };
+            if (vErrors === null) {
+              vErrors = [err121];
+            } else {
+              vErrors.push(err121);
+            }
+            errors++;
+          }
+        }
+        if (data35.members !== void 0) {
+          let data38 = data35.members;
+          if (Array.isArray(data38)) {
+            if (data38.length > 64) {
+              const err122 = { instancePath: instancePath + "/upstream/members", schemaPath: "#/properties/upstream/properties/members/maxItems", keyword: "maxItems", params: { limit: 64 }, message: "must NOT have more than 64 items", schema: 64, parentSchema: schema11.properties.upstream.properties.members, data: data38 };
+              if (vErrors === null) {
+                vErrors = [err122];
+              } else {
+                vErrors.push(err122);
               }
               errors++;
             }
-            for (const key10 in data33) {
-              if (!(key10 === "host" || key10 === "port" || key10 === "runId")) {
-                const err116 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key10 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.primary, data: data33 };
-                if (vErrors === null) {
-                  vErrors = [err116];
-                } else {
-                  vErrors.push(err116);
-                }
-                errors++;
-              }
-            }
-            if (data33.host !== void 0) {
-              let data34 = data33.host;
-              if (typeof data34 === "string") {
-                if (func3(data34) > 253) {
-                  const err117 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data34 };
-                  if (vErrors === null) {
-                    vErrors = [err117];
-                  } else {
-                    vErrors.push(err117);
-                  }
-                  errors++;
-                }
-                if (func3(data34) < 1) {
-                  const err118 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data34 };
-                  if (vErrors === null) {
-                    vErrors = [err118];
-                  } else {
-                    vErrors.push(err118);
-                  }
-                  errors++;
-                }
-                if (!pattern0.test(data34)) {
-                  const err119 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data34 };
-                  if (vErrors === null) {
-                    vErrors = [err119];
-                  } else {
-                    vErrors.push(err119);
-                  }
-                  errors++;
-                }
+            if (data38.length < 1) {
+              const err123 = { instancePath: instancePath + "/upstream/members", schemaPath: "#/properties/upstream/properties/members/minItems", keyword: "minItems", params: { limit: 1 }, message: "must NOT have fewer than 1 items", schema: 1, parentSchema: schema11.properties.upstream.properties.members, data: data38 };
+              if (vErrors === null) {
+                vErrors = [err123];
               } else {
-                const err120 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.primary.properties.host.type, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data34 };
-                if (vErrors === null) {
-                  vErrors = [err120];
-                } else {
-                  vErrors.push(err120);
-                }
-                errors++;
+                vErrors.push(err123);
               }
+              errors++;
             }
-            if (data33.port !== void 0) {
-              let data35 = data33.port;
-              if (!(typeof data35 == "number" && (!(data35 % 1) && !isNaN(data35)))) {
-                const err121 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.primary.properties.port.type, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data35 };
-                if (vErrors === null) {
-                  vErrors = [err121];
-                } else {
-                  vErrors.push(err121);
-                }
-                errors++;
-              }
-              if (typeof data35 == "number") {
-                if (data35 > 65535 || isNaN(data35)) {
-                  const err122 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data35 };
-                  if (vErrors === null) {
-                    vErrors = [err122];
-                  } else {
-                    vErrors.push(err122);
-                  }
-                  errors++;
-                }
-                if (data35 < 1 || isNaN(data35)) {
-                  const err123 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data35 };
-                  if (vErrors === null) {
-                    vErrors = [err123];
-                  } else {
-                    vErrors.push(err123);
-                  }
-                  errors++;
-                }
-              }
-            }
-            if (data33.runId !== void 0) {
-              let data36 = data33.runId;
-              if (typeof data36 === "string") {
-                if (func3(data36) > 64) {
-                  const err124 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/maxLength", keyword: "maxLength", params: { limit: 64 }, message: "must NOT have more than 64 characters", schema: 64, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data36 };
+            const len4 = data38.length;
+            for (let i4 = 0; i4 < len4; i4++) {
+              let data39 = data38[i4];
+              if (data39 && typeof data39 == "object" && !Array.isArray(data39)) {
+                if (data39.host === void 0) {
+                  const err124 = { instancePath: instancePath + "/upstream/members/" + i4, schemaPath: "#/properties/upstream/properties/members/items/required", keyword: "required", params: { missingProperty: "host" }, message: "must have required property 'host'", schema: schema11.properties.upstream.properties.members.items.required, parentSchema: schema11.properties.upstream.properties.members.items, data: data39 };
                   if (vErrors === null) {
                     vErrors = [err124];
                   } else {
@@ -1346,8 +1361,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (func3(data36) < 1) {
-                  const err125 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data36 };
+                if (data39.port === void 0) {
+                  const err125 = { instancePath: instancePath + "/upstream/members/" + i4, schemaPath: "#/properties/upstream/properties/members/items/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.upstream.properties.members.items.required, parentSchema: schema11.properties.upstream.properties.members.items, data: data39 };
                   if (vErrors === null) {
                     vErrors = [err125];
                   } else {
@@ -1355,73 +1370,70 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-              } else {
-                const err126 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.primary.properties.runId.type, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data36 };
-                if (vErrors === null) {
-                  vErrors = [err126];
-                } else {
-                  vErrors.push(err126);
-                }
-                errors++;
-              }
-            }
-          } else {
-            const err127 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.primary.type, parentSchema: schema11.properties.upstream.properties.primary, data: data33 };
-            if (vErrors === null) {
-              vErrors = [err127];
-            } else {
-              vErrors.push(err127);
-            }
-            errors++;
-          }
-        }
-        if (data24.credentials !== void 0) {
-          let data37 = data24.credentials;
-          if (data37 && typeof data37 == "object" && !Array.isArray(data37)) {
-            if (data37.password === void 0) {
-              const err128 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/required", keyword: "required", params: { missingProperty: "password" }, message: "must have required property 'password'", schema: schema11.properties.upstream.properties.credentials.required, parentSchema: schema11.properties.upstream.properties.credentials, data: data37 };
-              if (vErrors === null) {
-                vErrors = [err128];
-              } else {
-                vErrors.push(err128);
-              }
-              errors++;
-            }
-            for (const key11 in data37) {
-              if (!(key11 === "username" || key11 === "password")) {
-                const err129 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key11 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials, data: data37 };
-                if (vErrors === null) {
-                  vErrors = [err129];
-                } else {
-                  vErrors.push(err129);
-                }
-                errors++;
-              }
-            }
-            if (data37.username !== void 0) {
-              let data38 = data37.username;
-              if (data38 && typeof data38 == "object" && !Array.isArray(data38)) {
-                if (Object.keys(data38).length > 1) {
-                  const err130 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data38 };
+                if (data39.role === void 0) {
+                  const err126 = { instancePath: instancePath + "/upstream/members/" + i4, schemaPath: "#/properties/upstream/properties/members/items/required", keyword: "required", params: { missingProperty: "role" }, message: "must have required property 'role'", schema: schema11.properties.upstream.properties.members.items.required, parentSchema: schema11.properties.upstream.properties.members.items, data: data39 };
                   if (vErrors === null) {
-                    vErrors = [err130];
+                    vErrors = [err126];
                   } else {
-                    vErrors.push(err130);
+                    vErrors.push(err126);
                   }
                   errors++;
                 }
-                if (Object.keys(data38).length < 1) {
-                  const err131 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data38 };
-                  if (vErrors === null) {
-                    vErrors = [err131];
-                  } else {
-                    vErrors.push(err131);
+                for (const key11 in data39) {
+                  if (!(key11 === "host" || key11 === "port" || key11 === "role" || key11 === "runId")) {
+                    const err127 = { instancePath: instancePath + "/upstream/members/" + i4, schemaPath: "#/properties/upstream/properties/members/items/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key11 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.members.items, data: data39 };
+                    if (vErrors === null) {
+                      vErrors = [err127];
+                    } else {
+                      vErrors.push(err127);
+                    }
+                    errors++;
                   }
-                  errors++;
                 }
-                for (const key12 in data38) {
-                  if (!(key12 === "file" || key12 === "env")) {
-                    const err132 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key12 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data38 };
+                if (data39.host !== void 0) {
+                  let data40 = data39.host;
+                  if (typeof data40 === "string") {
+                    if (func3(data40) > 253) {
+                      const err128 = { instancePath: instancePath + "/upstream/members/" + i4 + "/host", schemaPath: "#/properties/upstream/properties/members/items/properties/host/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.members.items.properties.host, data: data40 };
+                      if (vErrors === null) {
+                        vErrors = [err128];
+                      } else {
+                        vErrors.push(err128);
+                      }
+                      errors++;
+                    }
+                    if (func3(data40) < 1) {
+                      const err129 = { instancePath: instancePath + "/upstream/members/" + i4 + "/host", schemaPath: "#/properties/upstream/properties/members/items/properties/host/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.members.items.properties.host, data: data40 };
+                      if (vErrors === null) {
+                        vErrors = [err129];
+                      } else {
+                        vErrors.push(err129);
+                      }
+                      errors++;
+                    }
+                    if (!pattern6.test(data40)) {
+                      const err130 = { instancePath: instancePath + "/upstream/members/" + i4 + "/host", schemaPath: "#/properties/upstream/properties/members/items/properties/host/pattern", keyword: "pattern", params: { pattern: "^(/.*|[A-Za-z0-9._:-]+)$" }, message: 'must match pattern "^(/.*|[A-Za-z0-9._:-]+)$"', schema: "^(/.*|[A-Za-z0-9._:-]+)$", parentSchema: schema11.properties.upstream.properties.members.items.properties.host, data: data40 };
+                      if (vErrors === null) {
+                        vErrors = [err130];
+                      } else {
+                        vErrors.push(err130);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err131 = { instancePath: instancePath + "/upstream/members/" + i4 + "/host", schemaPath: "#/properties/upstream/properties/members/items/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.members.items.properties.host.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.host, data: data40 };
+                    if (vErrors === null) {
+                      vErrors = [err131];
+                    } else {
+                      vErrors.push(err131);
+                    }
+                    errors++;
+                  }
+                }
+                if (data39.port !== void 0) {
+                  let data41 = data39.port;
+                  if (!(typeof data41 == "number" && (!(data41 % 1) && !isNaN(data41)))) {
+                    const err132 = { instancePath: instancePath + "/upstream/members/" + i4 + "/port", schemaPath: "#/properties/upstream/properties/members/items/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.members.items.properties.port.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.port, data: data41 };
                     if (vErrors === null) {
                       vErrors = [err132];
                     } else {
@@ -1429,12 +1441,9 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                     }
                     errors++;
                   }
-                }
-                if (data38.file !== void 0) {
-                  let data39 = data38.file;
-                  if (typeof data39 === "string") {
-                    if (func3(data39) > 4096) {
-                      const err133 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data39 };
+                  if (typeof data41 == "number") {
+                    if (data41 > 65535 || isNaN(data41)) {
+                      const err133 = { instancePath: instancePath + "/upstream/members/" + i4 + "/port", schemaPath: "#/properties/upstream/properties/members/items/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.upstream.properties.members.items.properties.port, data: data41 };
                       if (vErrors === null) {
                         vErrors = [err133];
                       } else {
@@ -1442,8 +1451,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                       }
                       errors++;
                     }
-                    if (func3(data39) < 1) {
-                      const err134 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data39 };
+                    if (data41 < 0 || isNaN(data41)) {
+                      const err134 = { instancePath: instancePath + "/upstream/members/" + i4 + "/port", schemaPath: "#/properties/upstream/properties/members/items/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.upstream.properties.members.items.properties.port, data: data41 };
                       if (vErrors === null) {
                         vErrors = [err134];
                       } else {
@@ -1451,8 +1460,12 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                       }
                       errors++;
                     }
-                  } else {
-                    const err135 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.username.properties.file.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data39 };
+                  }
+                }
+                if (data39.role !== void 0) {
+                  let data42 = data39.role;
+                  if (typeof data42 !== "string") {
+                    const err135 = { instancePath: instancePath + "/upstream/members/" + i4 + "/role", schemaPath: "#/properties/upstream/properties/members/items/properties/role/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.members.items.properties.role.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.role, data: data42 };
                     if (vErrors === null) {
                       vErrors = [err135];
                     } else {
@@ -1460,184 +1473,176 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                     }
                     errors++;
                   }
-                }
-                if (data38.env !== void 0) {
-                  let data40 = data38.env;
-                  if (typeof data40 === "string") {
-                    if (!pattern2.test(data40)) {
-                      const err136 = { instancePath: instancePath + "/upstream/credentials/username/env", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.env, data: data40 };
-                      if (vErrors === null) {
-                        vErrors = [err136];
-                      } else {
-                        vErrors.push(err136);
-                      }
-                      errors++;
-                    }
-                  } else {
-                    const err137 = { instancePath: instancePath + "/upstream/credentials/username/env", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.username.properties.env.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.env, data: data40 };
+                  if (!(data42 === "primary" || data42 === "replica" || data42 === "unknown")) {
+                    const err136 = { instancePath: instancePath + "/upstream/members/" + i4 + "/role", schemaPath: "#/properties/upstream/properties/members/items/properties/role/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.members.items.properties.role.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.members.items.properties.role.enum, parentSchema: schema11.properties.upstream.properties.members.items.properties.role, data: data42 };
                     if (vErrors === null) {
-                      vErrors = [err137];
+                      vErrors = [err136];
                     } else {
-                      vErrors.push(err137);
+                      vErrors.push(err136);
                     }
                     errors++;
                   }
                 }
-              } else {
-                const err138 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.properties.username.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data38 };
-                if (vErrors === null) {
-                  vErrors = [err138];
-                } else {
-                  vErrors.push(err138);
-                }
-                errors++;
-              }
-            }
-            if (data37.password !== void 0) {
-              let data41 = data37.password;
-              if (data41 && typeof data41 == "object" && !Array.isArray(data41)) {
-                if (Object.keys(data41).length > 1) {
-                  const err139 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data41 };
-                  if (vErrors === null) {
-                    vErrors = [err139];
-                  } else {
-                    vErrors.push(err139);
-                  }
-                  errors++;
-                }
-                if (Object.keys(data41).length < 1) {
-                  const err140 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data41 };
-                  if (vErrors === null) {
-                    vErrors = [err140];
-                  } else {
-                    vErrors.push(err140);
-                  }
-                  errors++;
-                }
-                for (const key13 in data41) {
-                  if (!(key13 === "file" || key13 === "env")) {
-                    const err141 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key13 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data41 };
-                    if (vErrors === null) {
-                      vErrors = [err141];
-                    } else {
-                      vErrors.push(err141);
-                    }
-                    errors++;
-                  }
-                }
-                if (data41.file !== void 0) {
-                  let data42 = data41.file;
-                  if (typeof data42 === "string") {
-                    if (func3(data42) > 4096) {
-                      const err142 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data42 };
-                      if (vErrors === null) {
-                        vErrors = [err142];
-                      } else {
-                        vErrors.push(err142);
-                      }
-                      errors++;
-                    }
-                    if (func3(data42) < 1) {
-                      const err143 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data42 };
-                      if (vErrors === null) {
-                        vErrors = [err143];
-                      } else {
-                        vErrors.push(err143);
-                      }
-                      errors++;
-                    }
-                  } else {
-                    const err144 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.password.properties.file.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data42 };
-                    if (vErrors === null) {
-                      vErrors = [err144];
-                    } else {
-                      vErrors.push(err144);
-                    }
-                    errors++;
-                  }
-                }
-                if (data41.env !== void 0) {
-                  let data43 = data41.env;
+                if (data39.runId !== void 0) {
+                  let data43 = data39.runId;
                   if (typeof data43 === "string") {
-                    if (!pattern2.test(data43)) {
-                      const err145 = { instancePath: instancePath + "/upstream/credentials/password/env", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.env, data: data43 };
+                    if (func3(data43) > 64) {
+                      const err137 = { instancePath: instancePath + "/upstream/members/" + i4 + "/runId", schemaPath: "#/properties/upstream/properties/members/items/properties/runId/maxLength", keyword: "maxLength", params: { limit: 64 }, message: "must NOT have more than 64 characters", schema: 64, parentSchema: schema11.properties.upstream.properties.members.items.properties.runId, data: data43 };
                       if (vErrors === null) {
-                        vErrors = [err145];
+                        vErrors = [err137];
                       } else {
-                        vErrors.push(err145);
+                        vErrors.push(err137);
+                      }
+                      errors++;
+                    }
+                    if (func3(data43) < 1) {
+                      const err138 = { instancePath: instancePath + "/upstream/members/" + i4 + "/runId", schemaPath: "#/properties/upstream/properties/members/items/properties/runId/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.members.items.properties.runId, data: data43 };
+                      if (vErrors === null) {
+                        vErrors = [err138];
+                      } else {
+                        vErrors.push(err138);
                       }
                       errors++;
                     }
                   } else {
-                    const err146 = { instancePath: instancePath + "/upstream/credentials/password/env", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.password.properties.env.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.env, data: data43 };
+                    const err139 = { instancePath: instancePath + "/upstream/members/" + i4 + "/runId", schemaPath: "#/properties/upstream/properties/members/items/properties/runId/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.members.items.properties.runId.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.runId, data: data43 };
                     if (vErrors === null) {
-                      vErrors = [err146];
+                      vErrors = [err139];
                     } else {
-                      vErrors.push(err146);
+                      vErrors.push(err139);
                     }
                     errors++;
                   }
                 }
               } else {
-                const err147 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.properties.password.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data41 };
+                const err140 = { instancePath: instancePath + "/upstream/members/" + i4, schemaPath: "#/properties/upstream/properties/members/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.members.items.type, parentSchema: schema11.properties.upstream.properties.members.items, data: data39 };
                 if (vErrors === null) {
-                  vErrors = [err147];
+                  vErrors = [err140];
                 } else {
-                  vErrors.push(err147);
+                  vErrors.push(err140);
                 }
                 errors++;
               }
             }
           } else {
-            const err148 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.type, parentSchema: schema11.properties.upstream.properties.credentials, data: data37 };
+            const err141 = { instancePath: instancePath + "/upstream/members", schemaPath: "#/properties/upstream/properties/members/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.upstream.properties.members.type, parentSchema: schema11.properties.upstream.properties.members, data: data38 };
             if (vErrors === null) {
-              vErrors = [err148];
+              vErrors = [err141];
             } else {
-              vErrors.push(err148);
+              vErrors.push(err141);
             }
             errors++;
           }
         }
-        if (data24.tls !== void 0) {
-          let data44 = data24.tls;
+        if (data35.primary !== void 0) {
+          let data44 = data35.primary;
           if (data44 && typeof data44 == "object" && !Array.isArray(data44)) {
-            if (data44.verify === void 0) {
-              const err149 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/required", keyword: "required", params: { missingProperty: "verify" }, message: "must have required property 'verify'", schema: schema11.properties.upstream.properties.tls.required, parentSchema: schema11.properties.upstream.properties.tls, data: data44 };
+            if (data44.host === void 0) {
+              const err142 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/required", keyword: "required", params: { missingProperty: "host" }, message: "must have required property 'host'", schema: schema11.properties.upstream.properties.primary.required, parentSchema: schema11.properties.upstream.properties.primary, data: data44 };
               if (vErrors === null) {
-                vErrors = [err149];
+                vErrors = [err142];
               } else {
-                vErrors.push(err149);
+                vErrors.push(err142);
               }
               errors++;
             }
-            for (const key14 in data44) {
-              if (!(key14 === "verify" || key14 === "caFile" || key14 === "serverName" || key14 === "certFile" || key14 === "keyFile")) {
-                const err150 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key14 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.tls, data: data44 };
+            if (data44.port === void 0) {
+              const err143 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.upstream.properties.primary.required, parentSchema: schema11.properties.upstream.properties.primary, data: data44 };
+              if (vErrors === null) {
+                vErrors = [err143];
+              } else {
+                vErrors.push(err143);
+              }
+              errors++;
+            }
+            for (const key12 in data44) {
+              if (!(key12 === "host" || key12 === "port" || key12 === "runId")) {
+                const err144 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key12 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.primary, data: data44 };
                 if (vErrors === null) {
-                  vErrors = [err150];
+                  vErrors = [err144];
                 } else {
-                  vErrors.push(err150);
+                  vErrors.push(err144);
                 }
                 errors++;
               }
             }
-            if (data44.verify !== void 0) {
-              let data45 = data44.verify;
-              if (typeof data45 !== "boolean") {
-                const err151 = { instancePath: instancePath + "/upstream/tls/verify", schemaPath: "#/properties/upstream/properties/tls/properties/verify/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.upstream.properties.tls.properties.verify.type, parentSchema: schema11.properties.upstream.properties.tls.properties.verify, data: data45 };
+            if (data44.host !== void 0) {
+              let data45 = data44.host;
+              if (typeof data45 === "string") {
+                if (func3(data45) > 253) {
+                  const err145 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data45 };
+                  if (vErrors === null) {
+                    vErrors = [err145];
+                  } else {
+                    vErrors.push(err145);
+                  }
+                  errors++;
+                }
+                if (func3(data45) < 1) {
+                  const err146 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data45 };
+                  if (vErrors === null) {
+                    vErrors = [err146];
+                  } else {
+                    vErrors.push(err146);
+                  }
+                  errors++;
+                }
+                if (!pattern6.test(data45)) {
+                  const err147 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/pattern", keyword: "pattern", params: { pattern: "^(/.*|[A-Za-z0-9._:-]+)$" }, message: 'must match pattern "^(/.*|[A-Za-z0-9._:-]+)$"', schema: "^(/.*|[A-Za-z0-9._:-]+)$", parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data45 };
+                  if (vErrors === null) {
+                    vErrors = [err147];
+                  } else {
+                    vErrors.push(err147);
+                  }
+                  errors++;
+                }
+              } else {
+                const err148 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.primary.properties.host.type, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data45 };
                 if (vErrors === null) {
-                  vErrors = [err151];
+                  vErrors = [err148];
                 } else {
-                  vErrors.push(err151);
+                  vErrors.push(err148);
                 }
                 errors++;
               }
             }
-            if (data44.caFile !== void 0) {
-              let data46 = data44.caFile;
-              if (typeof data46 === "string") {
-                if (func3(data46) > 4096) {
-                  const err152 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data46 };
+            if (data44.port !== void 0) {
+              let data46 = data44.port;
+              if (!(typeof data46 == "number" && (!(data46 % 1) && !isNaN(data46)))) {
+                const err149 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.primary.properties.port.type, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data46 };
+                if (vErrors === null) {
+                  vErrors = [err149];
+                } else {
+                  vErrors.push(err149);
+                }
+                errors++;
+              }
+              if (typeof data46 == "number") {
+                if (data46 > 65535 || isNaN(data46)) {
+                  const err150 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data46 };
+                  if (vErrors === null) {
+                    vErrors = [err150];
+                  } else {
+                    vErrors.push(err150);
+                  }
+                  errors++;
+                }
+                if (data46 < 0 || isNaN(data46)) {
+                  const err151 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data46 };
+                  if (vErrors === null) {
+                    vErrors = [err151];
+                  } else {
+                    vErrors.push(err151);
+                  }
+                  errors++;
+                }
+              }
+            }
+            if (data44.runId !== void 0) {
+              let data47 = data44.runId;
+              if (typeof data47 === "string") {
+                if (func3(data47) > 64) {
+                  const err152 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/maxLength", keyword: "maxLength", params: { limit: 64 }, message: "must NOT have more than 64 characters", schema: 64, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data47 };
                   if (vErrors === null) {
                     vErrors = [err152];
                   } else {
@@ -1645,8 +1650,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (func3(data46) < 1) {
-                  const err153 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data46 };
+                if (func3(data47) < 1) {
+                  const err153 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data47 };
                   if (vErrors === null) {
                     vErrors = [err153];
                   } else {
@@ -1655,7 +1660,7 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   errors++;
                 }
               } else {
-                const err154 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.caFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data46 };
+                const err154 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.primary.properties.runId.type, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data47 };
                 if (vErrors === null) {
                   vErrors = [err154];
                 } else {
@@ -1664,51 +1669,53 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 errors++;
               }
             }
-            if (data44.serverName !== void 0) {
-              let data47 = data44.serverName;
-              if (typeof data47 === "string") {
-                if (func3(data47) > 253) {
-                  const err155 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data47 };
-                  if (vErrors === null) {
-                    vErrors = [err155];
-                  } else {
-                    vErrors.push(err155);
-                  }
-                  errors++;
-                }
-                if (func3(data47) < 1) {
-                  const err156 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data47 };
-                  if (vErrors === null) {
-                    vErrors = [err156];
-                  } else {
-                    vErrors.push(err156);
-                  }
-                  errors++;
-                }
-                if (!pattern0.test(data47)) {
-                  const err157 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data47 };
-                  if (vErrors === null) {
-                    vErrors = [err157];
-                  } else {
-                    vErrors.push(err157);
-                  }
-                  errors++;
-                }
+          } else {
+            const err155 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.primary.type, parentSchema: schema11.properties.upstream.properties.primary, data: data44 };
+            if (vErrors === null) {
+              vErrors = [err155];
+            } else {
+              vErrors.push(err155);
+            }
+            errors++;
+          }
+        }
+        if (data35.credentials !== void 0) {
+          let data48 = data35.credentials;
+          if (data48 && typeof data48 == "object" && !Array.isArray(data48)) {
+            if (data48.password === void 0) {
+              const err156 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/required", keyword: "required", params: { missingProperty: "password" }, message: "must have required property 'password'", schema: schema11.properties.upstream.properties.credentials.required, parentSchema: schema11.properties.upstream.properties.credentials, data: data48 };
+              if (vErrors === null) {
+                vErrors = [err156];
               } else {
-                const err158 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.serverName.type, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data47 };
+                vErrors.push(err156);
+              }
+              errors++;
+            }
+            for (const key13 in data48) {
+              if (!(key13 === "username" || key13 === "password")) {
+                const err157 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key13 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials, data: data48 };
                 if (vErrors === null) {
-                  vErrors = [err158];
+                  vErrors = [err157];
                 } else {
-                  vErrors.push(err158);
+                  vErrors.push(err157);
                 }
                 errors++;
               }
             }
-            if (data44.certFile !== void 0) {
-              let data48 = data44.certFile;
-              if (typeof data48 === "string") {
-                if (func3(data48) > 4096) {
-                  const err159 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data48 };
+            if (data48.username !== void 0) {
+              let data49 = data48.username;
+              if (data49 && typeof data49 == "object" && !Array.isArray(data49)) {
+                if (Object.keys(data49).length > 1) {
+                  const err158 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data49 };
+                  if (vErrors === null) {
+                    vErrors = [err158];
+                  } else {
+                    vErrors.push(err158);
+                  }
+                  errors++;
+                }
+                if (Object.keys(data49).length < 1) {
+                  const err159 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data49 };
                   if (vErrors === null) {
                     vErrors = [err159];
                   } else {
@@ -1716,181 +1723,190 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (func3(data48) < 1) {
-                  const err160 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data48 };
-                  if (vErrors === null) {
-                    vErrors = [err160];
-                  } else {
-                    vErrors.push(err160);
+                for (const key14 in data49) {
+                  if (!(key14 === "file" || key14 === "env")) {
+                    const err160 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key14 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data49 };
+                    if (vErrors === null) {
+                      vErrors = [err160];
+                    } else {
+                      vErrors.push(err160);
+                    }
+                    errors++;
                   }
-                  errors++;
+                }
+                if (data49.file !== void 0) {
+                  let data50 = data49.file;
+                  if (typeof data50 === "string") {
+                    if (func3(data50) > 4096) {
+                      const err161 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data50 };
+                      if (vErrors === null) {
+                        vErrors = [err161];
+                      } else {
+                        vErrors.push(err161);
+                      }
+                      errors++;
+                    }
+                    if (func3(data50) < 1) {
+                      const err162 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data50 };
+                      if (vErrors === null) {
+                        vErrors = [err162];
+                      } else {
+                        vErrors.push(err162);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err163 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.username.properties.file.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data50 };
+                    if (vErrors === null) {
+                      vErrors = [err163];
+                    } else {
+                      vErrors.push(err163);
+                    }
+                    errors++;
+                  }
+                }
+                if (data49.env !== void 0) {
+                  let data51 = data49.env;
+                  if (typeof data51 === "string") {
+                    if (!pattern2.test(data51)) {
+                      const err164 = { instancePath: instancePath + "/upstream/credentials/username/env", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.env, data: data51 };
+                      if (vErrors === null) {
+                        vErrors = [err164];
+                      } else {
+                        vErrors.push(err164);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err165 = { instancePath: instancePath + "/upstream/credentials/username/env", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.username.properties.env.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.env, data: data51 };
+                    if (vErrors === null) {
+                      vErrors = [err165];
+                    } else {
+                      vErrors.push(err165);
+                    }
+                    errors++;
+                  }
                 }
               } else {
-                const err161 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.certFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data48 };
+                const err166 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.properties.username.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data49 };
                 if (vErrors === null) {
-                  vErrors = [err161];
+                  vErrors = [err166];
                 } else {
-                  vErrors.push(err161);
+                  vErrors.push(err166);
                 }
                 errors++;
               }
             }
-            if (data44.keyFile !== void 0) {
-              let data49 = data44.keyFile;
-              if (typeof data49 === "string") {
-                if (func3(data49) > 4096) {
-                  const err162 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data49 };
+            if (data48.password !== void 0) {
+              let data52 = data48.password;
+              if (data52 && typeof data52 == "object" && !Array.isArray(data52)) {
+                if (Object.keys(data52).length > 1) {
+                  const err167 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data52 };
                   if (vErrors === null) {
-                    vErrors = [err162];
+                    vErrors = [err167];
                   } else {
-                    vErrors.push(err162);
+                    vErrors.push(err167);
                   }
                   errors++;
                 }
-                if (func3(data49) < 1) {
-                  const err163 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data49 };
+                if (Object.keys(data52).length < 1) {
+                  const err168 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data52 };
                   if (vErrors === null) {
-                    vErrors = [err163];
+                    vErrors = [err168];
                   } else {
-                    vErrors.push(err163);
+                    vErrors.push(err168);
                   }
                   errors++;
+                }
+                for (const key15 in data52) {
+                  if (!(key15 === "file" || key15 === "env")) {
+                    const err169 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key15 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data52 };
+                    if (vErrors === null) {
+                      vErrors = [err169];
+                    } else {
+                      vErrors.push(err169);
+                    }
+                    errors++;
+                  }
+                }
+                if (data52.file !== void 0) {
+                  let data53 = data52.file;
+                  if (typeof data53 === "string") {
+                    if (func3(data53) > 4096) {
+                      const err170 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data53 };
+                      if (vErrors === null) {
+                        vErrors = [err170];
+                      } else {
+                        vErrors.push(err170);
+                      }
+                      errors++;
+                    }
+                    if (func3(data53) < 1) {
+                      const err171 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data53 };
+                      if (vErrors === null) {
+                        vErrors = [err171];
+                      } else {
+                        vErrors.push(err171);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err172 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.password.properties.file.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data53 };
+                    if (vErrors === null) {
+                      vErrors = [err172];
+                    } else {
+                      vErrors.push(err172);
+                    }
+                    errors++;
+                  }
+                }
+                if (data52.env !== void 0) {
+                  let data54 = data52.env;
+                  if (typeof data54 === "string") {
+                    if (!pattern2.test(data54)) {
+                      const err173 = { instancePath: instancePath + "/upstream/credentials/password/env", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.env, data: data54 };
+                      if (vErrors === null) {
+                        vErrors = [err173];
+                      } else {
+                        vErrors.push(err173);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err174 = { instancePath: instancePath + "/upstream/credentials/password/env", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.password.properties.env.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.env, data: data54 };
+                    if (vErrors === null) {
+                      vErrors = [err174];
+                    } else {
+                      vErrors.push(err174);
+                    }
+                    errors++;
+                  }
                 }
               } else {
-                const err164 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.keyFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data49 };
+                const err175 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.properties.password.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data52 };
                 if (vErrors === null) {
-                  vErrors = [err164];
+                  vErrors = [err175];
                 } else {
-                  vErrors.push(err164);
+                  vErrors.push(err175);
                 }
                 errors++;
               }
             }
           } else {
-            const err165 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.tls.type, parentSchema: schema11.properties.upstream.properties.tls, data: data44 };
+            const err176 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.type, parentSchema: schema11.properties.upstream.properties.credentials, data: data48 };
             if (vErrors === null) {
-              vErrors = [err165];
+              vErrors = [err176];
             } else {
-              vErrors.push(err165);
+              vErrors.push(err176);
             }
             errors++;
           }
         }
-        if (data24.connectionsMax !== void 0) {
-          let data50 = data24.connectionsMax;
-          if (!(typeof data50 == "number" && (!(data50 % 1) && !isNaN(data50)))) {
-            const err166 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.connectionsMax.type, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data50 };
-            if (vErrors === null) {
-              vErrors = [err166];
-            } else {
-              vErrors.push(err166);
-            }
-            errors++;
-          }
-          if (typeof data50 == "number") {
-            if (data50 > 64 || isNaN(data50)) {
-              const err167 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data50 };
-              if (vErrors === null) {
-                vErrors = [err167];
-              } else {
-                vErrors.push(err167);
-              }
-              errors++;
-            }
-            if (data50 < 1 || isNaN(data50)) {
-              const err168 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data50 };
-              if (vErrors === null) {
-                vErrors = [err168];
-              } else {
-                vErrors.push(err168);
-              }
-              errors++;
-            }
-          }
-        }
-      } else {
-        const err169 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.type, parentSchema: schema11.properties.upstream, data: data24 };
-        if (vErrors === null) {
-          vErrors = [err169];
-        } else {
-          vErrors.push(err169);
-        }
-        errors++;
-      }
-    }
-    if (data.timing !== void 0) {
-      let data51 = data.timing;
-      if (data51 && typeof data51 == "object" && !Array.isArray(data51)) {
-        if (data51.connectTimeoutMs === void 0) {
-          const err170 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "connectTimeoutMs" }, message: "must have required property 'connectTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data51 };
-          if (vErrors === null) {
-            vErrors = [err170];
-          } else {
-            vErrors.push(err170);
-          }
-          errors++;
-        }
-        if (data51.holdTimeoutMs === void 0) {
-          const err171 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "holdTimeoutMs" }, message: "must have required property 'holdTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data51 };
-          if (vErrors === null) {
-            vErrors = [err171];
-          } else {
-            vErrors.push(err171);
-          }
-          errors++;
-        }
-        if (data51.replyTimeoutMs === void 0) {
-          const err172 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "replyTimeoutMs" }, message: "must have required property 'replyTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data51 };
-          if (vErrors === null) {
-            vErrors = [err172];
-          } else {
-            vErrors.push(err172);
-          }
-          errors++;
-        }
-        if (data51.drainTimeoutMs === void 0) {
-          const err173 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "drainTimeoutMs" }, message: "must have required property 'drainTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data51 };
-          if (vErrors === null) {
-            vErrors = [err173];
-          } else {
-            vErrors.push(err173);
-          }
-          errors++;
-        }
-        for (const key15 in data51) {
-          if (!(key15 === "connectTimeoutMs" || key15 === "holdTimeoutMs" || key15 === "replyTimeoutMs" || key15 === "drainTimeoutMs")) {
-            const err174 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key15 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.timing, data: data51 };
-            if (vErrors === null) {
-              vErrors = [err174];
-            } else {
-              vErrors.push(err174);
-            }
-            errors++;
-          }
-        }
-        if (data51.connectTimeoutMs !== void 0) {
-          let data52 = data51.connectTimeoutMs;
-          if (!(typeof data52 == "number" && (!(data52 % 1) && !isNaN(data52)))) {
-            const err175 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.connectTimeoutMs.type, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data52 };
-            if (vErrors === null) {
-              vErrors = [err175];
-            } else {
-              vErrors.push(err175);
-            }
-            errors++;
-          }
-          if (typeof data52 == "number") {
-            if (data52 > 6e4 || isNaN(data52)) {
-              const err176 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e4 }, message: "must be <= 60000", schema: 6e4, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data52 };
-              if (vErrors === null) {
-                vErrors = [err176];
-              } else {
-                vErrors.push(err176);
-              }
-              errors++;
-            }
-            if (data52 < 10 || isNaN(data52)) {
-              const err177 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 10 }, message: "must be >= 10", schema: 10, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data52 };
+        if (data35.tls !== void 0) {
+          let data55 = data35.tls;
+          if (data55 && typeof data55 == "object" && !Array.isArray(data55)) {
+            if (data55.verify === void 0) {
+              const err177 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/required", keyword: "required", params: { missingProperty: "verify" }, message: "must have required property 'verify'", schema: schema11.properties.upstream.properties.tls.required, parentSchema: schema11.properties.upstream.properties.tls, data: data55 };
               if (vErrors === null) {
                 vErrors = [err177];
               } else {
@@ -1898,165 +1914,164 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          }
-        }
-        if (data51.holdTimeoutMs !== void 0) {
-          let data53 = data51.holdTimeoutMs;
-          if (!(typeof data53 == "number" && (!(data53 % 1) && !isNaN(data53)))) {
-            const err178 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.holdTimeoutMs.type, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data53 };
-            if (vErrors === null) {
-              vErrors = [err178];
-            } else {
-              vErrors.push(err178);
-            }
-            errors++;
-          }
-          if (typeof data53 == "number") {
-            if (data53 > 6e5 || isNaN(data53)) {
-              const err179 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e5 }, message: "must be <= 600000", schema: 6e5, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data53 };
-              if (vErrors === null) {
-                vErrors = [err179];
-              } else {
-                vErrors.push(err179);
+            for (const key16 in data55) {
+              if (!(key16 === "verify" || key16 === "caFile" || key16 === "serverName" || key16 === "certFile" || key16 === "keyFile")) {
+                const err178 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key16 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.tls, data: data55 };
+                if (vErrors === null) {
+                  vErrors = [err178];
+                } else {
+                  vErrors.push(err178);
+                }
+                errors++;
               }
-              errors++;
             }
-            if (data53 < 0 || isNaN(data53)) {
-              const err180 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data53 };
-              if (vErrors === null) {
-                vErrors = [err180];
-              } else {
-                vErrors.push(err180);
+            if (data55.verify !== void 0) {
+              let data56 = data55.verify;
+              if (typeof data56 !== "boolean") {
+                const err179 = { instancePath: instancePath + "/upstream/tls/verify", schemaPath: "#/properties/upstream/properties/tls/properties/verify/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.upstream.properties.tls.properties.verify.type, parentSchema: schema11.properties.upstream.properties.tls.properties.verify, data: data56 };
+                if (vErrors === null) {
+                  vErrors = [err179];
+                } else {
+                  vErrors.push(err179);
+                }
+                errors++;
               }
-              errors++;
             }
-          }
-        }
-        if (data51.replyTimeoutMs !== void 0) {
-          let data54 = data51.replyTimeoutMs;
-          if (!(typeof data54 == "number" && (!(data54 % 1) && !isNaN(data54)))) {
-            const err181 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.replyTimeoutMs.type, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data54 };
-            if (vErrors === null) {
-              vErrors = [err181];
-            } else {
-              vErrors.push(err181);
-            }
-            errors++;
-          }
-          if (typeof data54 == "number") {
-            if (data54 > 36e5 || isNaN(data54)) {
-              const err182 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data54 };
-              if (vErrors === null) {
-                vErrors = [err182];
+            if (data55.caFile !== void 0) {
+              let data57 = data55.caFile;
+              if (typeof data57 === "string") {
+                if (func3(data57) > 4096) {
+                  const err180 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data57 };
+                  if (vErrors === null) {
+                    vErrors = [err180];
+                  } else {
+                    vErrors.push(err180);
+                  }
+                  errors++;
+                }
+                if (func3(data57) < 1) {
+                  const err181 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data57 };
+                  if (vErrors === null) {
+                    vErrors = [err181];
+                  } else {
+                    vErrors.push(err181);
+                  }
+                  errors++;
+                }
               } else {
-                vErrors.push(err182);
+                const err182 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.caFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data57 };
+                if (vErrors === null) {
+                  vErrors = [err182];
+                } else {
+                  vErrors.push(err182);
+                }
+                errors++;
               }
-              errors++;
             }
-            if (data54 < 0 || isNaN(data54)) {
-              const err183 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data54 };
-              if (vErrors === null) {
-                vErrors = [err183];
+            if (data55.serverName !== void 0) {
+              let data58 = data55.serverName;
+              if (typeof data58 === "string") {
+                if (func3(data58) > 253) {
+                  const err183 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data58 };
+                  if (vErrors === null) {
+                    vErrors = [err183];
+                  } else {
+                    vErrors.push(err183);
+                  }
+                  errors++;
+                }
+                if (func3(data58) < 1) {
+                  const err184 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data58 };
+                  if (vErrors === null) {
+                    vErrors = [err184];
+                  } else {
+                    vErrors.push(err184);
+                  }
+                  errors++;
+                }
+                if (!pattern0.test(data58)) {
+                  const err185 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data58 };
+                  if (vErrors === null) {
+                    vErrors = [err185];
+                  } else {
+                    vErrors.push(err185);
+                  }
+                  errors++;
+                }
               } else {
-                vErrors.push(err183);
+                const err186 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.serverName.type, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data58 };
+                if (vErrors === null) {
+                  vErrors = [err186];
+                } else {
+                  vErrors.push(err186);
+                }
+                errors++;
               }
-              errors++;
             }
-          }
-        }
-        if (data51.drainTimeoutMs !== void 0) {
-          let data55 = data51.drainTimeoutMs;
-          if (!(typeof data55 == "number" && (!(data55 % 1) && !isNaN(data55)))) {
-            const err184 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.drainTimeoutMs.type, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data55 };
-            if (vErrors === null) {
-              vErrors = [err184];
-            } else {
-              vErrors.push(err184);
-            }
-            errors++;
-          }
-          if (typeof data55 == "number") {
-            if (data55 > 36e5 || isNaN(data55)) {
-              const err185 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data55 };
-              if (vErrors === null) {
-                vErrors = [err185];
+            if (data55.certFile !== void 0) {
+              let data59 = data55.certFile;
+              if (typeof data59 === "string") {
+                if (func3(data59) > 4096) {
+                  const err187 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data59 };
+                  if (vErrors === null) {
+                    vErrors = [err187];
+                  } else {
+                    vErrors.push(err187);
+                  }
+                  errors++;
+                }
+                if (func3(data59) < 1) {
+                  const err188 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data59 };
+                  if (vErrors === null) {
+                    vErrors = [err188];
+                  } else {
+                    vErrors.push(err188);
+                  }
+                  errors++;
+                }
               } else {
-                vErrors.push(err185);
+                const err189 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.certFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data59 };
+                if (vErrors === null) {
+                  vErrors = [err189];
+                } else {
+                  vErrors.push(err189);
+                }
+                errors++;
               }
-              errors++;
             }
-            if (data55 < 0 || isNaN(data55)) {
-              const err186 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data55 };
-              if (vErrors === null) {
-                vErrors = [err186];
+            if (data55.keyFile !== void 0) {
+              let data60 = data55.keyFile;
+              if (typeof data60 === "string") {
+                if (func3(data60) > 4096) {
+                  const err190 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data60 };
+                  if (vErrors === null) {
+                    vErrors = [err190];
+                  } else {
+                    vErrors.push(err190);
+                  }
+                  errors++;
+                }
+                if (func3(data60) < 1) {
+                  const err191 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data60 };
+                  if (vErrors === null) {
+                    vErrors = [err191];
+                  } else {
+                    vErrors.push(err191);
+                  }
+                  errors++;
+                }
               } else {
-                vErrors.push(err186);
+                const err192 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.keyFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data60 };
+                if (vErrors === null) {
+                  vErrors = [err192];
+                } else {
+                  vErrors.push(err192);
+                }
+                errors++;
               }
-              errors++;
             }
-          }
-        }
-      } else {
-        const err187 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.timing.type, parentSchema: schema11.properties.timing, data: data51 };
-        if (vErrors === null) {
-          vErrors = [err187];
-        } else {
-          vErrors.push(err187);
-        }
-        errors++;
-      }
-    }
-    if (data.limits !== void 0) {
-      let data56 = data.limits;
-      if (data56 && typeof data56 == "object" && !Array.isArray(data56)) {
-        if (data56.clientsMax === void 0) {
-          const err188 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientsMax" }, message: "must have required property 'clientsMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data56 };
-          if (vErrors === null) {
-            vErrors = [err188];
           } else {
-            vErrors.push(err188);
-          }
-          errors++;
-        }
-        if (data56.argumentBytesMax === void 0) {
-          const err189 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "argumentBytesMax" }, message: "must have required property 'argumentBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data56 };
-          if (vErrors === null) {
-            vErrors = [err189];
-          } else {
-            vErrors.push(err189);
-          }
-          errors++;
-        }
-        if (data56.clientInFlightBytesMax === void 0) {
-          const err190 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientInFlightBytesMax" }, message: "must have required property 'clientInFlightBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data56 };
-          if (vErrors === null) {
-            vErrors = [err190];
-          } else {
-            vErrors.push(err190);
-          }
-          errors++;
-        }
-        if (data56.upstreamQueueBytesMax === void 0) {
-          const err191 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "upstreamQueueBytesMax" }, message: "must have required property 'upstreamQueueBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data56 };
-          if (vErrors === null) {
-            vErrors = [err191];
-          } else {
-            vErrors.push(err191);
-          }
-          errors++;
-        }
-        if (data56.clientOutputBytesMax === void 0) {
-          const err192 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientOutputBytesMax" }, message: "must have required property 'clientOutputBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data56 };
-          if (vErrors === null) {
-            vErrors = [err192];
-          } else {
-            vErrors.push(err192);
-          }
-          errors++;
-        }
-        for (const key16 in data56) {
-          if (!(key16 === "clientsMax" || key16 === "argumentBytesMax" || key16 === "clientInFlightBytesMax" || key16 === "upstreamQueueBytesMax" || key16 === "clientOutputBytesMax")) {
-            const err193 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key16 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.limits, data: data56 };
+            const err193 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.tls.type, parentSchema: schema11.properties.upstream.properties.tls, data: data55 };
             if (vErrors === null) {
               vErrors = [err193];
             } else {
@@ -2065,10 +2080,10 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             errors++;
           }
         }
-        if (data56.clientsMax !== void 0) {
-          let data57 = data56.clientsMax;
-          if (!(typeof data57 == "number" && (!(data57 % 1) && !isNaN(data57)))) {
-            const err194 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientsMax.type, parentSchema: schema11.properties.limits.properties.clientsMax, data: data57 };
+        if (data35.connectionsMax !== void 0) {
+          let data61 = data35.connectionsMax;
+          if (!(typeof data61 == "number" && (!(data61 % 1) && !isNaN(data61)))) {
+            const err194 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.connectionsMax.type, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data61 };
             if (vErrors === null) {
               vErrors = [err194];
             } else {
@@ -2076,9 +2091,9 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (typeof data57 == "number") {
-            if (data57 > 1e6 || isNaN(data57)) {
-              const err195 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e6 }, message: "must be <= 1000000", schema: 1e6, parentSchema: schema11.properties.limits.properties.clientsMax, data: data57 };
+          if (typeof data61 == "number") {
+            if (data61 > 64 || isNaN(data61)) {
+              const err195 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data61 };
               if (vErrors === null) {
                 vErrors = [err195];
               } else {
@@ -2086,8 +2101,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (data57 < 1 || isNaN(data57)) {
-              const err196 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.limits.properties.clientsMax, data: data57 };
+            if (data61 < 1 || isNaN(data61)) {
+              const err196 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data61 };
               if (vErrors === null) {
                 vErrors = [err196];
               } else {
@@ -2097,10 +2112,10 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
           }
         }
-        if (data56.argumentBytesMax !== void 0) {
-          let data58 = data56.argumentBytesMax;
-          if (!(typeof data58 == "number" && (!(data58 % 1) && !isNaN(data58)))) {
-            const err197 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.argumentBytesMax.type, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data58 };
+        if (data35.isolation !== void 0) {
+          let data62 = data35.isolation;
+          if (typeof data62 !== "string") {
+            const err197 = { instancePath: instancePath + "/upstream/isolation", schemaPath: "#/properties/upstream/properties/isolation/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.isolation.type, parentSchema: schema11.properties.upstream.properties.isolation, data: data62 };
             if (vErrors === null) {
               vErrors = [err197];
             } else {
@@ -2108,105 +2123,99 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (typeof data58 == "number") {
-            if (data58 > 536870912 || isNaN(data58)) {
-              const err198 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 536870912 }, message: "must be <= 536870912", schema: 536870912, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data58 };
-              if (vErrors === null) {
-                vErrors = [err198];
-              } else {
-                vErrors.push(err198);
-              }
-              errors++;
-            }
-            if (data58 < 1024 || isNaN(data58)) {
-              const err199 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1024 }, message: "must be >= 1024", schema: 1024, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data58 };
-              if (vErrors === null) {
-                vErrors = [err199];
-              } else {
-                vErrors.push(err199);
-              }
-              errors++;
-            }
-          }
-        }
-        if (data56.clientInFlightBytesMax !== void 0) {
-          let data59 = data56.clientInFlightBytesMax;
-          if (!(typeof data59 == "number" && (!(data59 % 1) && !isNaN(data59)))) {
-            const err200 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientInFlightBytesMax.type, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data59 };
+          if (!(data62 === "shared" || data62 === "perClient")) {
+            const err198 = { instancePath: instancePath + "/upstream/isolation", schemaPath: "#/properties/upstream/properties/isolation/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.isolation.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.isolation.enum, parentSchema: schema11.properties.upstream.properties.isolation, data: data62 };
             if (vErrors === null) {
-              vErrors = [err200];
+              vErrors = [err198];
             } else {
-              vErrors.push(err200);
+              vErrors.push(err198);
             }
             errors++;
           }
-          if (typeof data59 == "number") {
-            if (data59 > 1073741824 || isNaN(data59)) {
-              const err201 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data59 };
-              if (vErrors === null) {
-                vErrors = [err201];
-              } else {
-                vErrors.push(err201);
-              }
-              errors++;
-            }
-            if (data59 < 4096 || isNaN(data59)) {
-              const err202 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data59 };
-              if (vErrors === null) {
-                vErrors = [err202];
-              } else {
-                vErrors.push(err202);
-              }
-              errors++;
-            }
-          }
         }
-        if (data56.upstreamQueueBytesMax !== void 0) {
-          let data60 = data56.upstreamQueueBytesMax;
-          if (!(typeof data60 == "number" && (!(data60 % 1) && !isNaN(data60)))) {
-            const err203 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.upstreamQueueBytesMax.type, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data60 };
+      } else {
+        const err199 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.type, parentSchema: schema11.properties.upstream, data: data35 };
+        if (vErrors === null) {
+          vErrors = [err199];
+        } else {
+          vErrors.push(err199);
+        }
+        errors++;
+      }
+    }
+    if (data.timing !== void 0) {
+      let data63 = data.timing;
+      if (data63 && typeof data63 == "object" && !Array.isArray(data63)) {
+        if (data63.connectTimeoutMs === void 0) {
+          const err200 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "connectTimeoutMs" }, message: "must have required property 'connectTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data63 };
+          if (vErrors === null) {
+            vErrors = [err200];
+          } else {
+            vErrors.push(err200);
+          }
+          errors++;
+        }
+        if (data63.holdTimeoutMs === void 0) {
+          const err201 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "holdTimeoutMs" }, message: "must have required property 'holdTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data63 };
+          if (vErrors === null) {
+            vErrors = [err201];
+          } else {
+            vErrors.push(err201);
+          }
+          errors++;
+        }
+        if (data63.replyTimeoutMs === void 0) {
+          const err202 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "replyTimeoutMs" }, message: "must have required property 'replyTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data63 };
+          if (vErrors === null) {
+            vErrors = [err202];
+          } else {
+            vErrors.push(err202);
+          }
+          errors++;
+        }
+        if (data63.drainTimeoutMs === void 0) {
+          const err203 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "drainTimeoutMs" }, message: "must have required property 'drainTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data63 };
+          if (vErrors === null) {
+            vErrors = [err203];
+          } else {
+            vErrors.push(err203);
+          }
+          errors++;
+        }
+        for (const key17 in data63) {
+          if (!(key17 === "connectTimeoutMs" || key17 === "holdTimeoutMs" || key17 === "replyTimeoutMs" || key17 === "drainTimeoutMs" || key17 === "queueTimeoutMs" || key17 === "clientIdleTimeoutMs")) {
+            const err204 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key17 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.timing, data: data63 };
             if (vErrors === null) {
-              vErrors = [err203];
+              vErrors = [err204];
             } else {
-              vErrors.push(err203);
+              vErrors.push(err204);
             }
             errors++;
           }
-          if (typeof data60 == "number") {
-            if (data60 > 1073741824 || isNaN(data60)) {
-              const err204 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data60 };
-              if (vErrors === null) {
-                vErrors = [err204];
-              } else {
-                vErrors.push(err204);
-              }
-              errors++;
-            }
-            if (data60 < 4096 || isNaN(data60)) {
-              const err205 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data60 };
-              if (vErrors === null) {
-                vErrors = [err205];
-              } else {
-                vErrors.push(err205);
-              }
-              errors++;
-            }
-          }
         }
-        if (data56.clientOutputBytesMax !== void 0) {
-          let data61 = data56.clientOutputBytesMax;
-          if (!(typeof data61 == "number" && (!(data61 % 1) && !isNaN(data61)))) {
-            const err206 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientOutputBytesMax.type, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data61 };
+        if (data63.connectTimeoutMs !== void 0) {
+          let data64 = data63.connectTimeoutMs;
+          if (!(typeof data64 == "number" && (!(data64 % 1) && !isNaN(data64)))) {
+            const err205 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.connectTimeoutMs.type, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data64 };
             if (vErrors === null) {
-              vErrors = [err206];
+              vErrors = [err205];
             } else {
-              vErrors.push(err206);
+              vErrors.push(err205);
             }
             errors++;
           }
-          if (typeof data61 == "number") {
-            if (data61 > 1073741824 || isNaN(data61)) {
-              const err207 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data61 };
+          if (typeof data64 == "number") {
+            if (data64 > 6e4 || isNaN(data64)) {
+              const err206 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e4 }, message: "must be <= 60000", schema: 6e4, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data64 };
+              if (vErrors === null) {
+                vErrors = [err206];
+              } else {
+                vErrors.push(err206);
+              }
+              errors++;
+            }
+            if (data64 < 10 || isNaN(data64)) {
+              const err207 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 10 }, message: "must be >= 10", schema: 10, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data64 };
               if (vErrors === null) {
                 vErrors = [err207];
               } else {
@@ -2214,54 +2223,498 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (data61 < 4096 || isNaN(data61)) {
-              const err208 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data61 };
+          }
+        }
+        if (data63.holdTimeoutMs !== void 0) {
+          let data65 = data63.holdTimeoutMs;
+          if (!(typeof data65 == "number" && (!(data65 % 1) && !isNaN(data65)))) {
+            const err208 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.holdTimeoutMs.type, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data65 };
+            if (vErrors === null) {
+              vErrors = [err208];
+            } else {
+              vErrors.push(err208);
+            }
+            errors++;
+          }
+          if (typeof data65 == "number") {
+            if (data65 > 6e5 || isNaN(data65)) {
+              const err209 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e5 }, message: "must be <= 600000", schema: 6e5, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data65 };
               if (vErrors === null) {
-                vErrors = [err208];
+                vErrors = [err209];
               } else {
-                vErrors.push(err208);
+                vErrors.push(err209);
+              }
+              errors++;
+            }
+            if (data65 < 0 || isNaN(data65)) {
+              const err210 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data65 };
+              if (vErrors === null) {
+                vErrors = [err210];
+              } else {
+                vErrors.push(err210);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data63.replyTimeoutMs !== void 0) {
+          let data66 = data63.replyTimeoutMs;
+          if (!(typeof data66 == "number" && (!(data66 % 1) && !isNaN(data66)))) {
+            const err211 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.replyTimeoutMs.type, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data66 };
+            if (vErrors === null) {
+              vErrors = [err211];
+            } else {
+              vErrors.push(err211);
+            }
+            errors++;
+          }
+          if (typeof data66 == "number") {
+            if (data66 > 36e5 || isNaN(data66)) {
+              const err212 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data66 };
+              if (vErrors === null) {
+                vErrors = [err212];
+              } else {
+                vErrors.push(err212);
+              }
+              errors++;
+            }
+            if (data66 < 0 || isNaN(data66)) {
+              const err213 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data66 };
+              if (vErrors === null) {
+                vErrors = [err213];
+              } else {
+                vErrors.push(err213);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data63.drainTimeoutMs !== void 0) {
+          let data67 = data63.drainTimeoutMs;
+          if (!(typeof data67 == "number" && (!(data67 % 1) && !isNaN(data67)))) {
+            const err214 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.drainTimeoutMs.type, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data67 };
+            if (vErrors === null) {
+              vErrors = [err214];
+            } else {
+              vErrors.push(err214);
+            }
+            errors++;
+          }
+          if (typeof data67 == "number") {
+            if (data67 > 36e5 || isNaN(data67)) {
+              const err215 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data67 };
+              if (vErrors === null) {
+                vErrors = [err215];
+              } else {
+                vErrors.push(err215);
+              }
+              errors++;
+            }
+            if (data67 < 0 || isNaN(data67)) {
+              const err216 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data67 };
+              if (vErrors === null) {
+                vErrors = [err216];
+              } else {
+                vErrors.push(err216);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data63.queueTimeoutMs !== void 0) {
+          let data68 = data63.queueTimeoutMs;
+          if (!(typeof data68 == "number" && (!(data68 % 1) && !isNaN(data68)))) {
+            const err217 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.queueTimeoutMs.type, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data68 };
+            if (vErrors === null) {
+              vErrors = [err217];
+            } else {
+              vErrors.push(err217);
+            }
+            errors++;
+          }
+          if (typeof data68 == "number") {
+            if (data68 > 36e5 || isNaN(data68)) {
+              const err218 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data68 };
+              if (vErrors === null) {
+                vErrors = [err218];
+              } else {
+                vErrors.push(err218);
+              }
+              errors++;
+            }
+            if (data68 < 0 || isNaN(data68)) {
+              const err219 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data68 };
+              if (vErrors === null) {
+                vErrors = [err219];
+              } else {
+                vErrors.push(err219);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data63.clientIdleTimeoutMs !== void 0) {
+          let data69 = data63.clientIdleTimeoutMs;
+          if (!(typeof data69 == "number" && (!(data69 % 1) && !isNaN(data69)))) {
+            const err220 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.clientIdleTimeoutMs.type, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data69 };
+            if (vErrors === null) {
+              vErrors = [err220];
+            } else {
+              vErrors.push(err220);
+            }
+            errors++;
+          }
+          if (typeof data69 == "number") {
+            if (data69 > 36e5 || isNaN(data69)) {
+              const err221 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data69 };
+              if (vErrors === null) {
+                vErrors = [err221];
+              } else {
+                vErrors.push(err221);
+              }
+              errors++;
+            }
+            if (data69 < 0 || isNaN(data69)) {
+              const err222 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data69 };
+              if (vErrors === null) {
+                vErrors = [err222];
+              } else {
+                vErrors.push(err222);
               }
               errors++;
             }
           }
         }
       } else {
-        const err209 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.limits.type, parentSchema: schema11.properties.limits, data: data56 };
+        const err223 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.timing.type, parentSchema: schema11.properties.timing, data: data63 };
         if (vErrors === null) {
-          vErrors = [err209];
+          vErrors = [err223];
         } else {
-          vErrors.push(err209);
+          vErrors.push(err223);
+        }
+        errors++;
+      }
+    }
+    if (data.limits !== void 0) {
+      let data70 = data.limits;
+      if (data70 && typeof data70 == "object" && !Array.isArray(data70)) {
+        if (data70.clientsMax === void 0) {
+          const err224 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientsMax" }, message: "must have required property 'clientsMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data70 };
+          if (vErrors === null) {
+            vErrors = [err224];
+          } else {
+            vErrors.push(err224);
+          }
+          errors++;
+        }
+        if (data70.argumentBytesMax === void 0) {
+          const err225 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "argumentBytesMax" }, message: "must have required property 'argumentBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data70 };
+          if (vErrors === null) {
+            vErrors = [err225];
+          } else {
+            vErrors.push(err225);
+          }
+          errors++;
+        }
+        if (data70.clientInFlightBytesMax === void 0) {
+          const err226 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientInFlightBytesMax" }, message: "must have required property 'clientInFlightBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data70 };
+          if (vErrors === null) {
+            vErrors = [err226];
+          } else {
+            vErrors.push(err226);
+          }
+          errors++;
+        }
+        if (data70.upstreamQueueBytesMax === void 0) {
+          const err227 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "upstreamQueueBytesMax" }, message: "must have required property 'upstreamQueueBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data70 };
+          if (vErrors === null) {
+            vErrors = [err227];
+          } else {
+            vErrors.push(err227);
+          }
+          errors++;
+        }
+        if (data70.clientOutputBytesMax === void 0) {
+          const err228 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientOutputBytesMax" }, message: "must have required property 'clientOutputBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data70 };
+          if (vErrors === null) {
+            vErrors = [err228];
+          } else {
+            vErrors.push(err228);
+          }
+          errors++;
+        }
+        for (const key18 in data70) {
+          if (!(key18 === "clientsMax" || key18 === "argumentBytesMax" || key18 === "clientInFlightBytesMax" || key18 === "upstreamQueueBytesMax" || key18 === "clientOutputBytesMax" || key18 === "upstreamQueueCommandsMax" || key18 === "memoryBytesMax")) {
+            const err229 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key18 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.limits, data: data70 };
+            if (vErrors === null) {
+              vErrors = [err229];
+            } else {
+              vErrors.push(err229);
+            }
+            errors++;
+          }
+        }
+        if (data70.clientsMax !== void 0) {
+          let data71 = data70.clientsMax;
+          if (!(typeof data71 == "number" && (!(data71 % 1) && !isNaN(data71)))) {
+            const err230 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientsMax.type, parentSchema: schema11.properties.limits.properties.clientsMax, data: data71 };
+            if (vErrors === null) {
+              vErrors = [err230];
+            } else {
+              vErrors.push(err230);
+            }
+            errors++;
+          }
+          if (typeof data71 == "number") {
+            if (data71 > 1e6 || isNaN(data71)) {
+              const err231 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e6 }, message: "must be <= 1000000", schema: 1e6, parentSchema: schema11.properties.limits.properties.clientsMax, data: data71 };
+              if (vErrors === null) {
+                vErrors = [err231];
+              } else {
+                vErrors.push(err231);
+              }
+              errors++;
+            }
+            if (data71 < 1 || isNaN(data71)) {
+              const err232 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.limits.properties.clientsMax, data: data71 };
+              if (vErrors === null) {
+                vErrors = [err232];
+              } else {
+                vErrors.push(err232);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data70.argumentBytesMax !== void 0) {
+          let data72 = data70.argumentBytesMax;
+          if (!(typeof data72 == "number" && (!(data72 % 1) && !isNaN(data72)))) {
+            const err233 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.argumentBytesMax.type, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data72 };
+            if (vErrors === null) {
+              vErrors = [err233];
+            } else {
+              vErrors.push(err233);
+            }
+            errors++;
+          }
+          if (typeof data72 == "number") {
+            if (data72 > 536870912 || isNaN(data72)) {
+              const err234 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 536870912 }, message: "must be <= 536870912", schema: 536870912, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data72 };
+              if (vErrors === null) {
+                vErrors = [err234];
+              } else {
+                vErrors.push(err234);
+              }
+              errors++;
+            }
+            if (data72 < 1024 || isNaN(data72)) {
+              const err235 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1024 }, message: "must be >= 1024", schema: 1024, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data72 };
+              if (vErrors === null) {
+                vErrors = [err235];
+              } else {
+                vErrors.push(err235);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data70.clientInFlightBytesMax !== void 0) {
+          let data73 = data70.clientInFlightBytesMax;
+          if (!(typeof data73 == "number" && (!(data73 % 1) && !isNaN(data73)))) {
+            const err236 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientInFlightBytesMax.type, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data73 };
+            if (vErrors === null) {
+              vErrors = [err236];
+            } else {
+              vErrors.push(err236);
+            }
+            errors++;
+          }
+          if (typeof data73 == "number") {
+            if (data73 > 1073741824 || isNaN(data73)) {
+              const err237 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data73 };
+              if (vErrors === null) {
+                vErrors = [err237];
+              } else {
+                vErrors.push(err237);
+              }
+              errors++;
+            }
+            if (data73 < 4096 || isNaN(data73)) {
+              const err238 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data73 };
+              if (vErrors === null) {
+                vErrors = [err238];
+              } else {
+                vErrors.push(err238);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data70.upstreamQueueBytesMax !== void 0) {
+          let data74 = data70.upstreamQueueBytesMax;
+          if (!(typeof data74 == "number" && (!(data74 % 1) && !isNaN(data74)))) {
+            const err239 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.upstreamQueueBytesMax.type, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data74 };
+            if (vErrors === null) {
+              vErrors = [err239];
+            } else {
+              vErrors.push(err239);
+            }
+            errors++;
+          }
+          if (typeof data74 == "number") {
+            if (data74 > 1073741824 || isNaN(data74)) {
+              const err240 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data74 };
+              if (vErrors === null) {
+                vErrors = [err240];
+              } else {
+                vErrors.push(err240);
+              }
+              errors++;
+            }
+            if (data74 < 4096 || isNaN(data74)) {
+              const err241 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data74 };
+              if (vErrors === null) {
+                vErrors = [err241];
+              } else {
+                vErrors.push(err241);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data70.clientOutputBytesMax !== void 0) {
+          let data75 = data70.clientOutputBytesMax;
+          if (!(typeof data75 == "number" && (!(data75 % 1) && !isNaN(data75)))) {
+            const err242 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientOutputBytesMax.type, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data75 };
+            if (vErrors === null) {
+              vErrors = [err242];
+            } else {
+              vErrors.push(err242);
+            }
+            errors++;
+          }
+          if (typeof data75 == "number") {
+            if (data75 > 1073741824 || isNaN(data75)) {
+              const err243 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data75 };
+              if (vErrors === null) {
+                vErrors = [err243];
+              } else {
+                vErrors.push(err243);
+              }
+              errors++;
+            }
+            if (data75 < 4096 || isNaN(data75)) {
+              const err244 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data75 };
+              if (vErrors === null) {
+                vErrors = [err244];
+              } else {
+                vErrors.push(err244);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data70.upstreamQueueCommandsMax !== void 0) {
+          let data76 = data70.upstreamQueueCommandsMax;
+          if (!(typeof data76 == "number" && (!(data76 % 1) && !isNaN(data76)))) {
+            const err245 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.upstreamQueueCommandsMax.type, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data76 };
+            if (vErrors === null) {
+              vErrors = [err245];
+            } else {
+              vErrors.push(err245);
+            }
+            errors++;
+          }
+          if (typeof data76 == "number") {
+            if (data76 > 1e7 || isNaN(data76)) {
+              const err246 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e7 }, message: "must be <= 10000000", schema: 1e7, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data76 };
+              if (vErrors === null) {
+                vErrors = [err246];
+              } else {
+                vErrors.push(err246);
+              }
+              errors++;
+            }
+            if (data76 < 1 || isNaN(data76)) {
+              const err247 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data76 };
+              if (vErrors === null) {
+                vErrors = [err247];
+              } else {
+                vErrors.push(err247);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data70.memoryBytesMax !== void 0) {
+          let data77 = data70.memoryBytesMax;
+          if (!(typeof data77 == "number" && (!(data77 % 1) && !isNaN(data77)))) {
+            const err248 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.memoryBytesMax.type, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data77 };
+            if (vErrors === null) {
+              vErrors = [err248];
+            } else {
+              vErrors.push(err248);
+            }
+            errors++;
+          }
+          if (typeof data77 == "number") {
+            if (data77 > 9007199254740991 || isNaN(data77)) {
+              const err249 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 9007199254740991 }, message: "must be <= 9007199254740991", schema: 9007199254740991, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data77 };
+              if (vErrors === null) {
+                vErrors = [err249];
+              } else {
+                vErrors.push(err249);
+              }
+              errors++;
+            }
+            if (data77 < 67108864 || isNaN(data77)) {
+              const err250 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 67108864 }, message: "must be >= 67108864", schema: 67108864, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data77 };
+              if (vErrors === null) {
+                vErrors = [err250];
+              } else {
+                vErrors.push(err250);
+              }
+              errors++;
+            }
+          }
+        }
+      } else {
+        const err251 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.limits.type, parentSchema: schema11.properties.limits, data: data70 };
+        if (vErrors === null) {
+          vErrors = [err251];
+        } else {
+          vErrors.push(err251);
         }
         errors++;
       }
     }
     if (data.logLevel !== void 0) {
-      let data62 = data.logLevel;
-      if (typeof data62 !== "string") {
-        const err210 = { instancePath: instancePath + "/logLevel", schemaPath: "#/properties/logLevel/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.logLevel.type, parentSchema: schema11.properties.logLevel, data: data62 };
+      let data78 = data.logLevel;
+      if (typeof data78 !== "string") {
+        const err252 = { instancePath: instancePath + "/logLevel", schemaPath: "#/properties/logLevel/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.logLevel.type, parentSchema: schema11.properties.logLevel, data: data78 };
         if (vErrors === null) {
-          vErrors = [err210];
+          vErrors = [err252];
         } else {
-          vErrors.push(err210);
+          vErrors.push(err252);
         }
         errors++;
       }
-      if (!(data62 === "error" || data62 === "warn" || data62 === "info" || data62 === "debug")) {
-        const err211 = { instancePath: instancePath + "/logLevel", schemaPath: "#/properties/logLevel/enum", keyword: "enum", params: { allowedValues: schema11.properties.logLevel.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.logLevel.enum, parentSchema: schema11.properties.logLevel, data: data62 };
+      if (!(data78 === "error" || data78 === "warn" || data78 === "info" || data78 === "debug")) {
+        const err253 = { instancePath: instancePath + "/logLevel", schemaPath: "#/properties/logLevel/enum", keyword: "enum", params: { allowedValues: schema11.properties.logLevel.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.logLevel.enum, parentSchema: schema11.properties.logLevel, data: data78 };
         if (vErrors === null) {
-          vErrors = [err211];
+          vErrors = [err253];
         } else {
-          vErrors.push(err211);
+          vErrors.push(err253);
         }
         errors++;
       }
     }
   } else {
-    const err212 = { instancePath, schemaPath: "#/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.type, parentSchema: schema11, data };
+    const err254 = { instancePath, schemaPath: "#/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.type, parentSchema: schema11, data };
     if (vErrors === null) {
-      vErrors = [err212];
+      vErrors = [err254];
     } else {
-      vErrors.push(err212);
+      vErrors.push(err254);
     }
     errors++;
   }
