@@ -101,6 +101,16 @@ export class ControlPlane {
     return find() as Ack
   }
 
+  /** Waits for an acknowledgement of this version that is no refusal. */
+  async accepted(version: number): Promise<void> {
+    await until(`version ${version} is acknowledged without an error`, () =>
+      this.messages.some(
+        (message) =>
+          message.kind === 'ack' && message.version === version && message.error === undefined,
+      ),
+    )
+  }
+
   private take(request: IncomingMessage, response: ServerResponse): void {
     if (this.refusal !== undefined) {
       response.writeHead(this.refusal, { connection: 'close' })
