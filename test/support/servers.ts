@@ -17,6 +17,8 @@ export interface ServerOptions {
   readonly port?: number
   readonly password?: string
   readonly replicaOf?: { readonly host: string; readonly port: number }
+  /** A version of `serverPrograms()`; the program of this machine unless told. */
+  readonly program?: { readonly command: readonly string[] }
   /** More arguments as the program takes them: `['--maxmemory', '10mb']`. */
   readonly args?: readonly string[]
 }
@@ -87,9 +89,9 @@ export async function startServer(options: ServerOptions = {}): Promise<RedisSer
   directories.add(directory)
   const port = options.port ?? (await freePort())
   const unixPath = join(directory, 'redis.sock')
-  const program = serverProgram()
-  const args = serverArguments(options, { directory, port, unixPath })
-  let child = await launch(program, args)
+  const program = options.program?.command ?? [serverProgram()]
+  const command = [...program, ...serverArguments(options, { directory, port, unixPath })]
+  let child = await launch(command)
   const address = { host: '127.0.0.1', port, password: options.password }
   const kill = async () => end(child)
   await ready(child, address)
@@ -108,7 +110,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RedisSer
     },
     kill,
     restart: async () => {
-      child = await launch(program, args)
+      child = await launch(command)
       await ready(child, address)
     },
     stop: async () => {
@@ -154,11 +156,10 @@ process.on('exit', () => {
 })
 
 /** Where `setpriv` exists the kernel ends the server with us, even if we are killed outright. */
-async function launch(program: string, args: readonly string[]): Promise<ChildProcess> {
-  const command = canFollowParent
-    ? ['setpriv', '--pdeathsig', 'KILL', program, ...args]
-    : [program, ...args]
-  const child = spawn(command[0] ?? program, command.slice(1), { stdio: 'ignore' })
+async function launch(server: readonly string[]): Promise<ChildProcess> {
+  const command = canFollowParent ? ['setpriv', '--pdeathsig', 'KILL', ...server] : server
+  const [program = '', ...args] = command
+  const child = spawn(program, args, { stdio: 'ignore' })
   children.add(child)
   child.once('exit', () => children.delete(child))
   await new Promise<void>((resolve, reject) => {
