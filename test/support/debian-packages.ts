@@ -9,7 +9,6 @@ import { dirname, join, relative } from 'node:path'
 import { CommandError, findProgram, run } from '../cluster/command.ts'
 
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg'
-const defaultArchive = 'http://deb.debian.org/debian'
 const libraryName = /^(lib|lua-)/
 const libraryPlace = /^(usr\/)?lib(64)?\/([^/]+\/)?[^/]+\.so(\.[0-9]+)*$/
 /** Libraries of libraries of …; a deeper chain is a mistake. */
@@ -98,12 +97,10 @@ async function runApt(apt: Apt, program: string, args: readonly string[]): Promi
 
 /** Where this machine gets its packages of Debian from. */
 async function archiveAddress(): Promise<string> {
-  try {
-    const { stdout } = await run('apt-get', ['indextargets', '--format', '$(REPO_URI)'])
-    return stdout.split('\n').find((text) => /\/debian\/?$/.test(text)) ?? defaultArchive
-  } catch {
-    return defaultArchive
-  }
+  const { stdout } = await run('apt-get', ['indextargets', '--format', '$(REPO_URI)'])
+  const address = stdout.split('\n').find((text) => /\/debian\/?$/.test(text))
+  if (address === undefined) throw new Error('apt-get knows no archive of Debian on this machine')
+  return address
 }
 
 /** The version that this very release holds: with backports there are two. */
