@@ -25,6 +25,7 @@ import { ownReplies } from './own-replies.ts'
 import { Patience } from './patience.ts'
 import { type PinFailure, PinReason, Pinning, type PinningOwner } from './pinning.ts'
 import { ReplyWindow } from './reply-window.ts'
+import { noteReplies, settle, updatePatience, updateReading } from './flow.ts'
 import { handleSpecial } from './special-command.ts'
 import type { BrokenState, Wait } from './states.ts'
 
@@ -45,21 +46,21 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   isClosed = false
   inFlight = 0
 
-  private readonly socket: Socket
-  private readonly output: ClientOutput
-  private readonly patience: Patience
+  readonly socket: Socket
+  readonly output: ClientOutput
+  readonly patience: Patience
   private readonly holding = new Holding(this)
   private readonly onEnded: (session: Session) => void
-  private readonly window = new ReplyWindow()
+  readonly window = new ReplyWindow()
   /** What carried its last command that was not sent over a connection of its own. */
   sharedLane: SharedLane | undefined
   isForwardingScript = false
   /** The command that is being passed on in pieces. */
   large: LargeRequest | undefined
-  private inFlightBytes = 0
+  inFlightBytes = 0
   private isPumping = false
-  private isEnded = false
-  private isClosing = false
+  isEnded = false
+  isClosing = false
   /** Set when commands were held too long: those that are here are answered with it. */
   holdError: Buffer | undefined
 
@@ -102,7 +103,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.input.append(chunk)
     if (this.wait === 'input') this.wait = 'none'
     if (this.wait === 'none') this.pump()
-    else this.updateReading()
+    else updateReading(this)
   }
 
   /** Goes on, unless something outside of this session must happen first. */
@@ -133,7 +134,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
       input.clear()
       this.holdError = undefined
     } else if (this.wait === 'input') this.holdError = undefined
-    this.settle()
+    settle(this)
   }
 
   /** Deals with what comes next in the input; either consumes some of it or sets `wait`. */
@@ -262,13 +263,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
       if (this.wait === 'replies') this.context.turn.addWake(this)
       return
     }
-    this.inFlight = Math.max(0, this.inFlight - replyCount)
-    const outputMax = this.context.limits.clientOutputBytesMax
-    const isReply = replyCount > 0 || this.inFlight > 0
-    if (isReply) this.window.measure(bytes.length, replyCount, this.wait === 'window', outputMax)
-    if (this.inFlight === 0) this.inFlightBytes = 0
-    const mayGoOn = this.wait !== 'none' || this.pinning.lane !== undefined || this.isEnded
-    if (this.wait === 'window' || (this.inFlight === 0 && mayGoOn)) this.context.turn.addWake(this)
+    noteReplies(this, bytes.length, replyCount)
   }
 
   /** Set while the reply to RESET is awaited on a raw connection. */
@@ -328,37 +323,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.isEnded = true
     // A server frees a client whose end it reads, blocked or subscribed; there is nothing left to wait for.
     if (this.pinning.isRaw || this.pinning.isBlocking) this.destroy()
-    else this.settle()
-  }
-
-  /** After the session went as far as it could: gives back what it needs no more, reads on or ends. */
-  private settle(): void {
-    const { pinning } = this
-    const isIdle = this.inFlight === 0 && this.large === undefined
-    if (isIdle && pinning.lane !== undefined && this.wait !== 'outside') {
-      if (pinning.reasons === 0 && !this.window.isLarge && this.wait !== 'writable')
-        pinning.release()
-    }
-    const isDone = this.input.length === 0 || this.wait === 'input'
-    if (this.isEnded && isDone && this.inFlight === 0) this.close()
-    else this.updateReading()
-    this.updatePatience()
-  }
-
-  /** Behind a blocking command it reads on: the end of the client must be seen, lest an element be popped for nobody. */
-  private updateReading(): void {
-    const { clientInFlightBytesMax } = this.context.limits
-    const isAhead = this.pinning.isBlocking && this.input.length < clientInFlightBytesMax
-    const isWanted = this.wait === 'none' || this.wait === 'input' || isAhead
-    const isReading = isWanted && !this.output.isBlocked
-    if (this.isClosing || isReading !== this.socket.isPaused()) return
-    if (isReading) this.socket.resume()
-    else this.socket.pause()
-  }
-
-  private updatePatience(): void {
-    const isWatched = this.isClosing || this.isEnded || this.wait === 'input'
-    this.patience.watch(isWatched, this.isEnded && this.inFlight > 0 && !this.isClosing)
+    else settle(this)
   }
 
   // Ends
@@ -379,7 +344,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.pinning.drop()
     this.socket.pause()
     this.output.end()
-    this.updatePatience()
+    updatePatience(this)
   }
 
   destroy(): void {

@@ -1,0 +1,50 @@
+/** The pace of a session: when it reads its client, when it goes on, when it gives back what it needs no more. */
+import type { Session } from './session.ts'
+
+/** Reply bytes went to the client; `replyCount` replies ended in them. */
+export function noteReplies(session: Session, byteCount: number, replyCount: number): void {
+  const { window, pinning, context } = session
+  session.inFlight = Math.max(0, session.inFlight - replyCount)
+  const isReply = replyCount > 0 || session.inFlight > 0
+  if (isReply) {
+    const outputMax = context.limits.clientOutputBytesMax
+    window.measure(byteCount, replyCount, session.wait === 'window', outputMax)
+  }
+  if (session.inFlight === 0) session.inFlightBytes = 0
+  const mayGoOn = session.wait !== 'none' || pinning.lane !== undefined || session.isEnded
+  if (session.wait === 'window' || (session.inFlight === 0 && mayGoOn)) {
+    context.turn.addWake(session)
+  }
+}
+
+/** After the session went as far as it could: gives back what it needs no more, reads on or ends. */
+export function settle(session: Session): void {
+  const { pinning } = session
+  const isIdle = session.inFlight === 0 && session.large === undefined
+  if (isIdle && pinning.lane !== undefined && session.wait !== 'outside') {
+    if (pinning.reasons === 0 && !session.window.isLarge && session.wait !== 'writable')
+      pinning.release()
+  }
+  const isDone = session.input.length === 0 || session.wait === 'input'
+  if (session.isEnded && isDone && session.inFlight === 0) session.close()
+  else updateReading(session)
+  updatePatience(session)
+}
+
+/** Behind a blocking command it reads on: the end of the client must be seen, lest an element be popped for nobody. */
+export function updateReading(session: Session): void {
+  const { pinning, input, wait, socket } = session
+  const { clientInFlightBytesMax } = session.context.limits
+  const isAhead = pinning.isBlocking && input.length < clientInFlightBytesMax
+  const isWanted = wait === 'none' || wait === 'input' || isAhead
+  const isReading = isWanted && !session.output.isBlocked
+  if (session.isClosing || isReading !== socket.isPaused()) return
+  if (isReading) socket.resume()
+  else socket.pause()
+}
+
+export function updatePatience(session: Session): void {
+  const { isClosing, isEnded, patience } = session
+  const isWatched = isClosing || isEnded || session.wait === 'input'
+  patience.watch(isWatched, isEnded && session.inFlight > 0 && !isClosing)
+}
