@@ -12,6 +12,7 @@ export type PrimaryStatus = NonNullable<RedisProxyStatus['primary']>
 export type Intent = NonNullable<RedisProxyStatus['intent']>
 export type Phase = NonNullable<RedisProxyStatus['phase']>
 export type BackendSpec = RedisProxySpec['backend']
+export type ProxySpec = RedisProxySpec['proxy']
 export type EndpointSpec = BackendSpec['endpoints'][number]
 
 export interface RedisProxy {

@@ -5,10 +5,8 @@
 import { type RedisProxySpec, durationMs } from './redis-proxy.ts'
 
 export interface SpecRule {
-  /** Field the message is about, dotted from `spec`. */
-  readonly field: 'backend' | 'backend.mode' | 'failover' | 'proxy'
-  /** Object in the schema the CEL rule is attached to; `self` is that object. */
-  readonly on: 'spec' | 'backend' | 'failover' | 'proxy'
+  /** Object of the spec that the CEL rule is attached to and the message is about, dotted; `self` is that object. */
+  readonly on: 'backend' | 'failover' | 'proxy' | 'proxy.tls' | 'proxy.commands'
   readonly cel: string
   readonly message: string
   readonly holds: (spec: RedisProxySpec) => boolean
@@ -16,24 +14,34 @@ export interface SpecRule {
 
 export const downAfterMinMs = 200
 export const downAfterMaxMs = 600_000
+const holdTimeoutMaxMs = 600_000
+const timeoutMaxMs = 3_600_000
 
-export const specRules: readonly SpecRule[] = [
+/** A command as the data path names it: lower case, `name`, `name|subcommand` or `*`. */
+const commandForm = '^([*]|[a-z0-9._-]{1,64}([|][a-z0-9._-]{1,64})?)$'
+const hostForm = '^[A-Za-z0-9._:-]+$'
+
+const backendRules: readonly SpecRule[] = [
   {
-    field: 'backend',
     on: 'backend',
     cel: "self.mode != 'Standalone' || self.endpoints.size() == 1",
     message: 'mode Standalone has exactly one endpoint; list several with mode Replication',
     holds: ({ backend }) => backend.mode !== 'Standalone' || backend.endpoints.length === 1,
   },
   {
-    field: 'backend',
     on: 'backend',
     cel: 'self.endpoints.exists(e, e.promotable)',
     message: 'at least one endpoint must be promotable',
     holds: ({ backend }) => backend.endpoints.some((endpoint) => endpoint.promotable),
   },
   {
-    field: 'failover',
+    on: 'backend',
+    cel: `self.endpoints.all(e, e.host.matches('${hostForm}'))`,
+    message:
+      'endpoints[].host must be a name or an address, without scheme and port; a unix socket cannot be one, because sidecars, operator and servers are in different pods',
+    holds: ({ backend }) => backend.endpoints.every(({ host }) => new RegExp(hostForm).test(host)),
+  },
+  {
     on: 'failover',
     cel: "duration(self.downAfter) >= duration('200ms') && duration(self.downAfter) <= duration('10m')",
     message: 'downAfter must be between 200ms and 10m',
@@ -42,21 +50,71 @@ export const specRules: readonly SpecRule[] = [
       return ms >= downAfterMinMs && ms <= downAfterMaxMs
     },
   },
+]
+
+const proxyRules: readonly SpecRule[] = [
   {
-    field: 'proxy',
     on: 'proxy',
     cel: 'self.port != self.adminPort',
     message: 'port and adminPort must differ',
     holds: ({ proxy }) => proxy.port !== proxy.adminPort,
   },
   {
-    field: 'proxy',
+    on: 'proxy',
+    cel: '!has(self.tls) || (self.tls.port != self.port && self.tls.port != self.adminPort)',
+    message: 'tls.port must differ from port and adminPort',
+    holds: ({ proxy }) => proxy.tls?.port !== proxy.port && proxy.tls?.port !== proxy.adminPort,
+  },
+  {
+    on: 'proxy',
+    cel: 'self.port != 0 || has(self.tls) || has(self.unixSocket)',
+    message: 'port 0 is no plain listener: no client could connect without tls or unixSocket',
+    holds: ({ proxy }) =>
+      proxy.port !== 0 || proxy.tls !== undefined || proxy.unixSocket !== undefined,
+  },
+  {
     on: 'proxy',
     cel: "duration(self.holdTimeout) <= duration('10m')",
     message: 'holdTimeout must be at most 10m',
-    holds: ({ proxy }) => durationMs(proxy.holdTimeout) <= 600_000,
+    holds: ({ proxy }) => durationMs(proxy.holdTimeout) <= holdTimeoutMaxMs,
+  },
+  {
+    on: 'proxy',
+    cel: "duration(self.queueTimeout) <= duration('1h') && duration(self.clientIdleTimeout) <= duration('1h')",
+    message: 'queueTimeout and clientIdleTimeout must be at most 1h',
+    holds: ({ proxy }) =>
+      durationMs(proxy.queueTimeout) <= timeoutMaxMs &&
+      durationMs(proxy.clientIdleTimeout) <= timeoutMaxMs,
+  },
+  {
+    on: 'proxy.tls',
+    cel: "(self.clientCertificate == 'None') != has(self.clientCaSecretRef)",
+    message:
+      'clientCertificate Optional or Required and clientCaSecretRef go together: neither means anything alone',
+    holds: ({ proxy: { tls } }) =>
+      tls === undefined ||
+      (tls.clientCertificate === 'None') !== (tls.clientCaSecretRef !== undefined),
+  },
+  {
+    on: 'proxy.commands',
+    cel: `(self.allow + self.deny).all(c, c.matches('${commandForm}'))`,
+    message:
+      'commands are written in lower case: get, a sub-command as config|set, every command as *',
+    holds: ({ proxy: { commands } }) =>
+      [...(commands?.allow ?? []), ...(commands?.deny ?? [])].every((name) =>
+        new RegExp(commandForm).test(name),
+      ),
+  },
+  {
+    on: 'proxy.commands',
+    cel: '!self.allow.exists(c, c in self.deny)',
+    message: 'a command cannot be in both allow and deny',
+    holds: ({ proxy: { commands } }) =>
+      commands?.allow.some((name) => commands.deny.includes(name)) !== true,
   },
 ]
+
+export const specRules: readonly SpecRule[] = [...backendRules, ...proxyRules]
 
 /** Rules over an update: CEL only, because a local file has no former version. */
 export const transitionRules = {

@@ -3,43 +3,19 @@
  * validator for local files from it. Fields that need more than one field to judge have a rule in `rules.ts`.
  */
 import { Type } from 'typebox'
+import { closed, dnsName, duration, oneOf, port, secretName } from './fields.ts'
+import { proxySchema } from './proxy-schema.ts'
 
 export const group = 'respmesh.io'
 export const version = 'v1alpha1'
 export const kind = 'RedisProxy'
 export const plural = 'redisproxies'
 
-const closed = { additionalProperties: false }
-const oneOf = <const V extends string>(values: readonly V[], description: string, initial?: V) =>
-  Type.Unsafe<V>({
-    type: 'string',
-    enum: [...values],
-    description,
-    ...(initial !== undefined && { default: initial }),
-  })
-const duration = (description: string, initial: string) =>
-  Type.String({
-    pattern: '^(0|[1-9][0-9]{0,8})(ms|s|m|h)$',
-    maxLength: 12,
-    default: initial,
-    description: `${description}; e.g. 500ms, 3s, 2m`,
-  })
-const dnsName = (description: string, maxLength = 253) =>
-  Type.String({ minLength: 1, maxLength, description })
-const port = (description: string, extra: object = {}) =>
-  Type.Integer({ minimum: 1, maximum: 65535, description, ...extra })
-const secretName = (description: string) =>
-  Type.Object(
-    { name: Type.String({ minLength: 1, maxLength: 253, description: 'name of the Secret' }) },
-    { ...closed, description },
-  )
-
 const endpoint = Type.Object(
   {
     host: Type.String({
       minLength: 1,
       maxLength: 253,
-      pattern: '^[A-Za-z0-9._:-]+$',
       description: 'name or address of the server',
     }),
     port: port('port of the server', { default: 6379 }),
@@ -111,74 +87,6 @@ const failover = Type.Object(
   { ...closed, default: { policy: 'Automatic', downAfter: '3s' } },
 )
 
-const resourceMap = (description: string) =>
-  Type.Record(Type.String(), Type.String({ maxLength: 32 }), { description, maxProperties: 8 })
-
-const proxy = Type.Object(
-  {
-    image: Type.Optional(
-      Type.String({
-        minLength: 1,
-        maxLength: 512,
-        description: 'image of the sidecar; default: the operator’s own',
-      }),
-    ),
-    address: Type.String({
-      default: '127.0.0.1',
-      minLength: 1,
-      maxLength: 45,
-      description: 'address the sidecar listens on, in the pod',
-    }),
-    port: port('port the app connects to', { default: 16379 }),
-    adminPort: port('port of health, metrics and pause', { default: 16380 }),
-    auth: Type.Optional(
-      Type.Object(
-        {
-          secretRef: secretName(
-            'Secret with keys password and, optionally, username that clients must give',
-          ),
-        },
-        { ...closed, description: 'absent: whoever reaches the port is served' },
-      ),
-    ),
-    holdTimeout: duration('how long commands wait while there is no primary', '5s'),
-    connectionsMax: Type.Integer({
-      minimum: 1,
-      maximum: 64,
-      default: 1,
-      description: 'shared connections to the primary per sidecar',
-    }),
-    clientsMax: Type.Integer({
-      minimum: 1,
-      maximum: 1_000_000,
-      default: 10_000,
-      description: 'clients at once per sidecar',
-    }),
-    logLevel: oneOf(['error', 'warn', 'info', 'debug'], 'how much the sidecar logs', 'info'),
-    resources: Type.Optional(
-      Type.Object(
-        {
-          requests: Type.Optional(resourceMap('as in a container')),
-          limits: Type.Optional(resourceMap('as in a container')),
-        },
-        { ...closed, description: 'default: requests 25m cpu and 64Mi, limit 192Mi memory' },
-      ),
-    ),
-  },
-  {
-    ...closed,
-    default: {
-      address: '127.0.0.1',
-      port: 16379,
-      adminPort: 16380,
-      holdTimeout: '5s',
-      connectionsMax: 1,
-      clientsMax: 10_000,
-      logLevel: 'info',
-    },
-  },
-)
-
 export const specSchema = Type.Object(
   {
     suspend: Type.Boolean({
@@ -187,7 +95,7 @@ export const specSchema = Type.Object(
     }),
     backend,
     failover,
-    proxy,
+    proxy: proxySchema,
   },
   { ...closed, description: 'what is wanted' },
 )

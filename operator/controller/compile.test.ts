@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { parseManifests } from '../api/manifest.ts'
 import type { RedisProxy, RedisProxyStatus } from '../api/redis-proxy.ts'
 import { compileConfig, configDigest } from './compile.ts'
+import type { SidecarPlacement } from './provider.ts'
 import { canonical, changeEvents, needsWrite } from './status.ts'
 
 function proxyOf(spec: string, status?: RedisProxyStatus): RedisProxy {
@@ -12,11 +13,17 @@ function proxyOf(spec: string, status?: RedisProxyStatus): RedisProxy {
   return { ...proxy, ...(status && { status }) }
 }
 
-function compile(proxy: RedisProxy, version = 7) {
+const placement: SidecarPlacement = {
+  secretFile: (_proxy, name, key) => `/secrets/${name}/${key}`,
+  socketPath: '/run/socket/redis.sock',
+  isMemoryLimited: true,
+}
+
+function compile(proxy: RedisProxy, version = 7, place = placement) {
   return compileConfig({
     proxy,
     version,
-    placement: { secretFile: (_proxy, name, key) => `/secrets/${name}/${key}` },
+    placement: place,
     secretKeys: new Map([['app', new Set(['password', 'username'])]]),
     qualifyHost: (host) => `${host}.shop.svc`,
   })
@@ -58,9 +65,7 @@ test('the recorded primary is named with its process, and hosts are completed', 
 test('a primary that was met at an address is named by it, and its certificate by the name', () => {
   const input = {
     version: 7,
-    placement: {
-      secretFile: (_proxy: RedisProxy, name: string, key: string) => `/s/${name}/${key}`,
-    },
+    placement,
     secretKeys: new Map(),
     qualifyHost: (host: string) => `${host}.shop.svc`,
     primaryHost: '10.0.0.7',
@@ -99,12 +104,57 @@ test('secrets are files, and a user name only where the Secret has one', () => {
 
 test('settings of the spec arrive, and versions do not change the digest', () => {
   const spec =
-    '{backend: {endpoints: [{host: r0}]}, proxy: {holdTimeout: 9s, clientsMax: 5, connectionsMax: 3}}'
+    '{backend: {endpoints: [{host: r0}]}, proxy: {holdTimeout: 9s, queueTimeout: 2s, clientIdleTimeout: 1m, clientsMax: 5, connectionsMax: 3, workers: 4, isolation: PerClient, commands: {allow: [debug], deny: ["config|get", "*"]}}}'
   const config = compile(proxyOf(spec))
   assert.equal(config.timing.holdTimeoutMs, 9000)
+  assert.equal(config.timing.queueTimeoutMs, 2000)
+  assert.equal(config.timing.clientIdleTimeoutMs, 60_000)
+  assert.equal(config.workers, 4)
+  assert.equal(config.upstream.isolation, 'perClient')
+  assert.deepEqual(config.commands, { allow: ['debug'], deny: ['config|get', '*'] })
   assert.equal(config.limits.clientsMax, 5)
   assert.equal(config.upstream.connectionsMax, 3)
   assert.equal(configDigest(config), configDigest(compile(proxyOf(spec), 99)))
+})
+
+test('each way in is a listener: plain, TLS, unix socket', () => {
+  const listeners = (settings: string, place = placement) => {
+    const spec = `{backend: {endpoints: [{host: r0}]}, proxy: ${settings}}`
+    return compile(proxyOf(spec), 7, place).listeners
+  }
+  assert.deepEqual(listeners('{}'), [{ host: '127.0.0.1', port: 16379 }])
+  const tls = '{secretRef: {name: own}, clientCertificate: Required, clientCaSecretRef: {name: ca}}'
+  assert.deepEqual(listeners(`{port: 0, address: 0.0.0.0, tls: ${tls}, unixSocket: {}}`), [
+    {
+      host: '0.0.0.0',
+      port: 16389,
+      tls: {
+        certFile: '/secrets/own/tls.crt',
+        keyFile: '/secrets/own/tls.key',
+        clientCertificate: 'required',
+        clientCaFile: '/secrets/ca/ca.crt',
+      },
+    },
+    { unixPath: '/run/socket/redis.sock' },
+  ])
+  const elsewhere = { ...placement, socketPath: undefined }
+  assert.deepEqual(listeners('{unixSocket: {}}', elsewhere), [{ host: '127.0.0.1', port: 16379 }])
+})
+
+test('memory is bounded below the limit of the container, and by nothing where there is none', () => {
+  const bound = (resources: string, place = placement) => {
+    const spec = `{backend: {endpoints: [{host: r0}]}, proxy: {resources: ${resources}}}`
+    return compile(proxyOf(spec), 7, place).limits.memoryBytesMax
+  }
+  const mebibyte = 1024 * 1024
+  assert.equal(compile(proxyOf(members)).limits.memoryBytesMax, Math.floor(192 * mebibyte * 0.9))
+  assert.equal(bound('{limits: {memory: 1Gi}}'), Math.floor(1024 * mebibyte * 0.9))
+  assert.equal(bound('{limits: {memory: 32Mi}}'), 64 * mebibyte, 'the least that is taken')
+  assert.equal(bound('{requests: {memory: 1Gi}}'), undefined)
+  assert.equal(
+    bound('{limits: {memory: 1Gi}}', { ...placement, isMemoryLimited: false }),
+    undefined,
+  )
 })
 
 test('a status that differs in offsets only is written now and then, any other at once', () => {

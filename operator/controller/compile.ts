@@ -2,8 +2,14 @@
 import { type ProxyConfig, parseProxyConfig } from '../../common/contract/proxy-config.ts'
 import { TerminalError } from '../../common/errors.ts'
 import { defaultLimits, defaultTiming } from '../../common/limits.ts'
-import { type EndpointSpec, type RedisProxy, durationMs } from '../api/redis-proxy.ts'
-import type { SecretPlacement } from './provider.ts'
+import {
+  type EndpointSpec,
+  type ProxySpec,
+  type RedisProxy,
+  durationMs,
+} from '../api/redis-proxy.ts'
+import { memoryLimitBytes } from '../api/resources.ts'
+import type { SidecarPlacement } from './provider.ts'
 
 /** Optional keys that a Secret was found to have; absent Secrets are not listed. */
 export type SecretKeys = ReadonlyMap<string, ReadonlySet<string>>
@@ -11,7 +17,7 @@ export type SecretKeys = ReadonlyMap<string, ReadonlySet<string>>
 export interface CompileInput {
   readonly proxy: RedisProxy
   readonly version: number
-  readonly placement: SecretPlacement
+  readonly placement: SidecarPlacement
   readonly secretKeys: SecretKeys
   readonly qualifyHost: (host: string) => string
   /** Where the recorded process was met, if not by its name. It stays there as long as it lives. */
@@ -29,13 +35,15 @@ export function compileConfig(input: CompileInput): ProxyConfig {
     proxy: { namespace: metadata.namespace, name: metadata.name, uid: metadata.uid },
     version,
     epoch: status?.epoch ?? 0,
-    listeners: [{ host: settings.address, port: settings.port }],
+    listeners: listeners(input),
     // On loopback; where probes come from outside, the sidecar is started with another address.
     admin: { host: '127.0.0.1', port: settings.adminPort },
     ...(clientAuth && { clientAuth: { users: [clientAuth] } }),
+    ...(settings.commands && { commands: settings.commands }),
+    workers: settings.workers,
     upstream: upstream(input),
-    timing: { ...defaultTiming, holdTimeoutMs: durationMs(settings.holdTimeout) },
-    limits: { ...defaultLimits, clientsMax: settings.clientsMax },
+    timing: timing(settings),
+    limits: { ...defaultLimits, clientsMax: settings.clientsMax, ...memoryBound(input) },
     logLevel: settings.logLevel,
   }
   try {
@@ -46,9 +54,58 @@ export function compileConfig(input: CompileInput): ProxyConfig {
   }
 }
 
+function timing(settings: ProxySpec): object {
+  return {
+    ...defaultTiming,
+    holdTimeoutMs: durationMs(settings.holdTimeout),
+    queueTimeoutMs: durationMs(settings.queueTimeout),
+    clientIdleTimeoutMs: durationMs(settings.clientIdleTimeout),
+  }
+}
+
 /** What is compiled, less the version: equal digests need no new version. */
 export function configDigest(config: ProxyConfig): string {
   return JSON.stringify({ ...config, version: 0 })
+}
+
+const clientCertificates = { None: 'none', Optional: 'optional', Required: 'required' } as const
+
+function listeners(input: CompileInput): object[] {
+  const { proxy, placement } = input
+  const { address, port, tls: wanted, unixSocket } = proxy.spec.proxy
+  const { socketPath } = placement
+  const file = (name: string, key: string) => placement.secretFile(proxy, name, key)
+  return [
+    ...(port === 0 ? [] : [{ host: address, port }]),
+    ...(wanted === undefined
+      ? []
+      : [
+          {
+            host: address,
+            port: wanted.port,
+            tls: {
+              certFile: file(wanted.secretRef.name, 'tls.crt'),
+              keyFile: file(wanted.secretRef.name, 'tls.key'),
+              clientCertificate: clientCertificates[wanted.clientCertificate],
+              ...(wanted.clientCaSecretRef && {
+                clientCaFile: file(wanted.clientCaSecretRef.name, 'ca.crt'),
+              }),
+            },
+          },
+        ]),
+    ...(unixSocket === undefined || socketPath === undefined ? [] : [{ unixPath: socketPath }]),
+  ]
+}
+
+/** What a sidecar keeps free of its limit, for what counts there and is no memory of its own: sockets, files. */
+const memoryShare = 0.9
+/** The least that the contract takes; a sidecar at rest needs about as much. */
+const memoryBytesMin = 64 * 1024 * 1024
+
+function memoryBound({ proxy, placement }: CompileInput): object {
+  const limit = placement.isMemoryLimited ? memoryLimitBytes(proxy.spec.proxy) : undefined
+  if (limit === undefined) return {}
+  return { memoryBytesMax: Math.max(memoryBytesMin, Math.floor(limit * memoryShare)) }
 }
 
 function upstream(input: CompileInput): object {
@@ -66,6 +123,7 @@ function upstream(input: CompileInput): object {
     ...(secret && { credentials: credentials(input, secret.name) }),
     ...(backend.tls && { tls: tls(input) }),
     connectionsMax: proxy.spec.proxy.connectionsMax,
+    isolation: proxy.spec.proxy.isolation === 'PerClient' ? 'perClient' : 'shared',
   }
 }
 

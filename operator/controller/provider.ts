@@ -63,10 +63,14 @@ export interface ConfigPublisher {
   onChange(listener: (key: ProxyKey) => void): () => void
 }
 
-/** Names of things a sidecar reads by file; each world says where they are. */
-export interface SecretPlacement {
+/** What a configuration says of the place that sidecars run in; each world has its own. */
+export interface SidecarPlacement {
   /** Path, as the sidecar sees it, of `dataKey` of the Secret `name` in the namespace of the proxy. */
   secretFile(proxy: RedisProxy, secretName: string, dataKey: string): string
+  /** Where a sidecar makes its unix socket; undefined: it is told otherwise. */
+  readonly socketPath: string | undefined
+  /** Whether a sidecar that takes more memory than `spec.proxy.resources` says is killed. */
+  readonly isMemoryLimited: boolean
 }
 
 /** Where a server is, as the world knows it at first hand. */
@@ -89,7 +93,7 @@ export interface Provider {
   readonly secrets: SecretReader
   readonly events: EventSink
   readonly publisher: ConfigPublisher
-  readonly placement: SecretPlacement
+  readonly placement: SidecarPlacement
   /**
    * Ids of the sidecars that exist, connected or not; one that is missing from the publisher’s list may still
    * be writing to the primary it knew. Undefined where the world cannot tell yet.

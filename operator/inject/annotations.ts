@@ -2,6 +2,7 @@
  * What a pod may say about its sidecar, by annotations (the first of them by label too). Whatever is wrong
  * becomes a warning for whoever creates the pod, and the default is used: a typo keeps no app from starting.
  */
+import { isQuantity } from '../api/quantity.ts'
 import { injectKey, injectedKey } from '../api/redis-proxy.ts'
 import { proxyLabel } from './layout.ts'
 import type { Pod } from './pod.ts'
@@ -27,8 +28,6 @@ export interface Wish {
 
 const known = [injectKey, ...Object.keys(resourceAnnotations)]
 const nameForm = /^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$/
-/** A quantity of Kubernetes, less the forms with an exponent. */
-const quantityForm = /^(0|[1-9][0-9]*)(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$/
 const declined = new Set(['', 'false', 'disabled', 'no'])
 
 export function readWish(pod: Pod): Wish {
@@ -40,7 +39,7 @@ export function readWish(pod: Pod): Wish {
   for (const key of Object.keys(resourceAnnotations) as ResourceAnnotation[]) {
     const value = annotations[key]
     if (value === undefined) continue
-    if (quantityForm.test(value)) resources[key] = value
+    if (isQuantity(value)) resources[key] = value
     else warnings.push(`annotation ${key} is "${value}", which is no quantity such as 64Mi or 25m`)
   }
   if (asked === undefined || declined.has(asked)) return { proxy: undefined, resources, warnings }

@@ -3,7 +3,13 @@ import { type RedisProxy, injectedKey } from '../api/redis-proxy.ts'
 import type { Wish } from './annotations.ts'
 import { proxyLabel, sidecarName, writeInjected } from './layout.ts'
 import { type Container, type PatchOperation, type Pod, pointerPart } from './pod.ts'
-import { type SidecarOptions, sidecarContainer, sidecarImage, sidecarVolumes } from './sidecar.ts'
+import {
+  type SidecarOptions,
+  sidecarContainer,
+  sidecarImage,
+  sidecarVolumes,
+  socketVolume,
+} from './sidecar.ts'
 
 export type Injection =
   | {
@@ -63,6 +69,7 @@ export function inject(
   if (clash !== undefined) {
     return { kind: 'skip', reason: 'NameTaken', warnings: [...wish.warnings, clash] }
   }
+  const socket = shareSocket(pod, proxy)
   return {
     kind: 'patch',
     patch: [
@@ -80,23 +87,61 @@ export function inject(
         sidecarContainer(proxy, wish, options),
       ),
       ...append(pod.spec?.volumes, '/spec/volumes', volumes),
+      ...socket.patch,
     ],
-    warnings: [...wish.warnings, ...portClashes(pod, proxy)],
+    warnings: [...wish.warnings, ...portClashes(pod, proxy), ...socket.warnings],
   }
 }
 
 /** Ports that another container says it uses; containers of a pod share its ports. */
 function portClashes(pod: Pod, proxy: RedisProxy): string[] {
-  const { port, adminPort } = proxy.spec.proxy
+  const { port, adminPort, tls } = proxy.spec.proxy
+  const fields = new Map([
+    [port, 'port'],
+    [adminPort, 'adminPort'],
+    ...(tls === undefined ? [] : [[tls.port, 'tls.port'] as const]),
+  ])
   return allContainers(pod).flatMap((container) =>
-    (container.ports ?? [])
-      .filter(({ containerPort }) => containerPort === port || containerPort === adminPort)
-      .map(
-        ({ containerPort }) =>
-          `container ${container.name} uses port ${containerPort}, which the sidecar needs; ` +
-          `set spec.proxy.${containerPort === port ? 'port' : 'adminPort'} of RedisProxy ${proxy.metadata.name}`,
-      ),
+    (container.ports ?? []).flatMap(({ containerPort }) => {
+      const field = fields.get(containerPort)
+      if (field === undefined) return []
+      return [
+        `container ${container.name} uses port ${containerPort}, which the sidecar needs; ` +
+          `set spec.proxy.${field} of RedisProxy ${proxy.metadata.name}`,
+      ]
+    }),
   )
+}
+
+/** Shows the socket to every container, where the RedisProxy says; read-only, which does not hinder connecting. */
+function shareSocket(
+  pod: Pod,
+  proxy: RedisProxy,
+): { readonly patch: readonly PatchOperation[]; readonly warnings: readonly string[] } {
+  const { unixSocket } = proxy.spec.proxy
+  if (unixSocket === undefined) return { patch: [], warnings: [] }
+  const mountPath = unixSocket.directory
+  const mount = { name: socketVolume, mountPath, readOnly: true }
+  const { initContainers = [], containers = [] } = pod.spec ?? {}
+  const placed = [
+    // The sidecar has come before them.
+    ...initContainers.map((container, index) => ({
+      container,
+      path: `/spec/initContainers/${index + 1}`,
+    })),
+    ...containers.map((container, index) => ({ container, path: `/spec/containers/${index}` })),
+  ]
+  const patch: PatchOperation[] = []
+  const warnings: string[] = []
+  for (const { container, path } of placed) {
+    if (container.volumeMounts?.some((own) => own.mountPath === mountPath) === true) {
+      warnings.push(
+        `container ${container.name} has a volume of its own at ${mountPath} and does not see the socket; ` +
+          `set spec.proxy.unixSocket.directory of RedisProxy ${proxy.metadata.name}`,
+      )
+    } else patch.push(...append(container.volumeMounts, `${path}/volumeMounts`, [mount]))
+  }
+  return { patch, warnings }
 }
 
 /** Two volumes of one name would have the pod refused. */

@@ -2,6 +2,7 @@
  * What an injected pod looks like to both sides: names, paths and annotations that the injector writes and the
  * operator reads. Changing one changes pods that are made from then on; the operator must still read the old.
  */
+import { socketName } from '../api/proxy-schema.ts'
 
 export const sidecarName = 'respmesh'
 /** Label that the injector leaves, so that the operator can watch just these pods: the RedisProxy's name. */
@@ -13,6 +14,9 @@ export const controlPath = `${runPath}/control`
 export const caFile = `${controlPath}/ca.crt`
 export const bootstrapFile = `${controlPath}/proxy-config.json`
 export const statePath = `${runPath}/state`
+/** The sidecar’s own place of the volume that the app’s containers see at `spec.proxy.unixSocket.directory`. */
+export const socketPath = `${runPath}/socket`
+export const socketFile = `${socketPath}/${socketName}`
 export const secretsRoot = `${runPath}/secrets`
 
 /** Keys of the per-proxy ConfigMap. */

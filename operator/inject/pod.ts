@@ -8,6 +8,7 @@ export interface ContainerPort {
 export interface Container {
   readonly name: string
   readonly ports?: readonly ContainerPort[]
+  readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string }[]
 }
 
 export interface Pod {

@@ -1,6 +1,7 @@
 /** RedisProxy → the container and volumes of its sidecar. Pure. */
 import { streamTokenAudience } from '../../common/contract/stream.ts'
 import type { RedisProxy, RedisProxySpec } from '../api/redis-proxy.ts'
+import { sidecarResources } from '../api/resources.ts'
 import { type ResourceAnnotation, type Wish, resourceAnnotations } from './annotations.ts'
 import {
   bootstrapConfigMap,
@@ -9,6 +10,7 @@ import {
   controlPath,
   runPath,
   secretsRoot,
+  socketPath,
   sidecarName,
   statePath,
   tokenFile,
@@ -22,14 +24,12 @@ export interface SidecarOptions {
   readonly streamUrl: string
 }
 
-const defaultResources = {
-  requests: { cpu: '25m', memory: '64Mi' },
-  limits: { memory: '192Mi' },
-} as const
-
 const userId = 65532
 const tokenSeconds = 3600
 const adminPortName = 'respmesh-admin'
+
+/** Holds the unix socket and nothing else. */
+export const socketVolume = 'respmesh-socket'
 
 /** Readable names, so that two Secrets cannot meet in one volume: position counts. */
 const secretVolume = (index: number) => `respmesh-secret-${index}`
@@ -37,11 +37,14 @@ const secretVolume = (index: number) => `respmesh-secret-${index}`
 /** Secrets that the sidecar reads; the operator's own administration Secret is not among them. */
 export function sidecarSecrets(spec: RedisProxySpec): string[] {
   const { auth, tls } = spec.backend
+  const { proxy } = spec
   const names = [
     auth?.secretRef?.name,
     tls?.caSecretRef?.name,
     tls?.clientCertSecretRef?.name,
-    spec.proxy.auth?.secretRef.name,
+    proxy.auth?.secretRef.name,
+    proxy.tls?.secretRef.name,
+    proxy.tls?.clientCaSecretRef?.name,
   ]
   return [...new Set(names.filter((name) => name !== undefined))]
 }
@@ -84,6 +87,7 @@ export function sidecarContainer(proxy: RedisProxy, wish: Wish, options: Sidecar
       { name: 'respmesh-token', mountPath: `${runPath}/token`, readOnly: true },
       { name: 'respmesh-control', mountPath: controlPath, readOnly: true },
       { name: 'respmesh-state', mountPath: statePath },
+      { name: socketVolume, mountPath: socketPath },
       ...sidecarSecrets(proxy.spec).map((name, index) => ({
         name: secretVolume(index),
         mountPath: `${secretsRoot}/${name}`,
@@ -117,7 +121,7 @@ function sidecarEnv(proxy: RedisProxy, options: SidecarOptions): object[] {
 
 /** What the RedisProxy says, or the default, with what the pod says on top. */
 function resourcesOf(proxy: RedisProxy, wish: Wish): object {
-  const { requests, limits } = proxy.spec.proxy.resources ?? defaultResources
+  const { requests, limits } = sidecarResources(proxy.spec.proxy)
   const merged: Record<'requests' | 'limits', Record<string, string>> = {
     requests: { ...requests },
     limits: { ...limits },
@@ -160,6 +164,8 @@ export function sidecarVolumes(proxy: RedisProxy): Volume[] {
       },
     },
     { name: 'respmesh-state', emptyDir: { sizeLimit: '16Mi' } },
+    // There even if no socket is asked for: one that is asked for later must not keep this sidecar from its start.
+    { name: socketVolume, emptyDir: { sizeLimit: '1Mi' } },
     ...sidecarSecrets(proxy.spec).map((name, index) => ({
       name: secretVolume(index),
       // A missing Secret is reported by the sidecar; it must not keep the app from starting.

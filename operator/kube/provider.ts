@@ -9,7 +9,7 @@ import { StopStack, type Stoppable } from '../../common/lifecycle.ts'
 import type { Log } from '../../common/log.ts'
 import type { ProxyKey, RedisProxy } from '../api/redis-proxy.ts'
 import type { ConfigPublisher, Provider } from '../controller/provider.ts'
-import { secretFile } from '../inject/layout.ts'
+import { secretFile, socketFile } from '../inject/layout.ts'
 import type { Authentication } from '../stream/index.ts'
 import { Addresses } from './addresses.ts'
 import { BootstrapWriter } from './bootstrap.ts'
@@ -127,7 +127,11 @@ export class Kube implements Stoppable {
       secrets: createSecretReader(this.client),
       events: this.events,
       publisher: withBootstrap(publisher, this.bootstrap),
-      placement: { secretFile: (_proxy, secretName, dataKey) => secretFile(secretName, dataKey) },
+      placement: {
+        secretFile: (_proxy, secretName, dataKey) => secretFile(secretName, dataKey),
+        socketPath: socketFile,
+        isMemoryLimited: true,
+      },
       qualifyHost: (proxy, host) => qualifyHost(proxy.metadata.namespace, host),
       locate: (proxy, host) => this.addresses.locate(proxy, host),
       expectedSidecars: (key) => (this.hasSynced ? sidecarsOf(key, this.pods.values()) : undefined),

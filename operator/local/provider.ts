@@ -9,8 +9,8 @@ import type {
   Provider,
   ProxyEvent,
   ProxyStore,
-  SecretPlacement,
   SecretReader,
+  SidecarPlacement,
   StatusWriter,
 } from '../controller/provider.ts'
 
@@ -29,7 +29,7 @@ export interface LocalProviderModules {
 }
 
 export class LocalProvider
-  implements Provider, ProxyStore, StatusWriter, SecretReader, EventSink, SecretPlacement
+  implements Provider, ProxyStore, StatusWriter, SecretReader, EventSink, SidecarPlacement
 {
   readonly publisher: ConfigPublisher
   private readonly options: LocalProviderOptions
@@ -52,7 +52,10 @@ export class LocalProvider
   readonly status: StatusWriter = this
   readonly secrets: SecretReader = this
   readonly events: EventSink = this
-  readonly placement: SecretPlacement = this
+  readonly placement: SidecarPlacement = this
+  /** Each sidecar has a socket of its own, and is told by a variable. */
+  readonly socketPath = undefined
+  readonly isMemoryLimited = false
 
   get(key: ProxyKey): RedisProxy | undefined {
     return key === this.key ? this.proxy : undefined

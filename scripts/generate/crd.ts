@@ -15,7 +15,14 @@ interface Json {
 }
 
 /** What a structural schema does not know, and our schemas use for local checks. */
-const droppedKeywords = new Set(['additionalProperties', '$id', 'title', '~kind', '~unsafe'])
+const droppedKeywords = new Set([
+  'additionalProperties',
+  '$id',
+  'title',
+  'uniqueItems',
+  '~kind',
+  '~unsafe',
+])
 
 function structural(schema: Json): Json {
   const patterns = schema['patternProperties']
@@ -48,14 +55,22 @@ function withoutDefaulted(schema: Json): Json {
 function withRules(spec: Json): Json {
   const properties = spec['properties'] as Record<string, Json>
   for (const rule of specRules) {
-    const target = rule.on === 'spec' ? spec : properties[rule.on]
-    if (target === undefined) throw new Error(`rule on unknown object ${rule.on}`)
+    const target = objectAt(spec, rule.on)
     const list = (target['x-kubernetes-validations'] ??= []) as Json[]
     list.push({ rule: rule.cel, message: rule.message })
   }
   const backendRules = (properties['backend']?.['x-kubernetes-validations'] ?? []) as Json[]
   backendRules.push(...transitionRules.backend)
   return spec
+}
+
+/** `proxy.tls` → the schema of that object. */
+function objectAt(spec: Json, path: string): Json {
+  return path.split('.').reduce<Json>((schema, name) => {
+    const found = (schema['properties'] as Record<string, Json> | undefined)?.[name]
+    if (found === undefined) throw new Error(`rule on unknown object ${path}`)
+    return found
+  }, spec)
 }
 
 const column = (name: string, type: string, jsonPath: string, priority = 0) => ({

@@ -281,7 +281,7 @@ export class SimWorld {
         sidecars: () => this.views(),
         onChange: () => () => {},
       },
-      placement: { secretFile: () => '/none' },
+      placement: { secretFile: () => '/none', socketPath: undefined, isMemoryLimited: false },
       expectedSidecars: () => this.sidecars.map(({ id }) => id),
       isLeader: () => true,
     }

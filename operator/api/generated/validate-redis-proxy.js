@@ -39,13 +39,14 @@ var require_ucs2length = __commonJS({
 // <stdin>
 module.exports = validate10;
 module.exports.default = validate10;
-var schema11 = { "type": "object", "required": ["apiVersion", "kind", "metadata", "spec"], "properties": { "apiVersion": { "type": "string", "const": "respmesh.io/v1alpha1" }, "kind": { "type": "string", "const": "RedisProxy" }, "metadata": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" }, "namespace": { "type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" } } }, "spec": { "type": "object", "required": ["suspend", "backend", "failover", "proxy"], "properties": { "suspend": { "type": "boolean", "default": false, "description": "stop acting on servers, keep serving and reporting" }, "backend": { "type": "object", "required": ["mode", "endpoints"], "properties": { "mode": { "type": "string", "enum": ["Standalone", "Replication"], "description": "Standalone: one server; Replication: a primary and its replicas", "default": "Replication" }, "endpoints": { "type": "array", "items": { "type": "object", "required": ["host", "port", "promotable"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name or address of the server" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of the server", "default": 6379 }, "promotable": { "type": "boolean", "default": true, "description": "whether this server may become the primary" } }, "additionalProperties": false }, "minItems": 1, "maxItems": 64, "description": "the servers, primary and replicas alike; an existing arrangement is honoured", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host", "port"] }, "auth": { "type": "object", "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: the applications\u2019 traffic" }, "adminSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "the same for the operator; it never reaches a sidecar. Default: secretRef" } }, "additionalProperties": false }, "tls": { "type": "object", "required": ["mode"], "properties": { "mode": { "type": "string", "enum": ["VerifyFull", "SkipVerify"], "description": "VerifyFull checks the chain and the name; SkipVerify encrypts only", "default": "VerifyFull" }, "caSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt to trust" }, "clientCertSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name to expect in place of the host" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" } }, "additionalProperties": false, "description": "an existing backend; respmesh never creates or deletes servers" }, "failover": { "type": "object", "required": ["policy", "downAfter"], "properties": { "policy": { "type": "string", "enum": ["Automatic", "Observe"], "description": "Automatic promotes when the primary is down; Observe only reports", "default": "Automatic" }, "downAfter": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "3s", "description": "how long a primary is unreachable before it is taken for down; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "default": { "policy": "Automatic", "downAfter": "3s" } }, "proxy": { "type": "object", "required": ["address", "port", "adminPort", "holdTimeout", "connectionsMax", "clientsMax", "logLevel"], "properties": { "image": { "type": "string", "minLength": 1, "maxLength": 512, "description": "image of the sidecar; default: the operator\u2019s own" }, "address": { "type": "string", "default": "127.0.0.1", "minLength": 1, "maxLength": 45, "description": "address the sidecar listens on, in the pod" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port the app connects to", "default": 16379 }, "adminPort": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of health, metrics and pause", "default": 16380 }, "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username that clients must give" } }, "additionalProperties": false, "description": "absent: whoever reaches the port is served" }, "holdTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "5s", "description": "how long commands wait while there is no primary; e.g. 500ms, 3s, 2m" }, "connectionsMax": { "type": "integer", "minimum": 1, "maximum": 64, "default": 1, "description": "shared connections to the primary per sidecar" }, "clientsMax": { "type": "integer", "minimum": 1, "maximum": 1e6, "default": 1e4, "description": "clients at once per sidecar" }, "logLevel": { "type": "string", "enum": ["error", "warn", "info", "debug"], "description": "how much the sidecar logs", "default": "info" }, "resources": { "type": "object", "properties": { "requests": { "type": "object", "patternProperties": { "^.*$": { "type": "string", "maxLength": 32 } }, "description": "as in a container", "maxProperties": 8 }, "limits": { "type": "object", "patternProperties": { "^.*$": { "type": "string", "maxLength": 32 } }, "description": "as in a container", "maxProperties": 8 } }, "additionalProperties": false, "description": "default: requests 25m cpu and 64Mi, limit 192Mi memory" } }, "additionalProperties": false, "default": { "address": "127.0.0.1", "port": 16379, "adminPort": 16380, "holdTimeout": "5s", "connectionsMax": 1, "clientsMax": 1e4, "logLevel": "info" } } }, "additionalProperties": false, "description": "what is wanted" } }, "$id": "https://respmesh.io/schemas/redis-proxy.json", "title": "RedisProxy" };
+var schema11 = { "type": "object", "required": ["apiVersion", "kind", "metadata", "spec"], "properties": { "apiVersion": { "type": "string", "const": "respmesh.io/v1alpha1" }, "kind": { "type": "string", "const": "RedisProxy" }, "metadata": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" }, "namespace": { "type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" } } }, "spec": { "type": "object", "required": ["suspend", "backend", "failover", "proxy"], "properties": { "suspend": { "type": "boolean", "default": false, "description": "stop acting on servers, keep serving and reporting" }, "backend": { "type": "object", "required": ["mode", "endpoints"], "properties": { "mode": { "type": "string", "enum": ["Standalone", "Replication"], "description": "Standalone: one server; Replication: a primary and its replicas", "default": "Replication" }, "endpoints": { "type": "array", "items": { "type": "object", "required": ["host", "port", "promotable"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name or address of the server" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of the server", "default": 6379 }, "promotable": { "type": "boolean", "default": true, "description": "whether this server may become the primary" } }, "additionalProperties": false }, "minItems": 1, "maxItems": 64, "description": "the servers, primary and replicas alike; an existing arrangement is honoured", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host", "port"] }, "auth": { "type": "object", "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: the applications\u2019 traffic" }, "adminSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "the same for the operator; it never reaches a sidecar. Default: secretRef" } }, "additionalProperties": false }, "tls": { "type": "object", "required": ["mode"], "properties": { "mode": { "type": "string", "enum": ["VerifyFull", "SkipVerify"], "description": "VerifyFull checks the chain and the name; SkipVerify encrypts only", "default": "VerifyFull" }, "caSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt to trust" }, "clientCertSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name to expect in place of the host" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" } }, "additionalProperties": false, "description": "an existing backend; respmesh never creates or deletes servers" }, "failover": { "type": "object", "required": ["policy", "downAfter"], "properties": { "policy": { "type": "string", "enum": ["Automatic", "Observe"], "description": "Automatic promotes when the primary is down; Observe only reports", "default": "Automatic" }, "downAfter": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "3s", "description": "how long a primary is unreachable before it is taken for down; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "default": { "policy": "Automatic", "downAfter": "3s" } }, "proxy": { "type": "object", "required": ["address", "port", "adminPort", "isolation", "holdTimeout", "queueTimeout", "clientIdleTimeout", "connectionsMax", "clientsMax", "workers", "logLevel"], "properties": { "image": { "type": "string", "minLength": 1, "maxLength": 512, "description": "image of the sidecar; default: the operator\u2019s own" }, "address": { "type": "string", "default": "127.0.0.1", "minLength": 1, "maxLength": 45, "description": "address the sidecar listens on, in the pod" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "default": 16379, "description": "port the app connects to; 0: none, where tls or unixSocket is there instead" }, "adminPort": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of health, metrics and pause", "default": 16380 }, "tls": { "type": "object", "required": ["secretRef", "port", "clientCertificate"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key: what clients are shown" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of the TLS listener; the plain one stays unless its port is 0", "default": 16389 }, "clientCertificate": { "type": "string", "enum": ["None", "Optional", "Required"], "description": "whether clients must show a certificate; Optional: one that is shown must be good", "default": "None" }, "clientCaSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt: the authorities of client certificates" } }, "additionalProperties": false, "description": "a TLS listener; absent: none" }, "unixSocket": { "type": "object", "required": ["directory"], "properties": { "directory": { "type": "string", "default": "/run/respmesh", "minLength": 2, "maxLength": 90, "pattern": "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", "description": "where every container of the pod finds the socket redis.sock" } }, "additionalProperties": false, "description": "a unix socket in a volume that the pod\u2019s containers share; absent: none" }, "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username that clients must give" } }, "additionalProperties": false, "description": "absent: whoever reaches the port is served" }, "commands": { "type": "object", "required": ["allow", "deny"], "properties": { "allow": { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 129 }, "default": [], "maxItems": 256, "uniqueItems": true, "description": "commands that are refused by default and let through here: debug, config|set; * is every one", "x-kubernetes-list-type": "set" }, "deny": { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 129 }, "default": [], "maxItems": 256, "uniqueItems": true, "description": "commands that are refused here; the more exact name wins over the other list", "x-kubernetes-list-type": "set" } }, "additionalProperties": false, "description": "which commands clients may send; absent: all but the harmful ones" }, "isolation": { "type": "string", "enum": ["Shared", "PerClient"], "description": "Shared: clients share connections to the primary where nothing can tell; PerClient: each has one of its own", "default": "Shared" }, "holdTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "5s", "description": "how long commands wait while there is no primary; e.g. 500ms, 3s, 2m" }, "queueTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "1s", "description": "how long a command waits, unsent, for a primary that takes no more; e.g. 500ms, 3s, 2m" }, "clientIdleTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "0s", "description": "a client that is silent so long is closed; 0s: never; e.g. 500ms, 3s, 2m" }, "connectionsMax": { "type": "integer", "minimum": 1, "maximum": 64, "default": 1, "description": "shared connections to the primary per worker" }, "clientsMax": { "type": "integer", "minimum": 1, "maximum": 1e6, "default": 1e4, "description": "clients at once per sidecar" }, "workers": { "type": "integer", "minimum": 1, "maximum": 64, "default": 1, "description": "threads that share the listeners; read when a sidecar starts" }, "logLevel": { "type": "string", "enum": ["error", "warn", "info", "debug"], "description": "how much the sidecar logs", "default": "info" }, "resources": { "type": "object", "properties": { "requests": { "type": "object", "patternProperties": { "^.*$": { "type": "string", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "e.g. 25m, 64Mi" } }, "description": "as in a container", "maxProperties": 8 }, "limits": { "type": "object", "patternProperties": { "^.*$": { "type": "string", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "e.g. 25m, 64Mi" } }, "description": "as in a container; a sidecar sheds clients before it reaches the memory", "maxProperties": 8 } }, "additionalProperties": false, "description": "default: requests 25m cpu and 64Mi, limit 192Mi memory" } }, "additionalProperties": false, "default": { "address": "127.0.0.1", "port": 16379, "adminPort": 16380, "isolation": "Shared", "holdTimeout": "5s", "queueTimeout": "1s", "clientIdleTimeout": "0s", "connectionsMax": 1, "clientsMax": 1e4, "workers": 1, "logLevel": "info" } } }, "additionalProperties": false, "description": "what is wanted" } }, "$id": "https://respmesh.io/schemas/redis-proxy.json", "title": "RedisProxy" };
 var func2 = require_ucs2length().default;
 var func19 = Object.prototype.hasOwnProperty;
 var pattern0 = new RegExp("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "u");
-var pattern2 = new RegExp("^[A-Za-z0-9._:-]+$", "u");
-var pattern3 = new RegExp("^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "u");
-var pattern5 = new RegExp("^.*$", "u");
+var pattern2 = new RegExp("^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "u");
+var pattern3 = new RegExp("^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", "u");
+var pattern7 = new RegExp("^.*$", "u");
+var pattern8 = new RegExp("^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "u");
 function validate10(data, { instancePath = "", parentData, parentDataProperty, rootData = data } = {}) {
   ;
   let vErrors = null;
@@ -241,7 +242,7 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           data5.failover = { "policy": "Automatic", "downAfter": "3s" };
         }
         if (data5.proxy === void 0) {
-          data5.proxy = { "address": "127.0.0.1", "port": 16379, "adminPort": 16380, "holdTimeout": "5s", "connectionsMax": 1, "clientsMax": 1e4, "logLevel": "info" };
+          data5.proxy = { "address": "127.0.0.1", "port": 16379, "adminPort": 16380, "isolation": "Shared", "holdTimeout": "5s", "queueTimeout": "1s", "clientIdleTimeout": "0s", "connectionsMax": 1, "clientsMax": 1e4, "workers": 1, "logLevel": "info" };
         }
         if (data5.suspend === void 0) {
           const err18 = { instancePath: instancePath + "/spec", schemaPath: "#/properties/spec/required", keyword: "required", params: { missingProperty: "suspend" }, message: "must have required property 'suspend'", schema: schema11.properties.spec.required, parentSchema: schema11.properties.spec, data: data5 };
@@ -444,38 +445,38 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                           }
                           errors++;
                         }
-                        if (!pattern2.test(data11)) {
-                          const err37 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/host", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/host/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.host, data: data11 };
-                          if (vErrors === null) {
-                            vErrors = [err37];
-                          } else {
-                            vErrors.push(err37);
-                          }
-                          errors++;
-                        }
                       } else {
-                        const err38 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/host", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.host.type, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.host, data: data11 };
+                        const err37 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/host", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.host.type, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.host, data: data11 };
                         if (vErrors === null) {
-                          vErrors = [err38];
+                          vErrors = [err37];
                         } else {
-                          vErrors.push(err38);
+                          vErrors.push(err37);
                         }
                         errors++;
                       }
                     }
                     let data12 = data10.port;
                     if (!(typeof data12 == "number" && (!(data12 % 1) && !isNaN(data12)))) {
-                      const err39 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/port", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.port.type, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.port, data: data12 };
+                      const err38 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/port", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.port.type, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.port, data: data12 };
                       if (vErrors === null) {
-                        vErrors = [err39];
+                        vErrors = [err38];
                       } else {
-                        vErrors.push(err39);
+                        vErrors.push(err38);
                       }
                       errors++;
                     }
                     if (typeof data12 == "number") {
                       if (data12 > 65535 || isNaN(data12)) {
-                        const err40 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/port", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.port, data: data12 };
+                        const err39 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/port", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.port, data: data12 };
+                        if (vErrors === null) {
+                          vErrors = [err39];
+                        } else {
+                          vErrors.push(err39);
+                        }
+                        errors++;
+                      }
+                      if (data12 < 1 || isNaN(data12)) {
+                        const err40 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/port", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.port, data: data12 };
                         if (vErrors === null) {
                           vErrors = [err40];
                         } else {
@@ -483,42 +484,33 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                         }
                         errors++;
                       }
-                      if (data12 < 1 || isNaN(data12)) {
-                        const err41 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/port", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.port, data: data12 };
-                        if (vErrors === null) {
-                          vErrors = [err41];
-                        } else {
-                          vErrors.push(err41);
-                        }
-                        errors++;
-                      }
                     }
                     let data13 = data10.promotable;
                     if (typeof data13 !== "boolean") {
-                      const err42 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/promotable", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/promotable/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.promotable.type, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.promotable, data: data13 };
+                      const err41 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/promotable", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/promotable/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.promotable.type, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.promotable, data: data13 };
                       if (vErrors === null) {
-                        vErrors = [err42];
+                        vErrors = [err41];
                       } else {
-                        vErrors.push(err42);
+                        vErrors.push(err41);
                       }
                       errors++;
                     }
                   } else {
-                    const err43 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0, schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.endpoints.items.type, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items, data: data10 };
+                    const err42 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0, schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.endpoints.items.type, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items, data: data10 };
                     if (vErrors === null) {
-                      vErrors = [err43];
+                      vErrors = [err42];
                     } else {
-                      vErrors.push(err43);
+                      vErrors.push(err42);
                     }
                     errors++;
                   }
                 }
               } else {
-                const err44 = { instancePath: instancePath + "/spec/backend/endpoints", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.backend.properties.endpoints.type, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints, data: data9 };
+                const err43 = { instancePath: instancePath + "/spec/backend/endpoints", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.backend.properties.endpoints.type, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints, data: data9 };
                 if (vErrors === null) {
-                  vErrors = [err44];
+                  vErrors = [err43];
                 } else {
-                  vErrors.push(err44);
+                  vErrors.push(err43);
                 }
                 errors++;
               }
@@ -528,11 +520,11 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               if (data14 && typeof data14 == "object" && !Array.isArray(data14)) {
                 for (const key3 in data14) {
                   if (!(key3 === "secretRef" || key3 === "adminSecretRef")) {
-                    const err45 = { instancePath: instancePath + "/spec/backend/auth", schemaPath: "#/properties/spec/properties/backend/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key3 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth, data: data14 };
+                    const err44 = { instancePath: instancePath + "/spec/backend/auth", schemaPath: "#/properties/spec/properties/backend/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key3 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth, data: data14 };
                     if (vErrors === null) {
-                      vErrors = [err45];
+                      vErrors = [err44];
                     } else {
-                      vErrors.push(err45);
+                      vErrors.push(err44);
                     }
                     errors++;
                   }
@@ -541,21 +533,21 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   let data15 = data14.secretRef;
                   if (data15 && typeof data15 == "object" && !Array.isArray(data15)) {
                     if (data15.name === void 0) {
-                      const err46 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data15 };
+                      const err45 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data15 };
                       if (vErrors === null) {
-                        vErrors = [err46];
+                        vErrors = [err45];
                       } else {
-                        vErrors.push(err46);
+                        vErrors.push(err45);
                       }
                       errors++;
                     }
                     for (const key4 in data15) {
                       if (!(key4 === "name")) {
-                        const err47 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key4 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data15 };
+                        const err46 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key4 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data15 };
                         if (vErrors === null) {
-                          vErrors = [err47];
+                          vErrors = [err46];
                         } else {
-                          vErrors.push(err47);
+                          vErrors.push(err46);
                         }
                         errors++;
                       }
@@ -564,7 +556,16 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                       let data16 = data15.name;
                       if (typeof data16 === "string") {
                         if (func2(data16) > 253) {
-                          const err48 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data16 };
+                          const err47 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data16 };
+                          if (vErrors === null) {
+                            vErrors = [err47];
+                          } else {
+                            vErrors.push(err47);
+                          }
+                          errors++;
+                        }
+                        if (func2(data16) < 1) {
+                          const err48 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data16 };
                           if (vErrors === null) {
                             vErrors = [err48];
                           } else {
@@ -572,31 +573,22 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                           }
                           errors++;
                         }
-                        if (func2(data16) < 1) {
-                          const err49 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data16 };
-                          if (vErrors === null) {
-                            vErrors = [err49];
-                          } else {
-                            vErrors.push(err49);
-                          }
-                          errors++;
-                        }
                       } else {
-                        const err50 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data16 };
+                        const err49 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data16 };
                         if (vErrors === null) {
-                          vErrors = [err50];
+                          vErrors = [err49];
                         } else {
-                          vErrors.push(err50);
+                          vErrors.push(err49);
                         }
                         errors++;
                       }
                     }
                   } else {
-                    const err51 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data15 };
+                    const err50 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data15 };
                     if (vErrors === null) {
-                      vErrors = [err51];
+                      vErrors = [err50];
                     } else {
-                      vErrors.push(err51);
+                      vErrors.push(err50);
                     }
                     errors++;
                   }
@@ -605,21 +597,21 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   let data17 = data14.adminSecretRef;
                   if (data17 && typeof data17 == "object" && !Array.isArray(data17)) {
                     if (data17.name === void 0) {
-                      const err52 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data17 };
+                      const err51 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data17 };
                       if (vErrors === null) {
-                        vErrors = [err52];
+                        vErrors = [err51];
                       } else {
-                        vErrors.push(err52);
+                        vErrors.push(err51);
                       }
                       errors++;
                     }
                     for (const key5 in data17) {
                       if (!(key5 === "name")) {
-                        const err53 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key5 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data17 };
+                        const err52 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key5 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data17 };
                         if (vErrors === null) {
-                          vErrors = [err53];
+                          vErrors = [err52];
                         } else {
-                          vErrors.push(err53);
+                          vErrors.push(err52);
                         }
                         errors++;
                       }
@@ -628,7 +620,16 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                       let data18 = data17.name;
                       if (typeof data18 === "string") {
                         if (func2(data18) > 253) {
-                          const err54 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data18 };
+                          const err53 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data18 };
+                          if (vErrors === null) {
+                            vErrors = [err53];
+                          } else {
+                            vErrors.push(err53);
+                          }
+                          errors++;
+                        }
+                        if (func2(data18) < 1) {
+                          const err54 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data18 };
                           if (vErrors === null) {
                             vErrors = [err54];
                           } else {
@@ -636,41 +637,32 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                           }
                           errors++;
                         }
-                        if (func2(data18) < 1) {
-                          const err55 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data18 };
-                          if (vErrors === null) {
-                            vErrors = [err55];
-                          } else {
-                            vErrors.push(err55);
-                          }
-                          errors++;
-                        }
                       } else {
-                        const err56 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data18 };
+                        const err55 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data18 };
                         if (vErrors === null) {
-                          vErrors = [err56];
+                          vErrors = [err55];
                         } else {
-                          vErrors.push(err56);
+                          vErrors.push(err55);
                         }
                         errors++;
                       }
                     }
                   } else {
-                    const err57 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data17 };
+                    const err56 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data17 };
                     if (vErrors === null) {
-                      vErrors = [err57];
+                      vErrors = [err56];
                     } else {
-                      vErrors.push(err57);
+                      vErrors.push(err56);
                     }
                     errors++;
                   }
                 }
               } else {
-                const err58 = { instancePath: instancePath + "/spec/backend/auth", schemaPath: "#/properties/spec/properties/backend/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth, data: data14 };
+                const err57 = { instancePath: instancePath + "/spec/backend/auth", schemaPath: "#/properties/spec/properties/backend/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth, data: data14 };
                 if (vErrors === null) {
-                  vErrors = [err58];
+                  vErrors = [err57];
                 } else {
-                  vErrors.push(err58);
+                  vErrors.push(err57);
                 }
                 errors++;
               }
@@ -682,28 +674,37 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   data19.mode = "VerifyFull";
                 }
                 if (data19.mode === void 0) {
-                  const err59 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/required", keyword: "required", params: { missingProperty: "mode" }, message: "must have required property 'mode'", schema: schema11.properties.spec.properties.backend.properties.tls.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data19 };
+                  const err58 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/required", keyword: "required", params: { missingProperty: "mode" }, message: "must have required property 'mode'", schema: schema11.properties.spec.properties.backend.properties.tls.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data19 };
                   if (vErrors === null) {
-                    vErrors = [err59];
+                    vErrors = [err58];
                   } else {
-                    vErrors.push(err59);
+                    vErrors.push(err58);
                   }
                   errors++;
                 }
                 for (const key6 in data19) {
                   if (!(key6 === "mode" || key6 === "caSecretRef" || key6 === "clientCertSecretRef" || key6 === "serverName")) {
-                    const err60 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key6 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data19 };
+                    const err59 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key6 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data19 };
                     if (vErrors === null) {
-                      vErrors = [err60];
+                      vErrors = [err59];
                     } else {
-                      vErrors.push(err60);
+                      vErrors.push(err59);
                     }
                     errors++;
                   }
                 }
                 let data20 = data19.mode;
                 if (typeof data20 !== "string") {
-                  const err61 = { instancePath: instancePath + "/spec/backend/tls/mode", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/mode/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.mode.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.mode, data: data20 };
+                  const err60 = { instancePath: instancePath + "/spec/backend/tls/mode", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/mode/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.mode.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.mode, data: data20 };
+                  if (vErrors === null) {
+                    vErrors = [err60];
+                  } else {
+                    vErrors.push(err60);
+                  }
+                  errors++;
+                }
+                if (!(data20 === "VerifyFull" || data20 === "SkipVerify")) {
+                  const err61 = { instancePath: instancePath + "/spec/backend/tls/mode", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/mode/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.backend.properties.tls.properties.mode.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.backend.properties.tls.properties.mode.enum, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.mode, data: data20 };
                   if (vErrors === null) {
                     vErrors = [err61];
                   } else {
@@ -711,34 +712,25 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (!(data20 === "VerifyFull" || data20 === "SkipVerify")) {
-                  const err62 = { instancePath: instancePath + "/spec/backend/tls/mode", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/mode/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.backend.properties.tls.properties.mode.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.backend.properties.tls.properties.mode.enum, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.mode, data: data20 };
-                  if (vErrors === null) {
-                    vErrors = [err62];
-                  } else {
-                    vErrors.push(err62);
-                  }
-                  errors++;
-                }
                 if (data19.caSecretRef !== void 0) {
                   let data21 = data19.caSecretRef;
                   if (data21 && typeof data21 == "object" && !Array.isArray(data21)) {
                     if (data21.name === void 0) {
-                      const err63 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data21 };
+                      const err62 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data21 };
                       if (vErrors === null) {
-                        vErrors = [err63];
+                        vErrors = [err62];
                       } else {
-                        vErrors.push(err63);
+                        vErrors.push(err62);
                       }
                       errors++;
                     }
                     for (const key7 in data21) {
                       if (!(key7 === "name")) {
-                        const err64 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key7 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data21 };
+                        const err63 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key7 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data21 };
                         if (vErrors === null) {
-                          vErrors = [err64];
+                          vErrors = [err63];
                         } else {
-                          vErrors.push(err64);
+                          vErrors.push(err63);
                         }
                         errors++;
                       }
@@ -747,7 +739,16 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                       let data22 = data21.name;
                       if (typeof data22 === "string") {
                         if (func2(data22) > 253) {
-                          const err65 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data22 };
+                          const err64 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data22 };
+                          if (vErrors === null) {
+                            vErrors = [err64];
+                          } else {
+                            vErrors.push(err64);
+                          }
+                          errors++;
+                        }
+                        if (func2(data22) < 1) {
+                          const err65 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data22 };
                           if (vErrors === null) {
                             vErrors = [err65];
                           } else {
@@ -755,31 +756,22 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                           }
                           errors++;
                         }
-                        if (func2(data22) < 1) {
-                          const err66 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data22 };
-                          if (vErrors === null) {
-                            vErrors = [err66];
-                          } else {
-                            vErrors.push(err66);
-                          }
-                          errors++;
-                        }
                       } else {
-                        const err67 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data22 };
+                        const err66 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data22 };
                         if (vErrors === null) {
-                          vErrors = [err67];
+                          vErrors = [err66];
                         } else {
-                          vErrors.push(err67);
+                          vErrors.push(err66);
                         }
                         errors++;
                       }
                     }
                   } else {
-                    const err68 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data21 };
+                    const err67 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data21 };
                     if (vErrors === null) {
-                      vErrors = [err68];
+                      vErrors = [err67];
                     } else {
-                      vErrors.push(err68);
+                      vErrors.push(err67);
                     }
                     errors++;
                   }
@@ -788,21 +780,21 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   let data23 = data19.clientCertSecretRef;
                   if (data23 && typeof data23 == "object" && !Array.isArray(data23)) {
                     if (data23.name === void 0) {
-                      const err69 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data23 };
+                      const err68 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data23 };
                       if (vErrors === null) {
-                        vErrors = [err69];
+                        vErrors = [err68];
                       } else {
-                        vErrors.push(err69);
+                        vErrors.push(err68);
                       }
                       errors++;
                     }
                     for (const key8 in data23) {
                       if (!(key8 === "name")) {
-                        const err70 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key8 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data23 };
+                        const err69 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key8 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data23 };
                         if (vErrors === null) {
-                          vErrors = [err70];
+                          vErrors = [err69];
                         } else {
-                          vErrors.push(err70);
+                          vErrors.push(err69);
                         }
                         errors++;
                       }
@@ -811,7 +803,16 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                       let data24 = data23.name;
                       if (typeof data24 === "string") {
                         if (func2(data24) > 253) {
-                          const err71 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data24 };
+                          const err70 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data24 };
+                          if (vErrors === null) {
+                            vErrors = [err70];
+                          } else {
+                            vErrors.push(err70);
+                          }
+                          errors++;
+                        }
+                        if (func2(data24) < 1) {
+                          const err71 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data24 };
                           if (vErrors === null) {
                             vErrors = [err71];
                           } else {
@@ -819,31 +820,22 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                           }
                           errors++;
                         }
-                        if (func2(data24) < 1) {
-                          const err72 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data24 };
-                          if (vErrors === null) {
-                            vErrors = [err72];
-                          } else {
-                            vErrors.push(err72);
-                          }
-                          errors++;
-                        }
                       } else {
-                        const err73 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data24 };
+                        const err72 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data24 };
                         if (vErrors === null) {
-                          vErrors = [err73];
+                          vErrors = [err72];
                         } else {
-                          vErrors.push(err73);
+                          vErrors.push(err72);
                         }
                         errors++;
                       }
                     }
                   } else {
-                    const err74 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data23 };
+                    const err73 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data23 };
                     if (vErrors === null) {
-                      vErrors = [err74];
+                      vErrors = [err73];
                     } else {
-                      vErrors.push(err74);
+                      vErrors.push(err73);
                     }
                     errors++;
                   }
@@ -852,7 +844,16 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   let data25 = data19.serverName;
                   if (typeof data25 === "string") {
                     if (func2(data25) > 253) {
-                      const err75 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data25 };
+                      const err74 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data25 };
+                      if (vErrors === null) {
+                        vErrors = [err74];
+                      } else {
+                        vErrors.push(err74);
+                      }
+                      errors++;
+                    }
+                    if (func2(data25) < 1) {
+                      const err75 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data25 };
                       if (vErrors === null) {
                         vErrors = [err75];
                       } else {
@@ -860,41 +861,32 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                       }
                       errors++;
                     }
-                    if (func2(data25) < 1) {
-                      const err76 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data25 };
-                      if (vErrors === null) {
-                        vErrors = [err76];
-                      } else {
-                        vErrors.push(err76);
-                      }
-                      errors++;
-                    }
                   } else {
-                    const err77 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data25 };
+                    const err76 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data25 };
                     if (vErrors === null) {
-                      vErrors = [err77];
+                      vErrors = [err76];
                     } else {
-                      vErrors.push(err77);
+                      vErrors.push(err76);
                     }
                     errors++;
                   }
                 }
               } else {
-                const err78 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data19 };
+                const err77 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data19 };
                 if (vErrors === null) {
-                  vErrors = [err78];
+                  vErrors = [err77];
                 } else {
-                  vErrors.push(err78);
+                  vErrors.push(err77);
                 }
                 errors++;
               }
             }
           } else {
-            const err79 = { instancePath: instancePath + "/spec/backend", schemaPath: "#/properties/spec/properties/backend/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.type, parentSchema: schema11.properties.spec.properties.backend, data: data7 };
+            const err78 = { instancePath: instancePath + "/spec/backend", schemaPath: "#/properties/spec/properties/backend/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.type, parentSchema: schema11.properties.spec.properties.backend, data: data7 };
             if (vErrors === null) {
-              vErrors = [err79];
+              vErrors = [err78];
             } else {
-              vErrors.push(err79);
+              vErrors.push(err78);
             }
             errors++;
           }
@@ -908,7 +900,16 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             data26.downAfter = "3s";
           }
           if (data26.policy === void 0) {
-            const err80 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "policy" }, message: "must have required property 'policy'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data26 };
+            const err79 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "policy" }, message: "must have required property 'policy'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data26 };
+            if (vErrors === null) {
+              vErrors = [err79];
+            } else {
+              vErrors.push(err79);
+            }
+            errors++;
+          }
+          if (data26.downAfter === void 0) {
+            const err80 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "downAfter" }, message: "must have required property 'downAfter'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data26 };
             if (vErrors === null) {
               vErrors = [err80];
             } else {
@@ -916,29 +917,29 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data26.downAfter === void 0) {
-            const err81 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "downAfter" }, message: "must have required property 'downAfter'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data26 };
-            if (vErrors === null) {
-              vErrors = [err81];
-            } else {
-              vErrors.push(err81);
-            }
-            errors++;
-          }
           for (const key9 in data26) {
             if (!(key9 === "policy" || key9 === "downAfter")) {
-              const err82 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key9 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.failover, data: data26 };
+              const err81 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key9 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.failover, data: data26 };
               if (vErrors === null) {
-                vErrors = [err82];
+                vErrors = [err81];
               } else {
-                vErrors.push(err82);
+                vErrors.push(err81);
               }
               errors++;
             }
           }
           let data27 = data26.policy;
           if (typeof data27 !== "string") {
-            const err83 = { instancePath: instancePath + "/spec/failover/policy", schemaPath: "#/properties/spec/properties/failover/properties/policy/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.policy.type, parentSchema: schema11.properties.spec.properties.failover.properties.policy, data: data27 };
+            const err82 = { instancePath: instancePath + "/spec/failover/policy", schemaPath: "#/properties/spec/properties/failover/properties/policy/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.policy.type, parentSchema: schema11.properties.spec.properties.failover.properties.policy, data: data27 };
+            if (vErrors === null) {
+              vErrors = [err82];
+            } else {
+              vErrors.push(err82);
+            }
+            errors++;
+          }
+          if (!(data27 === "Automatic" || data27 === "Observe")) {
+            const err83 = { instancePath: instancePath + "/spec/failover/policy", schemaPath: "#/properties/spec/properties/failover/properties/policy/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.failover.properties.policy.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.failover.properties.policy.enum, parentSchema: schema11.properties.spec.properties.failover.properties.policy, data: data27 };
             if (vErrors === null) {
               vErrors = [err83];
             } else {
@@ -946,19 +947,19 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (!(data27 === "Automatic" || data27 === "Observe")) {
-            const err84 = { instancePath: instancePath + "/spec/failover/policy", schemaPath: "#/properties/spec/properties/failover/properties/policy/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.failover.properties.policy.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.failover.properties.policy.enum, parentSchema: schema11.properties.spec.properties.failover.properties.policy, data: data27 };
-            if (vErrors === null) {
-              vErrors = [err84];
-            } else {
-              vErrors.push(err84);
-            }
-            errors++;
-          }
           let data28 = data26.downAfter;
           if (typeof data28 === "string") {
             if (func2(data28) > 12) {
-              const err85 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data28 };
+              const err84 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data28 };
+              if (vErrors === null) {
+                vErrors = [err84];
+              } else {
+                vErrors.push(err84);
+              }
+              errors++;
+            }
+            if (!pattern2.test(data28)) {
+              const err85 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data28 };
               if (vErrors === null) {
                 vErrors = [err85];
               } else {
@@ -966,30 +967,21 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (!pattern3.test(data28)) {
-              const err86 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data28 };
-              if (vErrors === null) {
-                vErrors = [err86];
-              } else {
-                vErrors.push(err86);
-              }
-              errors++;
-            }
           } else {
-            const err87 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.downAfter.type, parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data28 };
+            const err86 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.downAfter.type, parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data28 };
             if (vErrors === null) {
-              vErrors = [err87];
+              vErrors = [err86];
             } else {
-              vErrors.push(err87);
+              vErrors.push(err86);
             }
             errors++;
           }
         } else {
-          const err88 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.failover.type, parentSchema: schema11.properties.spec.properties.failover, data: data26 };
+          const err87 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.failover.type, parentSchema: schema11.properties.spec.properties.failover, data: data26 };
           if (vErrors === null) {
-            vErrors = [err88];
+            vErrors = [err87];
           } else {
-            vErrors.push(err88);
+            vErrors.push(err87);
           }
           errors++;
         }
@@ -1004,8 +996,17 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           if (data29.adminPort === void 0) {
             data29.adminPort = 16380;
           }
+          if (data29.isolation === void 0) {
+            data29.isolation = "Shared";
+          }
           if (data29.holdTimeout === void 0) {
             data29.holdTimeout = "5s";
+          }
+          if (data29.queueTimeout === void 0) {
+            data29.queueTimeout = "1s";
+          }
+          if (data29.clientIdleTimeout === void 0) {
+            data29.clientIdleTimeout = "0s";
           }
           if (data29.connectionsMax === void 0) {
             data29.connectionsMax = 1;
@@ -1013,11 +1014,23 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           if (data29.clientsMax === void 0) {
             data29.clientsMax = 1e4;
           }
+          if (data29.workers === void 0) {
+            data29.workers = 1;
+          }
           if (data29.logLevel === void 0) {
             data29.logLevel = "info";
           }
           if (data29.address === void 0) {
-            const err89 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "address" }, message: "must have required property 'address'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
+            const err88 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "address" }, message: "must have required property 'address'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
+            if (vErrors === null) {
+              vErrors = [err88];
+            } else {
+              vErrors.push(err88);
+            }
+            errors++;
+          }
+          if (data29.port === void 0) {
+            const err89 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
             if (vErrors === null) {
               vErrors = [err89];
             } else {
@@ -1025,8 +1038,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data29.port === void 0) {
-            const err90 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
+          if (data29.adminPort === void 0) {
+            const err90 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "adminPort" }, message: "must have required property 'adminPort'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
             if (vErrors === null) {
               vErrors = [err90];
             } else {
@@ -1034,8 +1047,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data29.adminPort === void 0) {
-            const err91 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "adminPort" }, message: "must have required property 'adminPort'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
+          if (data29.isolation === void 0) {
+            const err91 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "isolation" }, message: "must have required property 'isolation'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
             if (vErrors === null) {
               vErrors = [err91];
             } else {
@@ -1052,8 +1065,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data29.connectionsMax === void 0) {
-            const err93 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "connectionsMax" }, message: "must have required property 'connectionsMax'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
+          if (data29.queueTimeout === void 0) {
+            const err93 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "queueTimeout" }, message: "must have required property 'queueTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
             if (vErrors === null) {
               vErrors = [err93];
             } else {
@@ -1061,8 +1074,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data29.clientsMax === void 0) {
-            const err94 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "clientsMax" }, message: "must have required property 'clientsMax'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
+          if (data29.clientIdleTimeout === void 0) {
+            const err94 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "clientIdleTimeout" }, message: "must have required property 'clientIdleTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
             if (vErrors === null) {
               vErrors = [err94];
             } else {
@@ -1070,8 +1083,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data29.logLevel === void 0) {
-            const err95 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "logLevel" }, message: "must have required property 'logLevel'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
+          if (data29.connectionsMax === void 0) {
+            const err95 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "connectionsMax" }, message: "must have required property 'connectionsMax'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
             if (vErrors === null) {
               vErrors = [err95];
             } else {
@@ -1079,40 +1092,36 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
+          if (data29.clientsMax === void 0) {
+            const err96 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "clientsMax" }, message: "must have required property 'clientsMax'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
+            if (vErrors === null) {
+              vErrors = [err96];
+            } else {
+              vErrors.push(err96);
+            }
+            errors++;
+          }
+          if (data29.workers === void 0) {
+            const err97 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "workers" }, message: "must have required property 'workers'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
+            if (vErrors === null) {
+              vErrors = [err97];
+            } else {
+              vErrors.push(err97);
+            }
+            errors++;
+          }
+          if (data29.logLevel === void 0) {
+            const err98 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "logLevel" }, message: "must have required property 'logLevel'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
+            if (vErrors === null) {
+              vErrors = [err98];
+            } else {
+              vErrors.push(err98);
+            }
+            errors++;
+          }
           for (const key10 in data29) {
             if (!func19.call(schema11.properties.spec.properties.proxy.properties, key10)) {
-              const err96 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key10 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
-              if (vErrors === null) {
-                vErrors = [err96];
-              } else {
-                vErrors.push(err96);
-              }
-              errors++;
-            }
-          }
-          if (data29.image !== void 0) {
-            let data30 = data29.image;
-            if (typeof data30 === "string") {
-              if (func2(data30) > 512) {
-                const err97 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/maxLength", keyword: "maxLength", params: { limit: 512 }, message: "must NOT have more than 512 characters", schema: 512, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data30 };
-                if (vErrors === null) {
-                  vErrors = [err97];
-                } else {
-                  vErrors.push(err97);
-                }
-                errors++;
-              }
-              if (func2(data30) < 1) {
-                const err98 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data30 };
-                if (vErrors === null) {
-                  vErrors = [err98];
-                } else {
-                  vErrors.push(err98);
-                }
-                errors++;
-              }
-            } else {
-              const err99 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.image.type, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data30 };
+              const err99 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key10 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
               if (vErrors === null) {
                 vErrors = [err99];
               } else {
@@ -1121,48 +1130,50 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               errors++;
             }
           }
+          if (data29.image !== void 0) {
+            let data30 = data29.image;
+            if (typeof data30 === "string") {
+              if (func2(data30) > 512) {
+                const err100 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/maxLength", keyword: "maxLength", params: { limit: 512 }, message: "must NOT have more than 512 characters", schema: 512, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data30 };
+                if (vErrors === null) {
+                  vErrors = [err100];
+                } else {
+                  vErrors.push(err100);
+                }
+                errors++;
+              }
+              if (func2(data30) < 1) {
+                const err101 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data30 };
+                if (vErrors === null) {
+                  vErrors = [err101];
+                } else {
+                  vErrors.push(err101);
+                }
+                errors++;
+              }
+            } else {
+              const err102 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.image.type, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data30 };
+              if (vErrors === null) {
+                vErrors = [err102];
+              } else {
+                vErrors.push(err102);
+              }
+              errors++;
+            }
+          }
           let data31 = data29.address;
           if (typeof data31 === "string") {
             if (func2(data31) > 45) {
-              const err100 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/maxLength", keyword: "maxLength", params: { limit: 45 }, message: "must NOT have more than 45 characters", schema: 45, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data31 };
+              const err103 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/maxLength", keyword: "maxLength", params: { limit: 45 }, message: "must NOT have more than 45 characters", schema: 45, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data31 };
               if (vErrors === null) {
-                vErrors = [err100];
+                vErrors = [err103];
               } else {
-                vErrors.push(err100);
+                vErrors.push(err103);
               }
               errors++;
             }
             if (func2(data31) < 1) {
-              const err101 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data31 };
-              if (vErrors === null) {
-                vErrors = [err101];
-              } else {
-                vErrors.push(err101);
-              }
-              errors++;
-            }
-          } else {
-            const err102 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.address.type, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data31 };
-            if (vErrors === null) {
-              vErrors = [err102];
-            } else {
-              vErrors.push(err102);
-            }
-            errors++;
-          }
-          let data32 = data29.port;
-          if (!(typeof data32 == "number" && (!(data32 % 1) && !isNaN(data32)))) {
-            const err103 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.port.type, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data32 };
-            if (vErrors === null) {
-              vErrors = [err103];
-            } else {
-              vErrors.push(err103);
-            }
-            errors++;
-          }
-          if (typeof data32 == "number") {
-            if (data32 > 65535 || isNaN(data32)) {
-              const err104 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data32 };
+              const err104 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data31 };
               if (vErrors === null) {
                 vErrors = [err104];
               } else {
@@ -1170,19 +1181,18 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (data32 < 1 || isNaN(data32)) {
-              const err105 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data32 };
-              if (vErrors === null) {
-                vErrors = [err105];
-              } else {
-                vErrors.push(err105);
-              }
-              errors++;
+          } else {
+            const err105 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.address.type, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data31 };
+            if (vErrors === null) {
+              vErrors = [err105];
+            } else {
+              vErrors.push(err105);
             }
+            errors++;
           }
-          let data33 = data29.adminPort;
-          if (!(typeof data33 == "number" && (!(data33 % 1) && !isNaN(data33)))) {
-            const err106 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.adminPort.type, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data33 };
+          let data32 = data29.port;
+          if (!(typeof data32 == "number" && (!(data32 % 1) && !isNaN(data32)))) {
+            const err106 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.port.type, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data32 };
             if (vErrors === null) {
               vErrors = [err106];
             } else {
@@ -1190,9 +1200,9 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (typeof data33 == "number") {
-            if (data33 > 65535 || isNaN(data33)) {
-              const err107 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data33 };
+          if (typeof data32 == "number") {
+            if (data32 > 65535 || isNaN(data32)) {
+              const err107 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data32 };
               if (vErrors === null) {
                 vErrors = [err107];
               } else {
@@ -1200,8 +1210,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (data33 < 1 || isNaN(data33)) {
-              const err108 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data33 };
+            if (data32 < 0 || isNaN(data32)) {
+              const err108 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data32 };
               if (vErrors === null) {
                 vErrors = [err108];
               } else {
@@ -1210,25 +1220,79 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               errors++;
             }
           }
-          if (data29.auth !== void 0) {
-            let data34 = data29.auth;
+          let data33 = data29.adminPort;
+          if (!(typeof data33 == "number" && (!(data33 % 1) && !isNaN(data33)))) {
+            const err109 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.adminPort.type, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data33 };
+            if (vErrors === null) {
+              vErrors = [err109];
+            } else {
+              vErrors.push(err109);
+            }
+            errors++;
+          }
+          if (typeof data33 == "number") {
+            if (data33 > 65535 || isNaN(data33)) {
+              const err110 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data33 };
+              if (vErrors === null) {
+                vErrors = [err110];
+              } else {
+                vErrors.push(err110);
+              }
+              errors++;
+            }
+            if (data33 < 1 || isNaN(data33)) {
+              const err111 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data33 };
+              if (vErrors === null) {
+                vErrors = [err111];
+              } else {
+                vErrors.push(err111);
+              }
+              errors++;
+            }
+          }
+          if (data29.tls !== void 0) {
+            let data34 = data29.tls;
             if (data34 && typeof data34 == "object" && !Array.isArray(data34)) {
+              if (data34.port === void 0) {
+                data34.port = 16389;
+              }
+              if (data34.clientCertificate === void 0) {
+                data34.clientCertificate = "None";
+              }
               if (data34.secretRef === void 0) {
-                const err109 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.auth.required, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data34 };
+                const err112 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data34 };
                 if (vErrors === null) {
-                  vErrors = [err109];
+                  vErrors = [err112];
                 } else {
-                  vErrors.push(err109);
+                  vErrors.push(err112);
+                }
+                errors++;
+              }
+              if (data34.port === void 0) {
+                const err113 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data34 };
+                if (vErrors === null) {
+                  vErrors = [err113];
+                } else {
+                  vErrors.push(err113);
+                }
+                errors++;
+              }
+              if (data34.clientCertificate === void 0) {
+                const err114 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "clientCertificate" }, message: "must have required property 'clientCertificate'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data34 };
+                if (vErrors === null) {
+                  vErrors = [err114];
+                } else {
+                  vErrors.push(err114);
                 }
                 errors++;
               }
               for (const key11 in data34) {
-                if (!(key11 === "secretRef")) {
-                  const err110 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key11 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data34 };
+                if (!(key11 === "secretRef" || key11 === "port" || key11 === "clientCertificate" || key11 === "clientCaSecretRef")) {
+                  const err115 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key11 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data34 };
                   if (vErrors === null) {
-                    vErrors = [err110];
+                    vErrors = [err115];
                   } else {
-                    vErrors.push(err110);
+                    vErrors.push(err115);
                   }
                   errors++;
                 }
@@ -1237,21 +1301,21 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 let data35 = data34.secretRef;
                 if (data35 && typeof data35 == "object" && !Array.isArray(data35)) {
                   if (data35.name === void 0) {
-                    const err111 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data35 };
+                    const err116 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data35 };
                     if (vErrors === null) {
-                      vErrors = [err111];
+                      vErrors = [err116];
                     } else {
-                      vErrors.push(err111);
+                      vErrors.push(err116);
                     }
                     errors++;
                   }
                   for (const key12 in data35) {
                     if (!(key12 === "name")) {
-                      const err112 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key12 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data35 };
+                      const err117 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key12 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data35 };
                       if (vErrors === null) {
-                        vErrors = [err112];
+                        vErrors = [err117];
                       } else {
-                        vErrors.push(err112);
+                        vErrors.push(err117);
                       }
                       errors++;
                     }
@@ -1260,259 +1324,205 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                     let data36 = data35.name;
                     if (typeof data36 === "string") {
                       if (func2(data36) > 253) {
-                        const err113 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data36 };
+                        const err118 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data36 };
                         if (vErrors === null) {
-                          vErrors = [err113];
+                          vErrors = [err118];
                         } else {
-                          vErrors.push(err113);
+                          vErrors.push(err118);
                         }
                         errors++;
                       }
                       if (func2(data36) < 1) {
-                        const err114 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data36 };
+                        const err119 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data36 };
                         if (vErrors === null) {
-                          vErrors = [err114];
+                          vErrors = [err119];
                         } else {
-                          vErrors.push(err114);
+                          vErrors.push(err119);
                         }
                         errors++;
                       }
                     } else {
-                      const err115 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data36 };
+                      const err120 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data36 };
                       if (vErrors === null) {
-                        vErrors = [err115];
+                        vErrors = [err120];
                       } else {
-                        vErrors.push(err115);
+                        vErrors.push(err120);
                       }
                       errors++;
                     }
                   }
                 } else {
-                  const err116 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data35 };
+                  const err121 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data35 };
                   if (vErrors === null) {
-                    vErrors = [err116];
+                    vErrors = [err121];
                   } else {
-                    vErrors.push(err116);
+                    vErrors.push(err121);
+                  }
+                  errors++;
+                }
+              }
+              let data37 = data34.port;
+              if (!(typeof data37 == "number" && (!(data37 % 1) && !isNaN(data37)))) {
+                const err122 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.port.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data37 };
+                if (vErrors === null) {
+                  vErrors = [err122];
+                } else {
+                  vErrors.push(err122);
+                }
+                errors++;
+              }
+              if (typeof data37 == "number") {
+                if (data37 > 65535 || isNaN(data37)) {
+                  const err123 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data37 };
+                  if (vErrors === null) {
+                    vErrors = [err123];
+                  } else {
+                    vErrors.push(err123);
+                  }
+                  errors++;
+                }
+                if (data37 < 1 || isNaN(data37)) {
+                  const err124 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data37 };
+                  if (vErrors === null) {
+                    vErrors = [err124];
+                  } else {
+                    vErrors.push(err124);
+                  }
+                  errors++;
+                }
+              }
+              let data38 = data34.clientCertificate;
+              if (typeof data38 !== "string") {
+                const err125 = { instancePath: instancePath + "/spec/proxy/tls/clientCertificate", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCertificate/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate, data: data38 };
+                if (vErrors === null) {
+                  vErrors = [err125];
+                } else {
+                  vErrors.push(err125);
+                }
+                errors++;
+              }
+              if (!(data38 === "None" || data38 === "Optional" || data38 === "Required")) {
+                const err126 = { instancePath: instancePath + "/spec/proxy/tls/clientCertificate", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCertificate/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate, data: data38 };
+                if (vErrors === null) {
+                  vErrors = [err126];
+                } else {
+                  vErrors.push(err126);
+                }
+                errors++;
+              }
+              if (data34.clientCaSecretRef !== void 0) {
+                let data39 = data34.clientCaSecretRef;
+                if (data39 && typeof data39 == "object" && !Array.isArray(data39)) {
+                  if (data39.name === void 0) {
+                    const err127 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data39 };
+                    if (vErrors === null) {
+                      vErrors = [err127];
+                    } else {
+                      vErrors.push(err127);
+                    }
+                    errors++;
+                  }
+                  for (const key13 in data39) {
+                    if (!(key13 === "name")) {
+                      const err128 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key13 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data39 };
+                      if (vErrors === null) {
+                        vErrors = [err128];
+                      } else {
+                        vErrors.push(err128);
+                      }
+                      errors++;
+                    }
+                  }
+                  if (data39.name !== void 0) {
+                    let data40 = data39.name;
+                    if (typeof data40 === "string") {
+                      if (func2(data40) > 253) {
+                        const err129 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data40 };
+                        if (vErrors === null) {
+                          vErrors = [err129];
+                        } else {
+                          vErrors.push(err129);
+                        }
+                        errors++;
+                      }
+                      if (func2(data40) < 1) {
+                        const err130 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data40 };
+                        if (vErrors === null) {
+                          vErrors = [err130];
+                        } else {
+                          vErrors.push(err130);
+                        }
+                        errors++;
+                      }
+                    } else {
+                      const err131 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data40 };
+                      if (vErrors === null) {
+                        vErrors = [err131];
+                      } else {
+                        vErrors.push(err131);
+                      }
+                      errors++;
+                    }
+                  }
+                } else {
+                  const err132 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data39 };
+                  if (vErrors === null) {
+                    vErrors = [err132];
+                  } else {
+                    vErrors.push(err132);
                   }
                   errors++;
                 }
               }
             } else {
-              const err117 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.auth.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data34 };
+              const err133 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data34 };
               if (vErrors === null) {
-                vErrors = [err117];
+                vErrors = [err133];
               } else {
-                vErrors.push(err117);
+                vErrors.push(err133);
               }
               errors++;
             }
           }
-          let data37 = data29.holdTimeout;
-          if (typeof data37 === "string") {
-            if (func2(data37) > 12) {
-              const err118 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data37 };
-              if (vErrors === null) {
-                vErrors = [err118];
-              } else {
-                vErrors.push(err118);
-              }
-              errors++;
-            }
-            if (!pattern3.test(data37)) {
-              const err119 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data37 };
-              if (vErrors === null) {
-                vErrors = [err119];
-              } else {
-                vErrors.push(err119);
-              }
-              errors++;
-            }
-          } else {
-            const err120 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.holdTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data37 };
-            if (vErrors === null) {
-              vErrors = [err120];
-            } else {
-              vErrors.push(err120);
-            }
-            errors++;
-          }
-          let data38 = data29.connectionsMax;
-          if (!(typeof data38 == "number" && (!(data38 % 1) && !isNaN(data38)))) {
-            const err121 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.connectionsMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data38 };
-            if (vErrors === null) {
-              vErrors = [err121];
-            } else {
-              vErrors.push(err121);
-            }
-            errors++;
-          }
-          if (typeof data38 == "number") {
-            if (data38 > 64 || isNaN(data38)) {
-              const err122 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data38 };
-              if (vErrors === null) {
-                vErrors = [err122];
-              } else {
-                vErrors.push(err122);
-              }
-              errors++;
-            }
-            if (data38 < 1 || isNaN(data38)) {
-              const err123 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data38 };
-              if (vErrors === null) {
-                vErrors = [err123];
-              } else {
-                vErrors.push(err123);
-              }
-              errors++;
-            }
-          }
-          let data39 = data29.clientsMax;
-          if (!(typeof data39 == "number" && (!(data39 % 1) && !isNaN(data39)))) {
-            const err124 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.clientsMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data39 };
-            if (vErrors === null) {
-              vErrors = [err124];
-            } else {
-              vErrors.push(err124);
-            }
-            errors++;
-          }
-          if (typeof data39 == "number") {
-            if (data39 > 1e6 || isNaN(data39)) {
-              const err125 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e6 }, message: "must be <= 1000000", schema: 1e6, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data39 };
-              if (vErrors === null) {
-                vErrors = [err125];
-              } else {
-                vErrors.push(err125);
-              }
-              errors++;
-            }
-            if (data39 < 1 || isNaN(data39)) {
-              const err126 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data39 };
-              if (vErrors === null) {
-                vErrors = [err126];
-              } else {
-                vErrors.push(err126);
-              }
-              errors++;
-            }
-          }
-          let data40 = data29.logLevel;
-          if (typeof data40 !== "string") {
-            const err127 = { instancePath: instancePath + "/spec/proxy/logLevel", schemaPath: "#/properties/spec/properties/proxy/properties/logLevel/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.logLevel.type, parentSchema: schema11.properties.spec.properties.proxy.properties.logLevel, data: data40 };
-            if (vErrors === null) {
-              vErrors = [err127];
-            } else {
-              vErrors.push(err127);
-            }
-            errors++;
-          }
-          if (!(data40 === "error" || data40 === "warn" || data40 === "info" || data40 === "debug")) {
-            const err128 = { instancePath: instancePath + "/spec/proxy/logLevel", schemaPath: "#/properties/spec/properties/proxy/properties/logLevel/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.logLevel.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.logLevel.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.logLevel, data: data40 };
-            if (vErrors === null) {
-              vErrors = [err128];
-            } else {
-              vErrors.push(err128);
-            }
-            errors++;
-          }
-          if (data29.resources !== void 0) {
-            let data41 = data29.resources;
+          if (data29.unixSocket !== void 0) {
+            let data41 = data29.unixSocket;
             if (data41 && typeof data41 == "object" && !Array.isArray(data41)) {
-              for (const key13 in data41) {
-                if (!(key13 === "requests" || key13 === "limits")) {
-                  const err129 = { instancePath: instancePath + "/spec/proxy/resources", schemaPath: "#/properties/spec/properties/proxy/properties/resources/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key13 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.resources, data: data41 };
+              if (data41.directory === void 0) {
+                data41.directory = "/run/respmesh";
+              }
+              if (data41.directory === void 0) {
+                const err134 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/required", keyword: "required", params: { missingProperty: "directory" }, message: "must have required property 'directory'", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.required, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data41 };
+                if (vErrors === null) {
+                  vErrors = [err134];
+                } else {
+                  vErrors.push(err134);
+                }
+                errors++;
+              }
+              for (const key14 in data41) {
+                if (!(key14 === "directory")) {
+                  const err135 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key14 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data41 };
                   if (vErrors === null) {
-                    vErrors = [err129];
+                    vErrors = [err135];
                   } else {
-                    vErrors.push(err129);
+                    vErrors.push(err135);
                   }
                   errors++;
                 }
               }
-              if (data41.requests !== void 0) {
-                let data42 = data41.requests;
-                if (data42 && typeof data42 == "object" && !Array.isArray(data42)) {
-                  if (Object.keys(data42).length > 8) {
-                    const err130 = { instancePath: instancePath + "/spec/proxy/resources/requests", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/maxProperties", keyword: "maxProperties", params: { limit: 8 }, message: "must NOT have more than 8 properties", schema: 8, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests, data: data42 };
-                    if (vErrors === null) {
-                      vErrors = [err130];
-                    } else {
-                      vErrors.push(err130);
-                    }
-                    errors++;
-                  }
-                  for (const key14 in data42) {
-                    if (pattern5.test(key14)) {
-                      let data43 = data42[key14];
-                      if (typeof data43 === "string") {
-                        if (func2(data43) > 32) {
-                          const err131 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key14.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data43 };
-                          if (vErrors === null) {
-                            vErrors = [err131];
-                          } else {
-                            vErrors.push(err131);
-                          }
-                          errors++;
-                        }
-                      } else {
-                        const err132 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key14.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"].type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data43 };
-                        if (vErrors === null) {
-                          vErrors = [err132];
-                        } else {
-                          vErrors.push(err132);
-                        }
-                        errors++;
-                      }
-                    }
-                  }
-                } else {
-                  const err133 = { instancePath: instancePath + "/spec/proxy/resources/requests", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests, data: data42 };
+              let data42 = data41.directory;
+              if (typeof data42 === "string") {
+                if (func2(data42) > 90) {
+                  const err136 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/maxLength", keyword: "maxLength", params: { limit: 90 }, message: "must NOT have more than 90 characters", schema: 90, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data42 };
                   if (vErrors === null) {
-                    vErrors = [err133];
+                    vErrors = [err136];
                   } else {
-                    vErrors.push(err133);
+                    vErrors.push(err136);
                   }
                   errors++;
                 }
-              }
-              if (data41.limits !== void 0) {
-                let data44 = data41.limits;
-                if (data44 && typeof data44 == "object" && !Array.isArray(data44)) {
-                  if (Object.keys(data44).length > 8) {
-                    const err134 = { instancePath: instancePath + "/spec/proxy/resources/limits", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/maxProperties", keyword: "maxProperties", params: { limit: 8 }, message: "must NOT have more than 8 properties", schema: 8, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits, data: data44 };
-                    if (vErrors === null) {
-                      vErrors = [err134];
-                    } else {
-                      vErrors.push(err134);
-                    }
-                    errors++;
-                  }
-                  for (const key15 in data44) {
-                    if (pattern5.test(key15)) {
-                      let data45 = data44[key15];
-                      if (typeof data45 === "string") {
-                        if (func2(data45) > 32) {
-                          const err135 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key15.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data45 };
-                          if (vErrors === null) {
-                            vErrors = [err135];
-                          } else {
-                            vErrors.push(err135);
-                          }
-                          errors++;
-                        }
-                      } else {
-                        const err136 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key15.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"].type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data45 };
-                        if (vErrors === null) {
-                          vErrors = [err136];
-                        } else {
-                          vErrors.push(err136);
-                        }
-                        errors++;
-                      }
-                    }
-                  }
-                } else {
-                  const err137 = { instancePath: instancePath + "/spec/proxy/resources/limits", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits, data: data44 };
+                if (func2(data42) < 2) {
+                  const err137 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/minLength", keyword: "minLength", params: { limit: 2 }, message: "must NOT have fewer than 2 characters", schema: 2, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data42 };
                   if (vErrors === null) {
                     vErrors = [err137];
                   } else {
@@ -1520,42 +1530,703 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
+                if (!pattern3.test(data42)) {
+                  const err138 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/pattern", keyword: "pattern", params: { pattern: "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$" }, message: 'must match pattern "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"', schema: "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data42 };
+                  if (vErrors === null) {
+                    vErrors = [err138];
+                  } else {
+                    vErrors.push(err138);
+                  }
+                  errors++;
+                }
+              } else {
+                const err139 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory.type, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data42 };
+                if (vErrors === null) {
+                  vErrors = [err139];
+                } else {
+                  vErrors.push(err139);
+                }
+                errors++;
               }
             } else {
-              const err138 = { instancePath: instancePath + "/spec/proxy/resources", schemaPath: "#/properties/spec/properties/proxy/properties/resources/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources, data: data41 };
+              const err140 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.type, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data41 };
               if (vErrors === null) {
-                vErrors = [err138];
+                vErrors = [err140];
               } else {
-                vErrors.push(err138);
+                vErrors.push(err140);
+              }
+              errors++;
+            }
+          }
+          if (data29.auth !== void 0) {
+            let data43 = data29.auth;
+            if (data43 && typeof data43 == "object" && !Array.isArray(data43)) {
+              if (data43.secretRef === void 0) {
+                const err141 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.auth.required, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data43 };
+                if (vErrors === null) {
+                  vErrors = [err141];
+                } else {
+                  vErrors.push(err141);
+                }
+                errors++;
+              }
+              for (const key15 in data43) {
+                if (!(key15 === "secretRef")) {
+                  const err142 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key15 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data43 };
+                  if (vErrors === null) {
+                    vErrors = [err142];
+                  } else {
+                    vErrors.push(err142);
+                  }
+                  errors++;
+                }
+              }
+              if (data43.secretRef !== void 0) {
+                let data44 = data43.secretRef;
+                if (data44 && typeof data44 == "object" && !Array.isArray(data44)) {
+                  if (data44.name === void 0) {
+                    const err143 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data44 };
+                    if (vErrors === null) {
+                      vErrors = [err143];
+                    } else {
+                      vErrors.push(err143);
+                    }
+                    errors++;
+                  }
+                  for (const key16 in data44) {
+                    if (!(key16 === "name")) {
+                      const err144 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key16 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data44 };
+                      if (vErrors === null) {
+                        vErrors = [err144];
+                      } else {
+                        vErrors.push(err144);
+                      }
+                      errors++;
+                    }
+                  }
+                  if (data44.name !== void 0) {
+                    let data45 = data44.name;
+                    if (typeof data45 === "string") {
+                      if (func2(data45) > 253) {
+                        const err145 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data45 };
+                        if (vErrors === null) {
+                          vErrors = [err145];
+                        } else {
+                          vErrors.push(err145);
+                        }
+                        errors++;
+                      }
+                      if (func2(data45) < 1) {
+                        const err146 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data45 };
+                        if (vErrors === null) {
+                          vErrors = [err146];
+                        } else {
+                          vErrors.push(err146);
+                        }
+                        errors++;
+                      }
+                    } else {
+                      const err147 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data45 };
+                      if (vErrors === null) {
+                        vErrors = [err147];
+                      } else {
+                        vErrors.push(err147);
+                      }
+                      errors++;
+                    }
+                  }
+                } else {
+                  const err148 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data44 };
+                  if (vErrors === null) {
+                    vErrors = [err148];
+                  } else {
+                    vErrors.push(err148);
+                  }
+                  errors++;
+                }
+              }
+            } else {
+              const err149 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.auth.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data43 };
+              if (vErrors === null) {
+                vErrors = [err149];
+              } else {
+                vErrors.push(err149);
+              }
+              errors++;
+            }
+          }
+          if (data29.commands !== void 0) {
+            let data46 = data29.commands;
+            if (data46 && typeof data46 == "object" && !Array.isArray(data46)) {
+              if (data46.allow === void 0) {
+                data46.allow = [];
+              }
+              if (data46.deny === void 0) {
+                data46.deny = [];
+              }
+              if (data46.allow === void 0) {
+                const err150 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/required", keyword: "required", params: { missingProperty: "allow" }, message: "must have required property 'allow'", schema: schema11.properties.spec.properties.proxy.properties.commands.required, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data46 };
+                if (vErrors === null) {
+                  vErrors = [err150];
+                } else {
+                  vErrors.push(err150);
+                }
+                errors++;
+              }
+              if (data46.deny === void 0) {
+                const err151 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/required", keyword: "required", params: { missingProperty: "deny" }, message: "must have required property 'deny'", schema: schema11.properties.spec.properties.proxy.properties.commands.required, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data46 };
+                if (vErrors === null) {
+                  vErrors = [err151];
+                } else {
+                  vErrors.push(err151);
+                }
+                errors++;
+              }
+              for (const key17 in data46) {
+                if (!(key17 === "allow" || key17 === "deny")) {
+                  const err152 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key17 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data46 };
+                  if (vErrors === null) {
+                    vErrors = [err152];
+                  } else {
+                    vErrors.push(err152);
+                  }
+                  errors++;
+                }
+              }
+              let data47 = data46.allow;
+              if (Array.isArray(data47)) {
+                if (data47.length > 256) {
+                  const err153 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/maxItems", keyword: "maxItems", params: { limit: 256 }, message: "must NOT have more than 256 items", schema: 256, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data47 };
+                  if (vErrors === null) {
+                    vErrors = [err153];
+                  } else {
+                    vErrors.push(err153);
+                  }
+                  errors++;
+                }
+                const len1 = data47.length;
+                for (let i1 = 0; i1 < len1; i1++) {
+                  let data48 = data47[i1];
+                  if (typeof data48 === "string") {
+                    if (func2(data48) > 129) {
+                      const err154 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i1, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/maxLength", keyword: "maxLength", params: { limit: 129 }, message: "must NOT have more than 129 characters", schema: 129, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data48 };
+                      if (vErrors === null) {
+                        vErrors = [err154];
+                      } else {
+                        vErrors.push(err154);
+                      }
+                      errors++;
+                    }
+                    if (func2(data48) < 1) {
+                      const err155 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i1, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data48 };
+                      if (vErrors === null) {
+                        vErrors = [err155];
+                      } else {
+                        vErrors.push(err155);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err156 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i1, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data48 };
+                    if (vErrors === null) {
+                      vErrors = [err156];
+                    } else {
+                      vErrors.push(err156);
+                    }
+                    errors++;
+                  }
+                }
+                let i2 = data47.length;
+                let j0;
+                if (i2 > 1) {
+                  const indices0 = {};
+                  for (; i2--; ) {
+                    let item0 = data47[i2];
+                    if (typeof item0 !== "string") {
+                      continue;
+                    }
+                    if (typeof indices0[item0] == "number") {
+                      j0 = indices0[item0];
+                      const err157 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/uniqueItems", keyword: "uniqueItems", params: { i: i2, j: j0 }, message: "must NOT have duplicate items (items ## " + j0 + " and " + i2 + " are identical)", schema: true, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data47 };
+                      if (vErrors === null) {
+                        vErrors = [err157];
+                      } else {
+                        vErrors.push(err157);
+                      }
+                      errors++;
+                      break;
+                    }
+                    indices0[item0] = i2;
+                  }
+                }
+              } else {
+                const err158 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data47 };
+                if (vErrors === null) {
+                  vErrors = [err158];
+                } else {
+                  vErrors.push(err158);
+                }
+                errors++;
+              }
+              let data49 = data46.deny;
+              if (Array.isArray(data49)) {
+                if (data49.length > 256) {
+                  const err159 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/maxItems", keyword: "maxItems", params: { limit: 256 }, message: "must NOT have more than 256 items", schema: 256, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data49 };
+                  if (vErrors === null) {
+                    vErrors = [err159];
+                  } else {
+                    vErrors.push(err159);
+                  }
+                  errors++;
+                }
+                const len2 = data49.length;
+                for (let i3 = 0; i3 < len2; i3++) {
+                  let data50 = data49[i3];
+                  if (typeof data50 === "string") {
+                    if (func2(data50) > 129) {
+                      const err160 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i3, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/maxLength", keyword: "maxLength", params: { limit: 129 }, message: "must NOT have more than 129 characters", schema: 129, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data50 };
+                      if (vErrors === null) {
+                        vErrors = [err160];
+                      } else {
+                        vErrors.push(err160);
+                      }
+                      errors++;
+                    }
+                    if (func2(data50) < 1) {
+                      const err161 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i3, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data50 };
+                      if (vErrors === null) {
+                        vErrors = [err161];
+                      } else {
+                        vErrors.push(err161);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err162 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i3, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data50 };
+                    if (vErrors === null) {
+                      vErrors = [err162];
+                    } else {
+                      vErrors.push(err162);
+                    }
+                    errors++;
+                  }
+                }
+                let i4 = data49.length;
+                let j1;
+                if (i4 > 1) {
+                  const indices1 = {};
+                  for (; i4--; ) {
+                    let item1 = data49[i4];
+                    if (typeof item1 !== "string") {
+                      continue;
+                    }
+                    if (typeof indices1[item1] == "number") {
+                      j1 = indices1[item1];
+                      const err163 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/uniqueItems", keyword: "uniqueItems", params: { i: i4, j: j1 }, message: "must NOT have duplicate items (items ## " + j1 + " and " + i4 + " are identical)", schema: true, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data49 };
+                      if (vErrors === null) {
+                        vErrors = [err163];
+                      } else {
+                        vErrors.push(err163);
+                      }
+                      errors++;
+                      break;
+                    }
+                    indices1[item1] = i4;
+                  }
+                }
+              } else {
+                const err164 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data49 };
+                if (vErrors === null) {
+                  vErrors = [err164];
+                } else {
+                  vErrors.push(err164);
+                }
+                errors++;
+              }
+            } else {
+              const err165 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.commands.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data46 };
+              if (vErrors === null) {
+                vErrors = [err165];
+              } else {
+                vErrors.push(err165);
+              }
+              errors++;
+            }
+          }
+          let data51 = data29.isolation;
+          if (typeof data51 !== "string") {
+            const err166 = { instancePath: instancePath + "/spec/proxy/isolation", schemaPath: "#/properties/spec/properties/proxy/properties/isolation/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.isolation.type, parentSchema: schema11.properties.spec.properties.proxy.properties.isolation, data: data51 };
+            if (vErrors === null) {
+              vErrors = [err166];
+            } else {
+              vErrors.push(err166);
+            }
+            errors++;
+          }
+          if (!(data51 === "Shared" || data51 === "PerClient")) {
+            const err167 = { instancePath: instancePath + "/spec/proxy/isolation", schemaPath: "#/properties/spec/properties/proxy/properties/isolation/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.isolation.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.isolation.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.isolation, data: data51 };
+            if (vErrors === null) {
+              vErrors = [err167];
+            } else {
+              vErrors.push(err167);
+            }
+            errors++;
+          }
+          let data52 = data29.holdTimeout;
+          if (typeof data52 === "string") {
+            if (func2(data52) > 12) {
+              const err168 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data52 };
+              if (vErrors === null) {
+                vErrors = [err168];
+              } else {
+                vErrors.push(err168);
+              }
+              errors++;
+            }
+            if (!pattern2.test(data52)) {
+              const err169 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data52 };
+              if (vErrors === null) {
+                vErrors = [err169];
+              } else {
+                vErrors.push(err169);
+              }
+              errors++;
+            }
+          } else {
+            const err170 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.holdTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data52 };
+            if (vErrors === null) {
+              vErrors = [err170];
+            } else {
+              vErrors.push(err170);
+            }
+            errors++;
+          }
+          let data53 = data29.queueTimeout;
+          if (typeof data53 === "string") {
+            if (func2(data53) > 12) {
+              const err171 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data53 };
+              if (vErrors === null) {
+                vErrors = [err171];
+              } else {
+                vErrors.push(err171);
+              }
+              errors++;
+            }
+            if (!pattern2.test(data53)) {
+              const err172 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data53 };
+              if (vErrors === null) {
+                vErrors = [err172];
+              } else {
+                vErrors.push(err172);
+              }
+              errors++;
+            }
+          } else {
+            const err173 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.queueTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data53 };
+            if (vErrors === null) {
+              vErrors = [err173];
+            } else {
+              vErrors.push(err173);
+            }
+            errors++;
+          }
+          let data54 = data29.clientIdleTimeout;
+          if (typeof data54 === "string") {
+            if (func2(data54) > 12) {
+              const err174 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data54 };
+              if (vErrors === null) {
+                vErrors = [err174];
+              } else {
+                vErrors.push(err174);
+              }
+              errors++;
+            }
+            if (!pattern2.test(data54)) {
+              const err175 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data54 };
+              if (vErrors === null) {
+                vErrors = [err175];
+              } else {
+                vErrors.push(err175);
+              }
+              errors++;
+            }
+          } else {
+            const err176 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data54 };
+            if (vErrors === null) {
+              vErrors = [err176];
+            } else {
+              vErrors.push(err176);
+            }
+            errors++;
+          }
+          let data55 = data29.connectionsMax;
+          if (!(typeof data55 == "number" && (!(data55 % 1) && !isNaN(data55)))) {
+            const err177 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.connectionsMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data55 };
+            if (vErrors === null) {
+              vErrors = [err177];
+            } else {
+              vErrors.push(err177);
+            }
+            errors++;
+          }
+          if (typeof data55 == "number") {
+            if (data55 > 64 || isNaN(data55)) {
+              const err178 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data55 };
+              if (vErrors === null) {
+                vErrors = [err178];
+              } else {
+                vErrors.push(err178);
+              }
+              errors++;
+            }
+            if (data55 < 1 || isNaN(data55)) {
+              const err179 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data55 };
+              if (vErrors === null) {
+                vErrors = [err179];
+              } else {
+                vErrors.push(err179);
+              }
+              errors++;
+            }
+          }
+          let data56 = data29.clientsMax;
+          if (!(typeof data56 == "number" && (!(data56 % 1) && !isNaN(data56)))) {
+            const err180 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.clientsMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data56 };
+            if (vErrors === null) {
+              vErrors = [err180];
+            } else {
+              vErrors.push(err180);
+            }
+            errors++;
+          }
+          if (typeof data56 == "number") {
+            if (data56 > 1e6 || isNaN(data56)) {
+              const err181 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e6 }, message: "must be <= 1000000", schema: 1e6, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data56 };
+              if (vErrors === null) {
+                vErrors = [err181];
+              } else {
+                vErrors.push(err181);
+              }
+              errors++;
+            }
+            if (data56 < 1 || isNaN(data56)) {
+              const err182 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data56 };
+              if (vErrors === null) {
+                vErrors = [err182];
+              } else {
+                vErrors.push(err182);
+              }
+              errors++;
+            }
+          }
+          let data57 = data29.workers;
+          if (!(typeof data57 == "number" && (!(data57 % 1) && !isNaN(data57)))) {
+            const err183 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.workers.type, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data57 };
+            if (vErrors === null) {
+              vErrors = [err183];
+            } else {
+              vErrors.push(err183);
+            }
+            errors++;
+          }
+          if (typeof data57 == "number") {
+            if (data57 > 64 || isNaN(data57)) {
+              const err184 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data57 };
+              if (vErrors === null) {
+                vErrors = [err184];
+              } else {
+                vErrors.push(err184);
+              }
+              errors++;
+            }
+            if (data57 < 1 || isNaN(data57)) {
+              const err185 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data57 };
+              if (vErrors === null) {
+                vErrors = [err185];
+              } else {
+                vErrors.push(err185);
+              }
+              errors++;
+            }
+          }
+          let data58 = data29.logLevel;
+          if (typeof data58 !== "string") {
+            const err186 = { instancePath: instancePath + "/spec/proxy/logLevel", schemaPath: "#/properties/spec/properties/proxy/properties/logLevel/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.logLevel.type, parentSchema: schema11.properties.spec.properties.proxy.properties.logLevel, data: data58 };
+            if (vErrors === null) {
+              vErrors = [err186];
+            } else {
+              vErrors.push(err186);
+            }
+            errors++;
+          }
+          if (!(data58 === "error" || data58 === "warn" || data58 === "info" || data58 === "debug")) {
+            const err187 = { instancePath: instancePath + "/spec/proxy/logLevel", schemaPath: "#/properties/spec/properties/proxy/properties/logLevel/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.logLevel.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.logLevel.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.logLevel, data: data58 };
+            if (vErrors === null) {
+              vErrors = [err187];
+            } else {
+              vErrors.push(err187);
+            }
+            errors++;
+          }
+          if (data29.resources !== void 0) {
+            let data59 = data29.resources;
+            if (data59 && typeof data59 == "object" && !Array.isArray(data59)) {
+              for (const key18 in data59) {
+                if (!(key18 === "requests" || key18 === "limits")) {
+                  const err188 = { instancePath: instancePath + "/spec/proxy/resources", schemaPath: "#/properties/spec/properties/proxy/properties/resources/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key18 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.resources, data: data59 };
+                  if (vErrors === null) {
+                    vErrors = [err188];
+                  } else {
+                    vErrors.push(err188);
+                  }
+                  errors++;
+                }
+              }
+              if (data59.requests !== void 0) {
+                let data60 = data59.requests;
+                if (data60 && typeof data60 == "object" && !Array.isArray(data60)) {
+                  if (Object.keys(data60).length > 8) {
+                    const err189 = { instancePath: instancePath + "/spec/proxy/resources/requests", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/maxProperties", keyword: "maxProperties", params: { limit: 8 }, message: "must NOT have more than 8 properties", schema: 8, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests, data: data60 };
+                    if (vErrors === null) {
+                      vErrors = [err189];
+                    } else {
+                      vErrors.push(err189);
+                    }
+                    errors++;
+                  }
+                  for (const key19 in data60) {
+                    if (pattern7.test(key19)) {
+                      let data61 = data60[key19];
+                      if (typeof data61 === "string") {
+                        if (func2(data61) > 32) {
+                          const err190 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key19.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data61 };
+                          if (vErrors === null) {
+                            vErrors = [err190];
+                          } else {
+                            vErrors.push(err190);
+                          }
+                          errors++;
+                        }
+                        if (!pattern8.test(data61)) {
+                          const err191 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key19.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data61 };
+                          if (vErrors === null) {
+                            vErrors = [err191];
+                          } else {
+                            vErrors.push(err191);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err192 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key19.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"].type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data61 };
+                        if (vErrors === null) {
+                          vErrors = [err192];
+                        } else {
+                          vErrors.push(err192);
+                        }
+                        errors++;
+                      }
+                    }
+                  }
+                } else {
+                  const err193 = { instancePath: instancePath + "/spec/proxy/resources/requests", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests, data: data60 };
+                  if (vErrors === null) {
+                    vErrors = [err193];
+                  } else {
+                    vErrors.push(err193);
+                  }
+                  errors++;
+                }
+              }
+              if (data59.limits !== void 0) {
+                let data62 = data59.limits;
+                if (data62 && typeof data62 == "object" && !Array.isArray(data62)) {
+                  if (Object.keys(data62).length > 8) {
+                    const err194 = { instancePath: instancePath + "/spec/proxy/resources/limits", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/maxProperties", keyword: "maxProperties", params: { limit: 8 }, message: "must NOT have more than 8 properties", schema: 8, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits, data: data62 };
+                    if (vErrors === null) {
+                      vErrors = [err194];
+                    } else {
+                      vErrors.push(err194);
+                    }
+                    errors++;
+                  }
+                  for (const key20 in data62) {
+                    if (pattern7.test(key20)) {
+                      let data63 = data62[key20];
+                      if (typeof data63 === "string") {
+                        if (func2(data63) > 32) {
+                          const err195 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key20.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data63 };
+                          if (vErrors === null) {
+                            vErrors = [err195];
+                          } else {
+                            vErrors.push(err195);
+                          }
+                          errors++;
+                        }
+                        if (!pattern8.test(data63)) {
+                          const err196 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key20.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data63 };
+                          if (vErrors === null) {
+                            vErrors = [err196];
+                          } else {
+                            vErrors.push(err196);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err197 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key20.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"].type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data63 };
+                        if (vErrors === null) {
+                          vErrors = [err197];
+                        } else {
+                          vErrors.push(err197);
+                        }
+                        errors++;
+                      }
+                    }
+                  }
+                } else {
+                  const err198 = { instancePath: instancePath + "/spec/proxy/resources/limits", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits, data: data62 };
+                  if (vErrors === null) {
+                    vErrors = [err198];
+                  } else {
+                    vErrors.push(err198);
+                  }
+                  errors++;
+                }
+              }
+            } else {
+              const err199 = { instancePath: instancePath + "/spec/proxy/resources", schemaPath: "#/properties/spec/properties/proxy/properties/resources/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources, data: data59 };
+              if (vErrors === null) {
+                vErrors = [err199];
+              } else {
+                vErrors.push(err199);
               }
               errors++;
             }
           }
         } else {
-          const err139 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.type, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
+          const err200 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.type, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
           if (vErrors === null) {
-            vErrors = [err139];
+            vErrors = [err200];
           } else {
-            vErrors.push(err139);
+            vErrors.push(err200);
           }
           errors++;
         }
       } else {
-        const err140 = { instancePath: instancePath + "/spec", schemaPath: "#/properties/spec/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.type, parentSchema: schema11.properties.spec, data: data5 };
+        const err201 = { instancePath: instancePath + "/spec", schemaPath: "#/properties/spec/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.type, parentSchema: schema11.properties.spec, data: data5 };
         if (vErrors === null) {
-          vErrors = [err140];
+          vErrors = [err201];
         } else {
-          vErrors.push(err140);
+          vErrors.push(err201);
         }
         errors++;
       }
     }
   } else {
-    const err141 = { instancePath, schemaPath: "#/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.type, parentSchema: schema11, data };
+    const err202 = { instancePath, schemaPath: "#/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.type, parentSchema: schema11, data };
     if (vErrors === null) {
-      vErrors = [err141];
+      vErrors = [err202];
     } else {
-      vErrors.push(err141);
+      vErrors.push(err202);
     }
     errors++;
   }

@@ -52,6 +52,67 @@ export const badManifests: readonly BadManifest[] = [
     field: 'spec.proxy',
   },
   {
+    name: 'a unix socket for a server',
+    spec: { backend: { endpoints: [{ host: '/run/redis.sock' }] } },
+    field: 'spec.backend',
+  },
+  {
+    name: 'no way in',
+    spec: { backend: { endpoints }, proxy: { port: 0 } },
+    field: 'spec.proxy',
+  },
+  {
+    name: 'one port for TLS and for plain',
+    spec: { backend: { endpoints }, proxy: { tls: { secretRef: { name: 'tls' }, port: 16379 } } },
+    field: 'spec.proxy',
+  },
+  {
+    name: 'client certificates that nobody signs',
+    spec: {
+      backend: { endpoints },
+      proxy: { tls: { secretRef: { name: 'tls' }, clientCertificate: 'Required' } },
+    },
+    field: 'spec.proxy.tls',
+  },
+  {
+    name: 'an authority of client certificates that nobody asks for',
+    spec: {
+      backend: { endpoints },
+      proxy: { tls: { secretRef: { name: 'tls' }, clientCaSecretRef: { name: 'ca' } } },
+    },
+    field: 'spec.proxy.tls',
+  },
+  {
+    name: 'a command in upper case',
+    spec: { backend: { endpoints }, proxy: { commands: { deny: ['KEYS'] } } },
+    field: 'spec.proxy.commands',
+  },
+  {
+    name: 'a command that is allowed and denied',
+    spec: { backend: { endpoints }, proxy: { commands: { allow: ['debug'], deny: ['debug'] } } },
+    field: 'spec.proxy.commands',
+  },
+  {
+    name: 'a command twice',
+    spec: { backend: { endpoints }, proxy: { commands: { allow: ['debug', 'debug'] } } },
+    field: 'spec.proxy.commands.allow',
+  },
+  {
+    name: 'a folder of the socket that is the root',
+    spec: { backend: { endpoints }, proxy: { unixSocket: { directory: '/' } } },
+    field: 'spec.proxy.unixSocket.directory',
+  },
+  {
+    name: 'an idle timeout of a day',
+    spec: { backend: { endpoints }, proxy: { clientIdleTimeout: '24h' } },
+    field: 'spec.proxy',
+  },
+  {
+    name: 'a quantity that is none',
+    spec: { backend: { endpoints }, proxy: { resources: { limits: { memory: 'lots' } } } },
+    field: 'spec.proxy.resources.limits',
+  },
+  {
     name: 'a field that does not exist',
     spec: { backend: { endpoints }, proxy: { prot: 16379 } },
     field: 'spec.proxy',
