@@ -36,7 +36,14 @@ test('any bytes that are quoted come back as they were', () => {
 })
 
 test('openings of other protocols are known, memcached’s get is a command', () => {
-  for (const line of ['GET / HTTP/1.1', 'post /', 'Host: x', 'SSH-2.0-x', 'PROXY TCP4']) {
+  for (const line of [
+    'GET / HTTP/1.1',
+    'post /',
+    'Host: x',
+    'SSH-2.0-x',
+    'PROXY TCP4',
+    'HTTP/1.1 200',
+  ]) {
     assert.ok(isForeignOpening(line.split(' ')), line)
   }
   assert.ok(!isForeignOpening(['get', 'foo']))

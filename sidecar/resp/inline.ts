@@ -87,11 +87,18 @@ function readSingle(line: string, start: number): Piece | undefined {
   return undefined
 }
 
+/** The words (latin1) as an array frame. */
+export function frameWords(words: readonly string[]): string {
+  const bulks = words.map((word) => `$${word.length}\r\n${word}\r\n`)
+  return `*${words.length}\r\n${bulks.join('')}`
+}
+
 /** Openings of other protocols: a client that speaks one of them is not to be answered. */
 export function isForeignOpening(words: readonly string[]): boolean {
   const first = (words[0] ?? '').toUpperCase()
   if (httpMethods.has(first) || first === 'HOST:' || first === 'PROXY') return true
-  return first.startsWith('SSH-') || /^HTTP\/\d/i.test(words.at(-1) ?? '')
+  if (first.startsWith('SSH-') || first.startsWith('HTTP/')) return true
+  return /^HTTP\/\d/i.test(words.at(-1) ?? '')
 }
 
 const httpMethods = new Set([

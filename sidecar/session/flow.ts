@@ -26,7 +26,8 @@ export function settle(session: Session): void {
       pinning.release()
   }
   const isDone = session.input.length === 0 || session.wait === 'input'
-  if (session.isEnded && isDone && session.inFlight === 0) session.close()
+  const isOwed = session.inFlight > 0 && session.large === undefined
+  if (session.isEnded && isDone && !isOwed) session.close()
   else updateReading(session)
   updatePatience(session)
 }
