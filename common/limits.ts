@@ -10,6 +10,7 @@ export const defaultLimits = {
   clientInFlightBytesMax: 1024 * 1024,
   upstreamQueueBytesMax: 16 * 1024 * 1024,
   clientOutputBytesMax: 1024 * 1024,
+  upstreamQueueCommandsMax: 10_000,
 } as const
 
 /** Defaults of `ProxyConfig.timing`, milliseconds. */
@@ -18,6 +19,8 @@ export const defaultTiming = {
   holdTimeoutMs: 5000,
   replyTimeoutMs: 0,
   drainTimeoutMs: 10_000,
+  queueTimeoutMs: 1000,
+  clientIdleTimeoutMs: 0,
 } as const
 
 /** Longest line of the configuration stream; a longer one ends the connection. */
@@ -193,6 +196,13 @@ export const retiredWaitMs = 5000
 export const pinnedConnectionsMax = 1024
 /** Such connections that are kept when nobody needs them; more are closed. */
 export const pinnedIdleMax = 16
+/** Subscriptions of one client, and bytes of their names, that are made again when its connection was lost; a client with more is closed then. */
+export const subscriptionsMax = 10_000
+export const subscriptionBytesMax = 1024 * 1024
+/** Largest confirmation of a subscription, bytes; a larger one ends the connection. */
+export const confirmationBytesMax = 512 * 1024
+/** Wait before the connection of a client that cannot be without one is tried again. */
+export const restoreRetryMs = 1000
 /** Longest line of a server's reply, bytes; a longer one ends the connection. */
 export const replyLineBytesMax = 1024 * 1024
 /** Longest answer of a server to a question of the sidecar itself, bytes; a longer one ends the connection. */
@@ -202,6 +212,18 @@ export const upstreamRetryMinMs = 25
 export const upstreamRetryMaxMs = 1000
 /** A server that answers -READONLY has its identity checked again at most this often. */
 export const identityCheckMs = 1000
+/** While the oldest waits this share of the longest wait for a server, the next command is refused at once. */
+export const shedEarlyShare = 0.5
+/** How often it is looked whether a server still lives; it costs nothing while nothing is owed. */
+export const livenessTickMs = 250
+/** A server that owes replies and is silent this long is sent a PING, and one that only has waiting clients after the second. */
+export const livenessProbeMs = 500
+export const livenessIdleProbeMs = 10_000
+/** From the PING on, if nothing comes: no more is sent after the first, the connections are given up after the second. */
+export const serverStallMs = 1500
+export const serverHungMs = 15_000
+/** A stalled server that refuses so many new connections in a row is given up at once. */
+export const unreachableAttemptsMax = 2
 /** A connection that is silent this long is probed by the operating system. */
 export const keepAliveMs = 15_000
 /** Wrong passwords of one connection; at the last it is closed. */

@@ -25,7 +25,45 @@ export interface DataPlaneCounters {
   commandsLost: number
   /** Commands answered with an error of our own because no primary took them in time. */
   commandsHeldTooLong: number
+  /** Commands refused, unsent, because too much waited for the server. */
+  commandsShed: number
+  /** Times that a server was found to owe replies and say nothing. */
+  upstreamStalls: number
+  /** Clients closed because they did not read, as the largest when memory ran short, because they were idle. */
+  clientsCutSlow: number
+  clientsCutMemory: number
+  clientsCutIdle: number
+  /** Clients closed because a command or a farewell did not end in time. */
+  clientsCutPatience: number
   authFailures: number
+}
+
+/** The counters of clients that were closed for a reason. */
+export type CutReason = Extract<keyof DataPlaneCounters, `clientsCut${string}`>
+
+export function newCounters(): DataPlaneCounters {
+  return {
+    clientsAccepted: 0,
+    clientsRefused: 0,
+    protocolErrors: 0,
+    commands: 0,
+    clientBytesRead: 0,
+    clientBytesWritten: 0,
+    upstreamBytesRead: 0,
+    upstreamBytesWritten: 0,
+    upstreamConnects: 0,
+    upstreamConnectErrors: 0,
+    upstreamIdentityErrors: 0,
+    commandsLost: 0,
+    commandsHeldTooLong: 0,
+    commandsShed: 0,
+    upstreamStalls: 0,
+    clientsCutSlow: 0,
+    clientsCutMemory: 0,
+    clientsCutIdle: 0,
+    clientsCutPatience: 0,
+    authFailures: 0,
+  }
 }
 
 export interface DataPlaneView {

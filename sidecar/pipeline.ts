@@ -7,10 +7,15 @@ import { type Clock, systemClock } from '../common/clock.ts'
 import type { ProxyConfig } from '../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../common/contract/stream.ts'
 import { UpstreamError } from '../common/errors.ts'
-import { identityCheckMs, incompleteCommandMs } from '../common/limits.ts'
+import {
+  defaultTiming,
+  identityCheckMs,
+  incompleteCommandMs,
+  livenessTickMs,
+} from '../common/limits.ts'
 import type { Log } from '../common/log.ts'
 import { readSecret } from '../common/secret.ts'
-import type { DataPlane, DataPlaneCounters, DataPlaneView } from './data-plane.ts'
+import { type DataPlane, type DataPlaneView, newCounters } from './data-plane.ts'
 import { ClientListener, listenerKey } from './net/listener.ts'
 import { Turn } from './net/turn.ts'
 import { Authenticator, AuthThrottle } from './policy/authentication.ts'
@@ -19,6 +24,7 @@ import { createNameFilter } from './route/name-filter.ts'
 import type { SessionContext } from './session/context.ts'
 import { countCommands } from './session/held-commands.ts'
 import { HoldQueue } from './session/hold-queue.ts'
+import { ServerQueue } from './session/server-queue.ts'
 import { Session } from './session/session.ts'
 import { Watchdog } from './session/watchdog.ts'
 import { PrimaryConnections } from './upstream/primary-connections.ts'
@@ -53,7 +59,9 @@ class Pipeline implements DataPlane {
   private readonly watchdog: Watchdog
   private context: SessionContext | undefined
   private config: ProxyConfig | undefined
+  private readonly queue: ServerQueue
   private silenceTimer: NodeJS.Timeout | undefined
+  private livenessTimer: NodeJS.Timeout | undefined
   private nextClientId = 1
   private lastVerifyMs = Number.NEGATIVE_INFINITY
   private isStopping = false
@@ -62,6 +70,8 @@ class Pipeline implements DataPlane {
     this.modules = modules
     this.clock = modules.clock ?? systemClock
     this.holds = new HoldQueue(this.clock, () => this.config?.timing.holdTimeoutMs ?? 0)
+    const queueTimeoutMs = () => this.config?.timing.queueTimeoutMs ?? defaultTiming.queueTimeoutMs
+    this.queue = new ServerQueue(this.clock, queueTimeoutMs)
     this.watchdog = new Watchdog(this.clock, incompleteCommandMs / 4)
     this.primary = new PrimaryConnections(
       {
@@ -81,6 +91,8 @@ class Pipeline implements DataPlane {
 
   async start(config: ProxyConfig): Promise<void> {
     this.obey(config)
+    const look = () => this.primary.watchLiveness(this.clock.monotonicMs())
+    this.livenessTimer ??= setInterval(look, livenessTickMs).unref()
     try {
       for (const listener of config.listeners) {
         const opened = new ClientListener(listener, (socket) => this.accept(socket))
@@ -151,7 +163,9 @@ class Pipeline implements DataPlane {
     if (this.context !== undefined) this.context.isPaused = true
     await this.drained(this.config?.timing.drainTimeoutMs ?? 0)
     clearInterval(this.silenceTimer)
+    clearInterval(this.livenessTimer)
     this.holds.stop()
+    this.queue.stop()
     this.watchdog.stop()
     for (const session of this.sessions) session.destroy()
     this.primary.disconnect()
@@ -183,6 +197,7 @@ class Pipeline implements DataPlane {
       filter: createNameFilter(),
       primary: this.primary,
       holds: this.holds,
+      queue: this.queue,
       watchdog: this.watchdog,
       throttle: new AuthThrottle(),
       limits: config.limits,
@@ -279,24 +294,5 @@ class Pipeline implements DataPlane {
       })
     }
     return true
-  }
-}
-
-function newCounters(): DataPlaneCounters {
-  return {
-    clientsAccepted: 0,
-    clientsRefused: 0,
-    protocolErrors: 0,
-    commands: 0,
-    clientBytesRead: 0,
-    clientBytesWritten: 0,
-    upstreamBytesRead: 0,
-    upstreamBytesWritten: 0,
-    upstreamConnects: 0,
-    upstreamConnectErrors: 0,
-    upstreamIdentityErrors: 0,
-    commandsLost: 0,
-    commandsHeldTooLong: 0,
-    authFailures: 0,
   }
 }

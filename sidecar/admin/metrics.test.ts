@@ -3,26 +3,11 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { renderMetrics } from '../../common/metrics.ts'
-import type { DataPlaneView } from '../data-plane.ts'
+import { type DataPlaneView, newCounters } from '../data-plane.ts'
 import { type MetricSource, sidecarMetrics } from './metrics.ts'
 
 const view: DataPlaneView = {
-  counters: {
-    clientsAccepted: 3,
-    clientsRefused: 0,
-    protocolErrors: 0,
-    commands: 17,
-    clientBytesRead: 1,
-    clientBytesWritten: 2,
-    upstreamBytesRead: 3,
-    upstreamBytesWritten: 4,
-    upstreamConnects: 5,
-    upstreamConnectErrors: 6,
-    upstreamIdentityErrors: 7,
-    commandsLost: 8,
-    commandsHeldTooLong: 9,
-    authFailures: 10,
-  },
+  counters: { ...newCounters(), clientsAccepted: 3, commands: 17 },
   clients: 2,
   inFlightCommands: 1,
   heldCommands: 0,

@@ -56,6 +56,28 @@ const counters: readonly Definition[] = [
     'commandsHeldTooLong',
     'Commands answered with an error because no primary took them in time.',
   ),
+  counter(
+    'respmesh_commands_shed_total',
+    'commandsShed',
+    'Commands refused, unsent, because too much waited for the server or it had stalled.',
+  ),
+  counter(
+    'respmesh_upstream_stalls_total',
+    'upstreamStalls',
+    'Times that a server owed replies and said nothing.',
+  ),
+  {
+    name: 'respmesh_clients_cut_total',
+    help: 'Client connections closed by the sidecar, by reason.',
+    type: 'counter',
+    labels: ['reason'],
+    read: ({ view: { counters } }) => [
+      { labels: { reason: 'slow' }, value: counters.clientsCutSlow },
+      { labels: { reason: 'memory' }, value: counters.clientsCutMemory },
+      { labels: { reason: 'idle' }, value: counters.clientsCutIdle },
+      { labels: { reason: 'incomplete' }, value: counters.clientsCutPatience },
+    ],
+  },
   counter('respmesh_upstream_connects_total', 'upstreamConnects', 'Connections made to servers.'),
   counter(
     'respmesh_upstream_connect_errors_total',

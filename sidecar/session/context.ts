@@ -8,6 +8,7 @@ import type { Authenticator, AuthThrottle } from '../policy/authentication.ts'
 import type { NameFilter } from '../resp/request-scanner.ts'
 import type { PrimaryConnections } from '../upstream/primary-connections.ts'
 import type { HoldQueue } from './hold-queue.ts'
+import type { ServerQueue } from './server-queue.ts'
 import type { Watchdog } from './watchdog.ts'
 
 export interface SessionContext {
@@ -18,6 +19,7 @@ export interface SessionContext {
   readonly filter: NameFilter
   readonly primary: PrimaryConnections
   readonly holds: HoldQueue
+  readonly queue: ServerQueue
   readonly watchdog: Watchdog
   readonly throttle: AuthThrottle
   /** These change with the configuration. */

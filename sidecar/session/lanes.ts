@@ -3,13 +3,13 @@ import type { Session } from './session.ts'
 
 /** False when the commands have to wait; `session.wait` says for what. */
 export function enqueueShared(session: Session, bytes: Buffer, count: number): boolean {
-  const { primary } = session.context
+  const { primary, queue } = session.context
   const lane = session.isForwardingScript
     ? primary.scriptLane(session.protocol)
     : primary.lane(session.protocol, session.id)
   if (!lane.isReady) return session.hold()
   if (!lane.isWritable) {
-    session.wait = 'writable'
+    queue.add(session, primary.isStalled)
     lane.waitWritable(session)
     return false
   }
@@ -18,6 +18,7 @@ export function enqueueShared(session: Session, bytes: Buffer, count: number): b
     if (!session.waitForReplies()) return false
     session.sharedLane = lane
   }
+  if (queue.size > 0) queue.remove(session)
   lane.enqueue(session, bytes, count)
   return true
 }
@@ -41,7 +42,13 @@ export function enqueuePinned(session: Session, bytes: Buffer): boolean {
 export function pin(session: Session): boolean {
   const { context, pinning } = session
   if (pinning.lane !== undefined) return true
-  if (context.isPaused || !context.primary.lane(2, 0).isReady) return session.hold()
+  const lane = context.primary.lane(2, 0)
+  if (context.isPaused || !lane.isReady) return session.hold()
+  if (context.primary.isStalled) {
+    context.queue.add(session, true)
+    lane.waitWritable(session)
+    return false
+  }
   if (pinning.ensure()) return true
   session.wait = 'outside'
   return false

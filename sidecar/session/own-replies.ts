@@ -28,6 +28,9 @@ export const ownReplies = {
   overloaded: proxyError(
     'RM_OVERLOADED too many clients need a connection of their own; try again later',
   ),
+  queueFull: proxyError(
+    'RM_OVERLOADED the server takes no more commands at present; the command was not run; try again',
+  ),
   databaseGone: proxyError(
     'RM_UPSTREAM_LOST the selected database cannot be selected any more; connect again',
   ),

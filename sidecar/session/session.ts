@@ -13,6 +13,7 @@ import { RequestScanner, ScanStop } from '../resp/request-scanner.ts'
 import type { ProtocolVersion } from '../upstream/connection.ts'
 import type { ReplySink } from '../upstream/reply-sink.ts'
 import type { SharedLane } from '../upstream/shared-lane.ts'
+import type { CutReason } from '../data-plane.ts'
 import type { SessionContext } from './context.ts'
 import { handleInline } from './inline-command.ts'
 import { ClientOutput, type ClientOutputOwner } from './client-output.ts'
@@ -80,7 +81,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.scanner = new RequestScanner(context.filter, limits)
     const outputBytesMax = () => context.limits.clientOutputBytesMax
     this.output = new ClientOutput(socket, this, context, outputBytesMax)
-    this.patience = new Patience(context.watchdog, () => this.destroy())
+    this.patience = new Patience(context.watchdog, () => this.cutFor('clientsCutPatience'))
     this.pinning = new Pinning(this, context)
     socket.on('data', (chunk: Buffer) => this.receive(chunk))
     socket.on('end', () => this.onEnd())
@@ -250,7 +251,9 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     if (!this.waitForReplies()) return false
     const isHeld = reply === this.holdError
     for (let index = 0; index < count; index += 1) this.answer(reply)
-    if (isHeld) this.context.counters.commandsHeldTooLong += count
+    const { counters } = this.context
+    if (reply === ownReplies.queueFull) counters.commandsShed += count
+    else if (isHeld) counters.commandsHeldTooLong += count
     this.input.start = end
     return true
   }
@@ -312,6 +315,12 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
 
   onOutputOverflow(): void {
     this.context.log.warn({ client: this.address }, 'a client that does not read was cut')
+    this.cutFor('clientsCutSlow')
+  }
+
+  /** Ends it at once, and counts why. */
+  cutFor(reason: CutReason): void {
+    if (!this.isClosed) this.context.counters[reason] += 1
     this.destroy()
   }
 

@@ -20,6 +20,9 @@ import type { Reply } from '../resp/decode.ts'
 import { retryDelayMs } from './backoff.ts'
 import { type ConnectModules, type Target, connectPrimary } from './connect.ts'
 import type { ProtocolVersion, UpstreamConnection } from './connection.ts'
+import { Liveness, type Supervised } from './liveness.ts'
+import { QueueBounds } from './queue-bounds.ts'
+import { isReachable } from './reachable.ts'
 import { SharedLane } from './shared-lane.ts'
 
 export interface PrimaryModules extends ConnectModules {
@@ -35,12 +38,14 @@ export interface PrimaryEvents {
   onReadOnly(): void
 }
 
+const pingCommand = Buffer.from('*1\r\n$4\r\nPING\r\n')
+
 interface Generation {
   readonly target: Target
   readonly abort: AbortController
 }
 
-export class PrimaryConnections {
+export class PrimaryConnections implements Supervised {
   /** What the server said to HELLO; undefined until one has answered. */
   hello: Reply | undefined
   private readonly events: PrimaryEvents
@@ -56,7 +61,8 @@ export class PrimaryConnections {
   private isReserving = false
   private generation: Generation | undefined
   private lanesMax = 1
-  private queueBytesMax = 0
+  private readonly bounds = new QueueBounds()
+  private readonly liveness = new Liveness(this)
   private currentView: PrimaryView = 'none'
 
   constructor(events: PrimaryEvents, modules: PrimaryModules) {
@@ -88,7 +94,7 @@ export class PrimaryConnections {
   /** Obeys `config`; everything that leads to another primary than it names is closed when this returns. */
   apply(config: ProxyConfig): void {
     this.lanesMax = config.upstream.connectionsMax
-    this.queueBytesMax = config.limits.upstreamQueueBytesMax
+    this.bounds.use(config.limits, this.lanesMax)
     const target = targetOf(config)
     if (isSameTarget(this.generation?.target, target)) return
     this.disconnect()
@@ -106,6 +112,7 @@ export class PrimaryConnections {
   disconnect(): void {
     const { generation } = this
     this.generation = undefined
+    this.liveness.reset()
     generation?.abort.abort()
     this.reserve?.destroy()
     this.reserve = undefined
@@ -187,11 +194,65 @@ export class PrimaryConnections {
     } catch (error) {
       if (this.generation !== generation || codeOf(error) !== 'RM_UPSTREAM_IDENTITY') return
       this.modules.log.warn({ err: error }, 'the primary is not one any more')
-      this.disconnect()
-      this.generation = { target, abort: new AbortController() }
-      this.setView('failing')
-      for (const lane of this.allLanes()) this.keepConnected(lane)
+      this.reconnect(target)
     }
+  }
+
+  /** Ends every connection and opens new ones to the same server. */
+  private reconnect(target: Target): void {
+    this.disconnect()
+    this.generation = { target, abort: new AbortController() }
+    this.setView('failing')
+    for (const lane of this.allLanes()) this.keepConnected(lane)
+  }
+
+  /** Looks whether the server still lives; called every `livenessTickMs`. */
+  watchLiveness(nowMs: number): void {
+    if (this.generation !== undefined) this.liveness.tick(nowMs)
+  }
+
+  get isStalled(): boolean {
+    return this.bounds.isStalled
+  }
+
+  get bytesRead(): number {
+    return this.modules.counters.upstreamBytesRead
+  }
+
+  ping(): Promise<unknown> | undefined {
+    return this.askAside(pingCommand)
+  }
+
+  async isReachable(): Promise<boolean> {
+    const { generation } = this
+    return generation === undefined || isReachable(generation.target)
+  }
+
+  onStall(isStalled: boolean): void {
+    const { log, counters } = this.modules
+    this.bounds.isStalled = isStalled
+    if (isStalled) {
+      counters.upstreamStalls += 1
+      log.warn(
+        {},
+        'the primary owes replies and says nothing; it is sent nothing more until it does',
+      )
+      this.setView('failing')
+      return
+    }
+    if (this.lanes[2][0]?.isReady === true) this.setView('ok')
+    for (const lane of this.allLanes()) lane.wakeWaiting()
+    this.events.onReady()
+  }
+
+  onHung(silentMs: number, isAccepting: boolean): void {
+    const { generation } = this
+    if (generation === undefined) return
+    this.modules.log.error(
+      { silentMs, isAccepting },
+      'the primary hangs; its connections are ended',
+    )
+    this.reconnect(generation.target)
   }
 
   /** Called at equal intervals: discards lanes that owed replies and gave none for `ticksMax` of them. */
@@ -207,7 +268,7 @@ export class PrimaryConnections {
     const lane = new SharedLane(
       {
         protocol,
-        queueBytesMax: () => this.queueBytesMax,
+        bounds: this.bounds,
         onLost: (lost) => {
           const wasRetired = this.retired.delete(lost)
           if (this.lanes[2][0]?.isReady === false && this.generation) this.setView('failing')

@@ -17,12 +17,13 @@ import type { Flushable, Turn, Wakeable } from '../net/turn.ts'
 import { ReplyScanner } from '../resp/reply-scanner.ts'
 import type { ConnectionOwner, ProtocolVersion, UpstreamConnection } from './connection.ts'
 import { InFlightRing } from './in-flight.ts'
+import type { QueueBounds } from './queue-bounds.ts'
 import { nobody, type ReplySink } from './reply-sink.ts'
 
 export interface SharedLaneOptions {
   readonly protocol: ProtocolVersion
-  /** Bytes waiting for the server at which clients are asked to wait. */
-  queueBytesMax(): number
+  /** What may wait for the server before clients are asked to wait. */
+  readonly bounds: QueueBounds
   /** The connection ended or was discarded; all its commands have been answered for. */
   onLost(lane: SharedLane): void
   /** The server refused a write because it is a replica. */
@@ -71,8 +72,10 @@ export class SharedLane implements ConnectionOwner, Flushable {
 
   get isWritable(): boolean {
     const { connection } = this
-    if (connection === undefined) return false
-    return this.pendingBytes + connection.socket.writableLength < this.options.queueBytesMax()
+    const { bounds } = this.options
+    if (connection === undefined || bounds.isStalled) return false
+    if (this.inFlightCommands >= bounds.commandsMax) return false
+    return this.pendingBytes + connection.socket.writableLength < bounds.bytesMax
   }
 
   /** Has `waiter` woken when the lane is writable again or its connection ended. */
@@ -129,6 +132,7 @@ export class SharedLane implements ConnectionOwner, Flushable {
       if (this.isMidReply && sink.isOutputBlocked) this.holdFor(sink)
     }
     if (this.isRetired && this.ring.commandCount === 0) this.discard()
+    else if (this.waiting.size > 0 && this.isWritable) this.wakeWaiting()
     if (scanner.sawReadOnly) {
       scanner.sawReadOnly = false
       this.options.onReadOnly()
@@ -229,7 +233,8 @@ export class SharedLane implements ConnectionOwner, Flushable {
     this.pendingCommands = 0
   }
 
-  private wakeWaiting(): void {
+  /** Has those who wait try again. */
+  wakeWaiting(): void {
     for (const waiter of this.waiting) this.turn.addWake(waiter)
     this.waiting.clear()
   }
