@@ -10,6 +10,7 @@ import {
   acceptConfig,
 } from '../../common/contract/proxy-config.ts'
 import type { Log } from '../../common/log.ts'
+import { formatHostPort } from '../../common/redis/url.ts'
 import { type Overrides, applyOverrides } from '../config/index.ts'
 import type { DataPlane } from '../data-plane.ts'
 
@@ -173,7 +174,7 @@ export class ConfigKeeper {
         proxy: `${config.proxy.namespace}/${config.proxy.name}`,
         epoch: config.epoch,
         version: config.version,
-        primary: primary === undefined ? null : `${primary.host}:${primary.port}`,
+        primary: primary === undefined ? null : formatHostPort(primary),
       },
       'configuration in force',
     )

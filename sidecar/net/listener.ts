@@ -31,7 +31,7 @@ export class ClientListener {
       if (unixPath === undefined || systemCodeOf(cause) !== 'EADDRINUSE') throw this.failed(cause)
       await this.replaceDeadSocket(unixPath)
     }
-    if (unixPath !== undefined) chmodSync(unixPath, socketMode)
+    if (unixPath !== undefined && !isAbstract(unixPath)) chmodSync(unixPath, socketMode)
     this.server.on('error', () => {})
   }
 
@@ -39,7 +39,7 @@ export class ClientListener {
   address(): string {
     const address = this.server.address()
     if (address === null) return this.key
-    if (typeof address === 'string') return address
+    if (typeof address === 'string') return this.key
     return formatHostPort({ host: address.address, port: address.port })
   }
 
@@ -54,7 +54,7 @@ export class ClientListener {
     const options =
       unixPath === undefined
         ? { ...(host !== undefined && { host }), ...(port !== undefined && { port }), backlog }
-        : { path: unixPath, backlog }
+        : { path: socketName(unixPath), backlog }
     this.server.listen(options, () => {
       this.server.off('error', reject)
       resolve()
@@ -64,7 +64,7 @@ export class ClientListener {
 
   /** A socket that a process left behind when it was killed is removed; one that is in use is not. */
   private async replaceDeadSocket(path: string): Promise<void> {
-    if (!lstatSync(path).isSocket() || (await isAnswered(path))) {
+    if (isAbstract(path) || !lstatSync(path).isSocket() || (await isAnswered(path))) {
       throw this.failed(new Error('it is in use'))
     }
     try {
@@ -88,6 +88,15 @@ export class ClientListener {
 export function listenerKey(listener: Listener): string {
   if (listener.unixPath !== undefined) return listener.unixPath
   return formatHostPort({ host: listener.host ?? '', port: listener.port ?? 0 })
+}
+
+/** `@name`: a socket without a file, which everyone in the same network namespace can reach. */
+function isAbstract(unixPath: string): boolean {
+  return unixPath.startsWith('@')
+}
+
+function socketName(unixPath: string): string {
+  return isAbstract(unixPath) ? `\0${unixPath.slice(1)}` : unixPath
 }
 
 async function isAnswered(path: string): Promise<boolean> {

@@ -1,4 +1,5 @@
 /** Which server takes writes, judged from what the servers say of themselves. Pure. */
+import { formatHostPort } from '../../common/redis/url.ts'
 
 export interface Address {
   readonly host: string
@@ -38,7 +39,7 @@ export function choosePrimary(
   if (masters.length > 1) {
     const same = masters.find((master) => present !== undefined && isSamePlace(master, present))
     if (same !== undefined) return chosen(same)
-    const places = masters.map(({ host, port }) => `${host}:${port}`).join(', ')
+    const places = masters.map(formatHostPort).join(', ')
     return { kind: 'none', reason: `several servers say that they are masters: ${places}` }
   }
   const asked = observations.find((one) => present !== undefined && isSamePlace(one, present))

@@ -7,6 +7,7 @@ import type { PrimaryView } from '../../common/contract/stream.ts'
 import { assertNever } from '../../common/errors.ts'
 import { topologyPollFailingMs, topologyPollMs } from '../../common/limits.ts'
 import type { Log } from '../../common/log.ts'
+import { formatHostPort } from '../../common/redis/url.ts'
 import type { Environment } from '../config/index.ts'
 import {
   type Address,
@@ -130,7 +131,7 @@ export class Discovery {
     if (said === this.said) return
     this.said = said
     const servers = observations.map((one) => ({
-      server: `${one.host}:${one.port}`,
+      server: formatHostPort(one),
       says: one.kind === 'unreachable' ? `unreachable: ${one.reason}` : one.kind,
     }))
     if (choice.kind === 'none') {
@@ -138,10 +139,7 @@ export class Discovery {
     } else if (choice.kind === 'keep') {
       log.warn({ servers }, 'the primary cannot be asked for its role and is kept')
     } else {
-      log.info(
-        { primary: `${choice.primary.host}:${choice.primary.port}`, servers },
-        'primary found',
-      )
+      log.info({ primary: formatHostPort(choice.primary), servers }, 'primary found')
     }
   }
 }

@@ -8,6 +8,7 @@ import type { ConnectionOptions } from 'node:tls'
 import type { UpstreamConfig } from '../../common/contract/proxy-config.ts'
 import { UpstreamError } from '../../common/errors.ts'
 import { topologyReplyBytesMax } from '../../common/limits.ts'
+import { isUnixPath } from '../../common/redis/url.ts'
 import { readSecret } from '../../common/secret.ts'
 import type { Environment } from '../config/index.ts'
 import type { Address, Observation } from './choose-primary.ts'
@@ -91,6 +92,7 @@ export function interpret(
 async function dial(options: ProbeOptions): Promise<Socket> {
   const { host, port } = options.address
   const { tls } = options.upstream
+  if (isUnixPath(host)) return connected(connect({ path: host }), 'connect', options)
   if (tls === undefined)
     return connected(connect({ host, port, noDelay: true }), 'connect', options)
   const settings: ConnectionOptions = {

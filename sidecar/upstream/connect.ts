@@ -11,7 +11,7 @@ import type {
 } from '../../common/contract/proxy-config.ts'
 import { ProxyError, UpstreamError } from '../../common/errors.ts'
 import { keepAliveMs } from '../../common/limits.ts'
-import { formatHostPort } from '../../common/redis/url.ts'
+import { formatHostPort, isUnixPath } from '../../common/redis/url.ts'
 import { readSecret } from '../../common/secret.ts'
 import type { DataPlaneCounters } from '../data-plane.ts'
 import { type Reply, textOf } from '../resp/decode.ts'
@@ -79,6 +79,7 @@ function openSocket(target: Target, address: string): Socket {
 
 function startSocket(target: Target): Socket {
   const { host, port } = target.primary
+  if (isUnixPath(host)) return createConnection({ path: host })
   const options = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs }
   const { tls } = target
   if (tls === undefined) return createConnection(options)
@@ -97,6 +98,11 @@ function startSocket(target: Target): Socket {
     .setNoDelay(true)
 }
 
+/** A unix socket is never encrypted: the kernel says who may open it. */
+function isEncrypted({ tls, primary }: Target): boolean {
+  return tls !== undefined && !isUnixPath(primary.host)
+}
+
 async function opened(socket: Socket, target: Target, address: string): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const ended = () => {
@@ -106,7 +112,7 @@ async function opened(socket: Socket, target: Target, address: string): Promise<
       }),
     )
   }
-  socket.once(target.tls === undefined ? 'connect' : 'secureConnect', resolve)
+  socket.once(isEncrypted(target) ? 'secureConnect' : 'connect', resolve)
   socket.once('error', reject)
   socket.once('close', ended)
   try {

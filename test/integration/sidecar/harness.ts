@@ -54,8 +54,8 @@ export interface Rig {
 
 export async function startPlane(t: TestContext, config: ProxyConfig): Promise<DataPlane> {
   const plane = createDataPlane({ log: silentLog, env: process.env })
-  await plane.start(config)
   t.after(() => plane.stop())
+  await plane.start(config)
   return plane
 }
 
