@@ -1,7 +1,10 @@
 /**
- * Commands that a proxy must not simply pass on over a connection that clients share, by upper-case name.
- * What is not here goes on the shared connection.
+ * Commands that a proxy must not simply pass on over a connection that clients share, by upper-case name. What is not
+ * special goes on the shared connection. Where a server’s own flags tell, they decide; the rest is decided here, and a
+ * test sees to it that nothing of note in any known version is left undecided.
  */
+import { isBlockingCommand, isScriptCommand, isSubscribingCommand } from './command-flags.ts'
+import { commandRows } from './generated/command-rows.ts'
 
 export type CommandKind =
   /** Answered by the proxy itself. */
@@ -35,7 +38,8 @@ export type CommandKind =
   /** Would hand out or change the replication, the process or the topology behind the proxy. */
   | 'denied'
 
-const names: Readonly<Record<CommandKind, readonly string[]>> = {
+/** What no flag tells, or what a flag tells too coarsely. */
+const decided: Readonly<Partial<Record<CommandKind, readonly string[]>>> = {
   auth: ['AUTH'],
   hello: ['HELLO'],
   quit: ['QUIT'],
@@ -52,18 +56,8 @@ const names: Readonly<Record<CommandKind, readonly string[]>> = {
   watch: ['WATCH'],
   unwatch: ['UNWATCH'],
   connectionFlag: ['READONLY', 'READWRITE', 'ASKING'],
-  blocking: ['BLPOP', 'BRPOP', 'BLMOVE', 'BRPOPLPUSH', 'BLMPOP', 'BZPOPMIN', 'BZPOPMAX', 'BZMPOP'],
   blockingIfAsked: ['XREAD', 'XREADGROUP'],
   waiting: ['WAIT', 'WAITAOF'],
-  scripting: ['EVAL', 'EVALSHA', 'EVAL_RO', 'EVALSHA_RO', 'FCALL', 'FCALL_RO'],
-  subscription: [
-    'SUBSCRIBE',
-    'PSUBSCRIBE',
-    'SSUBSCRIBE',
-    'UNSUBSCRIBE',
-    'PUNSUBSCRIBE',
-    'SUNSUBSCRIBE',
-  ],
   monitor: ['MONITOR'],
   denied: [
     'SYNC',
@@ -78,11 +72,28 @@ const names: Readonly<Record<CommandKind, readonly string[]>> = {
   ],
 }
 
-const kinds: ReadonlyMap<string, CommandKind> = new Map(
-  (Object.keys(names) as CommandKind[]).flatMap((kind) =>
-    names[kind].map((name) => [name, kind] as const),
-  ),
-)
+/** What the flags of a command say of it, where a server says them in letters (see `commandLetters`). */
+export function kindOfLetters(letters: string): CommandKind | undefined {
+  if (isBlockingCommand(letters)) return 'blocking'
+  if (isSubscribingCommand(letters)) return 'subscription'
+  return isScriptCommand(letters) ? 'scripting' : undefined
+}
+
+const known = new Set<string>()
+const kinds = new Map<string, CommandKind>()
+readTable()
+
+function readTable(): void {
+  for (const row of commandRows.split(' ')) {
+    const [name = '', letters = ''] = row.toUpperCase().split(':')
+    known.add(name)
+    const kind = kindOfLetters(letters.toLowerCase())
+    if (kind !== undefined) kinds.set(name, kind)
+  }
+  for (const kind of Object.keys(decided) as CommandKind[]) {
+    for (const name of decided[kind] ?? []) kinds.set(name, kind)
+  }
+}
 
 /** The kind of a command that is not an ordinary one. `name` is upper-case. */
 export function commandKind(name: string): CommandKind | undefined {
@@ -92,6 +103,16 @@ export function commandKind(name: string): CommandKind | undefined {
 /** Every name that has a kind. */
 export function specialCommandNames(): readonly string[] {
   return [...kinds.keys()]
+}
+
+/** Whether any known version of a server has a command of this upper-case name. */
+export function isKnownCommand(name: string): boolean {
+  return known.has(name)
+}
+
+/** Every command of every known version. */
+export function knownCommandNames(): readonly string[] {
+  return [...known]
 }
 
 /** Sub-commands of CLUSTER that only read. */

@@ -1,6 +1,7 @@
 /** The list of generated files with their content; `test/fresh.test.ts` compares it with the tree. */
 import { proxyConfigSchema } from '../../common/contract/schema.ts'
 import { manifestSchema } from '../../operator/api/schema.ts'
+import { commandTableSource, readCommandFile } from './commands.ts'
 import { chartCrdYaml, crdYaml } from './crd.ts'
 import { valuesSchemaJson } from './values-schema.ts'
 import { standaloneValidator, validatorTypes } from './validator.ts'
@@ -12,7 +13,12 @@ export interface GeneratedFile {
 }
 
 export async function generatedFiles(): Promise<readonly GeneratedFile[]> {
+  const commands = await readCommandFile()
   return [
+    {
+      path: 'common/redis/generated/command-rows.ts',
+      content: commandTableSource(commands),
+    },
     {
       path: 'common/contract/generated/validate-proxy-config.js',
       content: await standaloneValidator(proxyConfigSchema, 'validateProxyConfig', false),
