@@ -59,7 +59,7 @@ function readLine(input: Input, found: number): Line {
   if (words === undefined) return { kind: 'error', error: 'unbalanced quotes in request' }
   if (words.length === 0) return { kind: 'empty' }
   if (isForeignOpening(words)) return { kind: 'foreign', why: 'a client speaks another protocol' }
-  if (!/^[A-Za-z"']/.test(line.trimStart())) {
+  if (!/^[ \t\v\f\r]*[A-Za-z"']/.test(line)) {
     return { kind: 'error', error: 'an inline command begins with a letter' }
   }
   return { kind: 'command', frame: frameWords(words) }
