@@ -46,6 +46,12 @@ function fromAddresses(texts: readonly string[]): UpInput {
   if (first === undefined) {
     throw new ConfigError('RM_ENDPOINT_INVALID', '--upstream names no server')
   }
+  if (urls.length > 1 && urls.some(({ host }) => isUnixSocket(host))) {
+    throw new ConfigError(
+      'RM_ENDPOINT_INVALID',
+      '--upstream: a unix socket is one server alone, because replicas cannot be told to follow it',
+    )
+  }
   if (urls.some((url) => !hasSameAccess(url, first))) {
     throw new ConfigError(
       'RM_ENDPOINT_INVALID',
@@ -56,7 +62,10 @@ function fromAddresses(texts: readonly string[]): UpInput {
   const spec = {
     backend: {
       mode: urls.length > 1 ? 'Replication' : 'Standalone',
-      endpoints: urls.map(({ host, port }) => ({ host, port })),
+      // A RedisProxy names no unix sockets: in a cluster nobody else would reach it. Here everyone does.
+      endpoints: isUnixSocket(first.host)
+        ? [{ host: 'localhost' }]
+        : urls.map(({ host, port }) => ({ host, port })),
       ...(password && { auth: { secretRef: { name: 'upstream' } } }),
       ...(first.isTls && { tls: {} }),
     },
@@ -74,7 +83,22 @@ function fromAddresses(texts: readonly string[]): UpInput {
     ...(password && { password: password.reveal() }),
   }
   const secrets = new Map(password === undefined ? [] : [['default/upstream', secret] as const])
-  return { proxy, secrets, needsServers: false, source: '--upstream' }
+  return {
+    proxy: isUnixSocket(first.host) ? withEndpoint(proxy, first) : proxy,
+    secrets,
+    needsServers: false,
+    source: '--upstream',
+  }
+}
+
+function isUnixSocket(host: string): boolean {
+  return host.startsWith('/')
+}
+
+function withEndpoint(proxy: RedisProxy, { host, port }: ServerUrl): RedisProxy {
+  const { backend } = proxy.spec
+  const endpoints = [{ host, port, promotable: true }]
+  return { ...proxy, spec: { ...proxy.spec, backend: { ...backend, endpoints } } }
 }
 
 function hasSameAccess(a: ServerUrl, b: ServerUrl): boolean {

@@ -25,7 +25,8 @@ Runs everything on this machine: a primary and replicas, the controller, two sid
 
   -f, --file FILE        manifest with a RedisProxy (default: examples/redisproxy.yaml, played by local servers)
       --with-servers     start local servers in place of the endpoints that FILE names
-      --upstream URL,…   front servers that exist: redis://, valkey://, rediss://, valkeys:// or HOST:PORT
+      --upstream URL,…   front servers that exist: redis://, valkey://, rediss://, valkeys://, HOST:PORT,
+                         or unix:///PATH for one
       --port PORT        where the first sidecar listens (16379)
       --console-port P   where the status page is (16300)
       --demo             play the whole story unattended: write, kill the primary, go on, account for all

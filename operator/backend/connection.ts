@@ -23,6 +23,7 @@ export interface ServerTls {
 }
 
 export interface ServerTarget {
+  /** A name, an address, or the path of a unix socket. */
   readonly host: string
   readonly port: number
   readonly credentials?: ServerCredentials
@@ -98,8 +99,9 @@ function clientOptions(
 ): Omit<RedisOptions, 'replyMapping'> {
   const { credentials, tls } = target
   return {
-    host: target.host,
-    port: target.port,
+    ...(target.host.startsWith('/')
+      ? { path: target.host }
+      : { host: target.host, port: target.port }),
     lazyConnect: true,
     protocol: 2,
     connectTimeout: timeoutMs,

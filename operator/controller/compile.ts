@@ -153,6 +153,7 @@ function credentials(input: CompileInput, name: string): object {
 function recordedPrimary({ proxy, qualifyHost }: CompileInput) {
   const { primary } = proxy.status ?? {}
   if (primary === undefined) return undefined
+  if (isUnixSocket(primary.address)) return { host: primary.address, port: 0, runId: primary.runId }
   const colon = primary.address.lastIndexOf(':')
   return {
     host: qualifyHost(primary.address.slice(0, colon)),
@@ -182,6 +183,11 @@ function tls(input: CompileInput): object | undefined {
   }
 }
 
+/** Servers of this machine only, as `respmesh up` fronts them. */
+function isUnixSocket(host: string): boolean {
+  return host.startsWith('/')
+}
+
 /** The name of a member in status and messages. */
 export function addressOf({
   host,
@@ -190,5 +196,5 @@ export function addressOf({
   readonly host: string
   readonly port: number
 }): string {
-  return `${host}:${port}`
+  return isUnixSocket(host) ? host : `${host}:${port}`
 }

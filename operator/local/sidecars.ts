@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { localSidecarRestartMs } from '../../common/limits.ts'
+import { socketName } from '../api/proxy-schema.ts'
 import { Child } from './child.ts'
 import type { Guard } from './guard.ts'
 
@@ -15,12 +16,15 @@ export interface LocalSidecarsOptions {
   readonly tokenFile: string
   /** `namespace/name`. */
   readonly proxy: string
+  /** Whether each has a unix socket, in its folder. */
+  readonly hasUnixSocket: boolean
 }
 
 export interface LocalSidecar {
   readonly id: string
   readonly port: number
   readonly adminPort: number
+  readonly socketPath?: string
   readonly pid?: number
 }
 
@@ -48,6 +52,7 @@ export class LocalSidecars {
         id: child.name,
         port: ports?.listen ?? 0,
         adminPort: ports?.admin ?? 0,
+        ...(this.options.hasUnixSocket && { socketPath: this.socketPath(child.name) }),
         ...(pid !== undefined && { pid }),
       }
     })
@@ -59,6 +64,10 @@ export class LocalSidecars {
 
   async stop(): Promise<void> {
     await Promise.all(this.children.map((child) => child.stop()))
+  }
+
+  private socketPath(id: string): string {
+    return join(this.options.directory, id, socketName)
   }
 
   private makeChild(
@@ -85,6 +94,7 @@ export class LocalSidecars {
           RESPMESH_ID: id,
           RESPMESH_PROXY: proxy,
           RESPMESH_LISTEN: `127.0.0.1:${ports[index]?.listen ?? 0}`,
+          ...(this.options.hasUnixSocket && { RESPMESH_UNIX: this.socketPath(id) }),
           RESPMESH_ADMIN: `127.0.0.1:${ports[index]?.admin ?? 0}`,
           RESPMESH_STREAM_URL: streamUrl,
           RESPMESH_STREAM_TOKEN_FILE: tokenFile,

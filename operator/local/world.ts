@@ -204,7 +204,16 @@ async function prepareSidecars(
       message: `${id} ended (${how}); starting it again`,
     })
   return new LocalSidecars(
-    { command: sidecars.command, ports, directory, env, streamUrl, tokenFile, proxy: keyOf(proxy) },
+    {
+      command: sidecars.command,
+      ports,
+      directory,
+      env,
+      streamUrl,
+      tokenFile,
+      proxy: keyOf(proxy),
+      hasUnixSocket: proxy.spec.proxy.unixSocket !== undefined,
+    },
     { guard, onExit },
   )
 }

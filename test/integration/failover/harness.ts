@@ -50,6 +50,14 @@ export class FakeSidecars implements ConfigPublisher {
   }
 }
 
+/** How the servers are reached, if not by plain TCP without a password. */
+export interface Access {
+  readonly ports?: readonly number[]
+  /** More fields of `spec.backend`, as YAML in one line. */
+  readonly backend?: string
+  readonly secrets?: ReadonlyMap<string, Readonly<Record<string, string>>>
+}
+
 export class Harness {
   readonly servers: readonly RedisServer[]
   readonly sidecars = new FakeSidecars()
@@ -58,17 +66,23 @@ export class Harness {
   private controller: Controller | undefined
   private readonly directory = mkdtempSync(join(tmpdir(), 'respmesh-failover-'))
 
-  constructor(servers: readonly RedisServer[], spec = '') {
+  /** Where the controller reaches each server. */
+  private readonly ports: readonly number[]
+
+  constructor(servers: readonly RedisServer[], spec = '', access: Access = {}) {
     this.servers = servers
-    const endpoints = servers.map(({ port }) => `{host: 127.0.0.1, port: ${port}}`).join(', ')
+    this.ports = access.ports ?? servers.map(({ port }) => port)
+    const endpoints = this.ports.map((port) => `{host: 127.0.0.1, port: ${port}}`).join(', ')
+    const extra = access.backend === undefined ? '' : `, ${access.backend}`
     const text = `apiVersion: respmesh.io/v1alpha1
 kind: RedisProxy
 metadata: {name: test}
 spec:
-  backend: {endpoints: [${endpoints}]}
+  backend: {endpoints: [${endpoints}]${extra}}
 ${spec}
 `
-    const { proxies, secrets } = parseManifests(text, 'test')
+    const { proxies } = parseManifests(text, 'test')
+    const secrets = access.secrets ?? new Map()
     const [proxy] = proxies
     if (proxy === undefined) throw new Error('the manifest of the test is not one')
     this.provider = new LocalProvider(
@@ -126,11 +140,11 @@ ${spec}
   }
 
   address(index: number): string {
-    return `127.0.0.1:${this.servers[index]?.port ?? 0}`
+    return `127.0.0.1:${this.ports[index] ?? 0}`
   }
 
   server(address: string | undefined): RedisServer {
-    const found = this.servers.find(({ port }) => address === `127.0.0.1:${port}`)
+    const found = this.servers.find((_server, index) => address === this.address(index))
     if (found === undefined) throw new Error(`no server at ${address}`)
     return found
   }

@@ -11,13 +11,15 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { createConnection } from 'node:net'
+import { type NetConnectOpts, createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { freePort, startServer, until } from '../../support/servers.ts'
 
 const root = new URL('../../../', import.meta.url).pathname
+
+const replyPatienceMs = 15_000
 
 interface Up {
   readonly child: ChildProcess
@@ -69,13 +71,17 @@ function isOf(line: string, temporary: string): boolean {
   }
 }
 
-/** Sends one inline command and returns the first piece of the reply. */
-async function commandAt(port: number, command: string): Promise<string> {
-  const socket = createConnection({ port, host: '127.0.0.1' })
+/** Sends one inline command and returns the first piece of the reply; nothing, if the connection ends without one. */
+async function commandAt(to: NetConnectOpts, command: string): Promise<string> {
+  const socket = createConnection(to)
   socket.write(`${command}\r\n`)
-  const [reply] = (await once(socket, 'data')) as [Buffer]
-  socket.destroy()
-  return reply.toString()
+  socket.setTimeout(replyPatienceMs, () => socket.destroy())
+  try {
+    for await (const chunk of socket as AsyncIterable<Buffer>) return chunk.toString()
+    return ''
+  } finally {
+    socket.destroy()
+  }
 }
 
 async function ready(started: Up): Promise<void> {
@@ -93,7 +99,7 @@ test('up serves through the sidecar, and at the end nothing of it is left', asyn
   const state = (await page.json()) as { ready: { status: string }; members: unknown[] }
   assert.equal(state.ready.status, 'True')
   assert.equal(state.members.length, 3)
-  assert.match(await commandAt(started.port, 'SET k v'), /^\+OK/)
+  assert.match(await commandAt({ port: started.port, host: '127.0.0.1' }, 'SET k v'), /^\+OK/)
   const processes = processesOf(started)
   assert.ok(processes.length >= 6, processes.join('\n'))
   const exited = once(started.child, 'exit')
@@ -126,6 +132,16 @@ test('up fronts servers that exist and leaves them as they are', async (context)
   await exited
   assert.equal(await primary.info('role'), 'master')
   assert.equal(await replica.info('master_link_status'), 'up')
+})
+
+test('up fronts a server by its unix socket', async (context) => {
+  const server = await startServer()
+  context.after(() => server.stop())
+  const started = await up(context, '--upstream', `unix://${server.unixPath}`)
+  await ready(started)
+  assert.match(started.output(), new RegExp(`primary +${server.unixPath}`))
+  assert.match(await commandAt({ port: started.port, host: '127.0.0.1' }, 'SET k v'), /^\+OK/)
+  assert.equal(await server.command('GET', 'k'), '$1\r\nv\r\n')
 })
 
 test('a manifest with errors is refused with all of them', async (context) => {
