@@ -1,7 +1,8 @@
 /** The controller against servers that ask for TLS, client certificates and an ACL user of its own. */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
-import { type Authority, makeAuthority } from '../../support/certificates.ts'
+import { type Authority, createAuthority } from '../../support/certificates.ts'
 import { type RedisServer, freePort, startServer } from '../../support/servers.ts'
 import { Harness } from './harness.ts'
 
@@ -25,9 +26,8 @@ interface SecureSet {
 
 /** A primary and a replica that talk TLS to everyone, to each other too; the plain port is the test's own. */
 async function secureServers(t: TestContext): Promise<SecureSet> {
-  const authority = makeAuthority()
-  t.after(() => authority.remove())
-  const { certFile, keyFile } = authority.issue('redis.test', ['DNS:redis.test', 'IP:127.0.0.1'])
+  const authority = createAuthority(t)
+  const { certFile, keyFile } = authority.issue('redis.test')
   const ports = [await freePort(), await freePort()]
   const start = (index: number, replicaOf?: { readonly host: string; readonly port: number }) =>
     startServer({
@@ -47,11 +47,13 @@ async function secureServers(t: TestContext): Promise<SecureSet> {
   return { authority, servers: [primary, replica], ports }
 }
 
+const text = (file: string) => readFileSync(file, 'utf8')
+
 interface Wish {
   /** Of `spec.backend.tls`, as YAML in one line. */
   readonly tls?: string
   readonly password?: string
-  readonly ca?: string
+  readonly caFile?: string
 }
 
 function watch(t: TestContext, { authority, servers, ports }: SecureSet, wish: Wish): Harness {
@@ -59,7 +61,7 @@ function watch(t: TestContext, { authority, servers, ports }: SecureSet, wish: W
   const {
     tls = '{caSecretRef: {name: ca}, clientCertSecretRef: {name: client}}',
     password = 'geheim',
-    ca = authority.ca,
+    caFile = authority.caFile,
   } = wish
   const set = new Harness(servers, '  failover: {downAfter: 500ms}', {
     ports,
@@ -67,8 +69,8 @@ function watch(t: TestContext, { authority, servers, ports }: SecureSet, wish: W
     secrets: new Map([
       ['default/app', { username: 'app', password: 'not-for-the-operator' }],
       ['default/admin', { username: 'respmesh', password }],
-      ['default/ca', { 'ca.crt': ca }],
-      ['default/client', { 'tls.crt': client.cert, 'tls.key': client.key }],
+      ['default/ca', { 'ca.crt': text(caFile) }],
+      ['default/client', { 'tls.crt': text(client.certFile), 'tls.key': text(client.keyFile) }],
     ]),
   })
   t.after(() => set.stop())
@@ -97,7 +99,7 @@ test('over TLS, with a certificate and a user of its own, a dead primary is repl
 })
 
 const refusals: readonly (readonly [string, (other: Authority) => Wish, RegExp])[] = [
-  ['an authority that is not trusted', ({ ca }) => ({ ca }), /certificate/i],
+  ['an authority that is not trusted', ({ caFile }) => ({ caFile }), /certificate/i],
   [
     'a certificate for another name',
     () => ({
@@ -111,9 +113,7 @@ const refusals: readonly (readonly [string, (other: Authority) => Wish, RegExp])
 for (const [what, wish, expected] of refusals) {
   test(`${what}: nothing is done, and the status says why`, async (t) => {
     const secure = await secureServers(t)
-    const other = makeAuthority()
-    t.after(() => other.remove())
-    const set = watch(t, secure, wish(other))
+    const set = watch(t, secure, wish(createAuthority(t)))
     const said = () => set.status.conditions?.find(({ type }) => type === 'BackendReachable')
     await set.reached('the servers to be out of reach', () => said()?.status === 'False')
     assert.match(JSON.stringify(set.status), expected)
