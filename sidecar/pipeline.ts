@@ -12,6 +12,7 @@ import {
   identityCheckMs,
   incompleteCommandMs,
   livenessTickMs,
+  restoreRetryMs,
 } from '../common/limits.ts'
 import type { Log } from '../common/log.ts'
 import { readSecret } from '../common/secret.ts'
@@ -25,6 +26,7 @@ import type { SessionContext } from './session/context.ts'
 import { countCommands } from './session/held-commands.ts'
 import { HoldQueue } from './session/hold-queue.ts'
 import { ServerQueue } from './session/server-queue.ts'
+import { RestoreQueue } from './session/restore-queue.ts'
 import { Session } from './session/session.ts'
 import { Watchdog } from './session/watchdog.ts'
 import { PrimaryConnections } from './upstream/primary-connections.ts'
@@ -56,6 +58,7 @@ class Pipeline implements DataPlane {
   private readonly viewListeners: ((view: PrimaryView) => void)[] = []
   private readonly primary: PrimaryConnections
   private readonly holds: HoldQueue
+  private readonly restores = new RestoreQueue(restoreRetryMs)
   private readonly watchdog: Watchdog
   private context: SessionContext | undefined
   private config: ProxyConfig | undefined
@@ -75,7 +78,10 @@ class Pipeline implements DataPlane {
     this.watchdog = new Watchdog(this.clock, incompleteCommandMs / 4)
     this.primary = new PrimaryConnections(
       {
-        onReady: () => this.releaseHeld(),
+        onReady: () => {
+          this.restores.releaseAll()
+          this.releaseHeld()
+        },
         onViewChange: (view) => this.viewListeners.forEach((listener) => listener(view)),
         onReadOnly: () => this.verifyPrimary(),
       },
@@ -165,6 +171,7 @@ class Pipeline implements DataPlane {
     clearInterval(this.silenceTimer)
     clearInterval(this.livenessTimer)
     this.holds.stop()
+    this.restores.stop()
     this.queue.stop()
     this.watchdog.stop()
     for (const session of this.sessions) session.destroy()
@@ -197,6 +204,7 @@ class Pipeline implements DataPlane {
       filter: createNameFilter(),
       primary: this.primary,
       holds: this.holds,
+      restores: this.restores,
       queue: this.queue,
       watchdog: this.watchdog,
       throttle: new AuthThrottle(),

@@ -19,6 +19,10 @@ export function encodeStatus(text: string): Buffer {
   return Buffer.from(`+${text}\r\n`, 'latin1')
 }
 
+export function encodeNumber(value: number): Buffer {
+  return Buffer.from(`:${value}\r\n`)
+}
+
 export function encodeBulk(text: string): Buffer {
   return Buffer.from(`$${text.length}\r\n${text}\r\n`, 'latin1')
 }

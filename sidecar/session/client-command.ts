@@ -1,6 +1,8 @@
 /** CLIENT: what can be remembered is answered here, what is state of a connection gets one of its own. */
 import { nameError } from '../policy/names.ts'
 import { encodeBulk, encodeError, encodeNull } from '../resp/encode.ts'
+import { trackingAfter } from './connection-state.ts'
+import { askOwn, noteFlags } from './own-question.ts'
 import { PinReason } from './pinning.ts'
 import type { Session } from './session.ts'
 import { ownReplies } from './own-replies.ts'
@@ -35,8 +37,42 @@ export function handleClient(session: Session, command: SpecialCommand): void {
   }
   if (brief.has(subcommand)) return forwardPinned(session, command, PinReason.once)
   if (subcommand === 'REPLY') return forwardPinned(session, command, PinReason.raw)
-  const isTracking = subcommand === 'TRACKING'
-  forwardPinned(session, command, isTracking ? PinReason.tracking : PinReason.sticky)
+  if (subcommand === 'TRACKING') return setTracking(session, command)
+  const set = setters[subcommand]
+  if (set === undefined) return forwardPinned(session, command, PinReason.sticky)
+  const word = command.word(2)
+  askOwn(session, command, command.words(), (isError) => {
+    if (isError) return
+    set(session, word)
+    noteFlags(session)
+  })
+}
+
+/** What is remembered when the server agreed. */
+const setters: Readonly<Record<string, (session: Session, word: string) => void>> = {
+  'NO-EVICT': ({ state }, word) => {
+    state.isNoEvict = word === 'ON'
+  },
+  'NO-TOUCH': ({ state }, word) => {
+    state.isNoTouch = word === 'ON'
+  },
+  CACHING: ({ state }, word) => {
+    state.caching = word
+  },
+}
+
+function setTracking(session: Session, command: SpecialCommand): void {
+  const words = command.words().map((word) => word.toString('latin1'))
+  const { state, pinning } = session
+  const isOn = command.word(2) === 'ON'
+  const after = isOn ? trackingAfter(words.slice(3), state.tracking) : undefined
+  askOwn(session, command, command.words(), (isError) => {
+    if (isError) return
+    state.tracking = after
+    pinning.markSetUp()
+    if (isOn) pinning.add(PinReason.tracking)
+    else pinning.remove(PinReason.tracking)
+  })
 }
 
 function setName(session: Session, command: SpecialCommand): void {

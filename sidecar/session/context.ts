@@ -9,6 +9,7 @@ import type { NameFilter } from '../resp/request-scanner.ts'
 import type { PrimaryConnections } from '../upstream/primary-connections.ts'
 import type { HoldQueue } from './hold-queue.ts'
 import type { ServerQueue } from './server-queue.ts'
+import type { RestoreQueue } from './restore-queue.ts'
 import type { Watchdog } from './watchdog.ts'
 
 export interface SessionContext {
@@ -19,6 +20,7 @@ export interface SessionContext {
   readonly filter: NameFilter
   readonly primary: PrimaryConnections
   readonly holds: HoldQueue
+  readonly restores: RestoreQueue
   readonly queue: ServerQueue
   readonly watchdog: Watchdog
   readonly throttle: AuthThrottle

@@ -4,7 +4,6 @@ import { nameError } from '../policy/names.ts'
 import type { Reply } from '../resp/decode.ts'
 import { type Encodable, encodeCommand, encodeError, encodeValue } from '../resp/encode.ts'
 import type { ProtocolVersion } from '../upstream/connection.ts'
-import { PinReason } from './pinning.ts'
 import type { Session } from './session.ts'
 import { ownReplies } from './own-replies.ts'
 import { type SpecialCommand, answerCommand, isInTransaction, refuseCommand } from './special.ts'
@@ -141,9 +140,11 @@ function greet(session: Session, request: HelloRequest, hello: Reply): void {
   const connection = session.pinning.lane?.connection
   const { pinning } = session
   const isChanged = request.protocol !== session.protocol
-  if (isChanged && pinning.isRaw) return session.answer(notWhileSubscribed)
+  if (session.subscriber.isConfined || (isChanged && pinning.isRaw)) {
+    return session.answer(notWhileSubscribed)
+  }
   session.protocol = request.protocol
-  if (isChanged && pinning.has(PinReason.push)) pinning.add(PinReason.raw)
+  session.updateSorting()
   if (request.name !== undefined) session.clientName = request.name
   const reply = Buffer.from(helloReply(hello, session), 'latin1')
   if (connection === undefined || !isChanged) return session.answer(reply)
@@ -196,8 +197,7 @@ export function handleReset(session: Session, command: SpecialCommand): void {
     // The connection’s own reply comes after all that it still has to say.
     if (!session.forwardRun(command.end, 1)) return
     session.wait = 'outside'
-    session.onRawReset = () => {
-      session.onRawReset = undefined
+    session.raw.onReset = () => {
       clear(session)
       session.resume()
     }
@@ -212,6 +212,9 @@ function clear(session: Session): void {
   session.protocol = 2
   session.clientName = ''
   session.database = 0
+  session.state.clear()
+  session.raw.clear()
+  session.subscriber.clear()
   session.broken = 'none'
   session.isAuthenticated = !canAuthenticate(session)
   session.refreshLimits()

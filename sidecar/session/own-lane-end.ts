@@ -1,31 +1,86 @@
 /**
- * What becomes of a session whose own connection ended: an open transaction or a WATCH is remembered as broken, so
- * that EXEC aborts (or gives nil, as after a conflict); a subscriber, a MONITOR and whoever has state that cannot
- * be restored is closed; everyone else gets an error for what was in flight and goes on. A client that is owed
- * replies of a transaction cannot know whether it is in one, so it gets its errors and is closed too.
+ * What becomes of a session whose own connection ended. What the server held for it is given to a new one, as soon
+ * as there is a primary: names, database, flags, tracking, subscriptions, MONITOR. Commands in flight get an error
+ * each, blocking ones too: what they were about to take may have been taken. An open transaction or a WATCH is
+ * remembered as broken, so that EXEC aborts (or gives nil, as after a conflict). A client is closed when it cannot
+ * go on: in the middle of a reply or an upload, when it has state that is not followed, and when it is owed replies
+ * of a transaction and cannot know whether it is in one.
  */
 import { ownReplies } from './own-replies.ts'
-import { PinReason } from './pinning.ts'
+import { type PinFailure, PinReason } from './pinning.ts'
 import type { Session } from './session.ts'
-
-const irreplaceable = PinReason.raw | PinReason.push | PinReason.tracking | PinReason.sticky
 
 export function afterOwnLaneEnded(session: Session, isMidReply: boolean): void {
   const { pinning } = session
-  const cannotGoOn = pinning.has(irreplaceable) || isMidReply || session.large !== undefined
-  if (pinning.has(PinReason.transaction)) session.broken = 'transaction'
-  else if (pinning.has(PinReason.watch)) session.broken = 'watch'
-  const isTorn = pinning.has(PinReason.transaction) && session.inFlight > 0
-  pinning.drop()
-  if (session.isClosed) return
-  if (!cannotGoOn) {
-    session.lose(session.inFlight, false)
-    if (isTorn) session.close()
-    else session.onPinned('notReady')
+  if (pinning.lane === undefined) {
+    session.subscriber.loseRestoring()
+    if (isMidReply) session.destroy()
     return
   }
+  const isLost = isMidReply || session.large !== undefined || !canBeRestored(session)
+  const isTorn = pinning.has(PinReason.transaction) && session.inFlight > 0
+  if (pinning.has(PinReason.transaction)) session.broken = 'transaction'
+  else if (pinning.has(PinReason.watch)) session.broken = 'watch'
+  pinning.drop()
+  if (session.isClosed) return
+  if (isLost) return end(session, isMidReply)
+  pinning.isMissed = isMissed(session)
+  if (session.protocol === 3 && session.state.tracking !== undefined) session.answer(dropCache)
+  session.lose(session.inFlight - (session.subscriber.isPending ? 1 : 0), false)
+  if (isTorn) session.close()
+  else if (pinning.isMissed) restore(session)
+  else afterPinning(session, 'notReady')
+}
+
+/** The connection of its own is there, or the reason why it is not. */
+export function afterPinning(session: Session, failure: PinFailure | undefined): void {
+  const { pinning, context, window } = session
+  if (failure === 'badDatabase') {
+    session.answer(ownReplies.databaseGone)
+    session.close()
+    return
+  }
+  const isStuck = failure === 'badState' || (failure === 'overloaded' && pinning.isMissed)
+  if (isStuck) return end(session, false)
+  // A client that only has large replies can go on without: the bound on what it is owed still holds.
+  if (failure === 'overloaded' && window.isLarge) window.isLarge = false
+  else if (failure === 'overloaded') session.holdError = ownReplies.overloaded
+  else if (failure === 'timeout') session.holdError = ownReplies.heldTooLong
+  if (failure === undefined && pinning.lane !== undefined) {
+    context.restores.remove(session)
+    session.subscriber.repeat(pinning.lane)
+  } else if (pinning.isMissed) context.restores.add(session)
+  if (session.wait === 'held') session.holding.stop()
+  session.wait = 'none'
+  context.turn.addWake(session)
+}
+
+/** Opens the connection that the client cannot be without, or waits until there is a primary. */
+export function restore(session: Session): void {
+  const { pinning, context } = session
+  if (session.isClosed || !pinning.isMissed) return
+  if (!context.primary.lane(2, 0).isReady) context.restores.add(session)
+  else if (pinning.ensure()) afterPinning(session, undefined)
+}
+
+function isMissed(session: Session): boolean {
+  return session.state.isStanding || session.subscriber.isPending
+}
+
+function canBeRestored(session: Session): boolean {
+  const { pinning, state } = session
+  if (pinning.has(PinReason.sticky) || !state.subscriptions.isComplete) return false
+  if (state.tracking?.redirect !== undefined) return false
+  // Of other commands that were sent nothing is known, only that MONITOR itself was answered.
+  return !pinning.isRaw || session.raw.canBeRestored(session)
+}
+
+function end(session: Session, isMidReply: boolean): void {
   const client = session.address
   session.context.log.info({ client }, 'a client was closed with its own connection')
   if (!isMidReply && session.inFlight > 0) session.answer(ownReplies.lost)
   session.close()
 }
+
+/** What a server says to a tracking client whose table of keys it dropped. */
+const dropCache = Buffer.from('>2\r\n$10\r\ninvalidate\r\n_\r\n')

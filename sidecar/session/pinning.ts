@@ -6,7 +6,9 @@ import { codeOf } from '../../common/errors.ts'
 import { encodeCommand } from '../resp/encode.ts'
 import type { ProtocolVersion, UpstreamConnection } from '../upstream/connection.ts'
 import { PinnedLane, type PinnedOwner } from '../upstream/pinned-lane.ts'
+import type { ConnectionState } from './connection-state.ts'
 import type { SessionContext } from './context.ts'
+import type { Subscriber } from './subscriber.ts'
 
 /** Reasons to keep it, as bits. */
 export const PinReason = {
@@ -15,28 +17,34 @@ export const PinReason = {
   transaction: 2,
   watch: 4,
   database: 8,
-  /** State that nobody can take back: until the client closes or resets. */
+  /** State that is not followed, so that no other connection can be given it: until the client closes or resets. */
   sticky: 16,
   /** Replies do not match commands one to one: bytes pass both ways and are not counted. */
   raw: 32,
   /** For the command in flight, which the server may answer much later, and not at all once its client is gone. */
   blocking: 64,
-  /** Subscribed in RESP3: pushes come between the replies, which match commands one to one as ever. */
-  push: 128,
+  /** Subscribed: messages come between the replies. */
+  subscribed: 128,
   /** CLIENT TRACKING: pushes in RESP3, nothing of its own in RESP2. */
   tracking: 256,
+  /** State that another connection can be given, until the client takes it back. */
+  flags: 512,
 } as const
 
 /**
  * `overloaded`: the bound is reached; `notReady`: ask again; `timeout`: as long as a command may be held;
- * `badDatabase`: the client’s database cannot be selected.
+ * `badDatabase`: the client’s database cannot be selected; `badState`: the server refuses what the client had.
  */
-export type PinFailure = 'overloaded' | 'notReady' | 'timeout' | 'badDatabase'
+export type PinFailure = 'overloaded' | 'notReady' | 'timeout' | 'badDatabase' | 'badState'
 
 export interface PinningOwner extends PinnedOwner {
   readonly protocol: ProtocolVersion
   readonly clientName: string
-  database: number
+  readonly database: number
+  readonly state: ConnectionState
+  readonly subscriber: Subscriber
+  /** Has the lane, if there is one, tell apart what the session must. */
+  updateSorting(): void
   /** The connection is there, or the reason why it never will be. */
   onPinned(failure?: PinFailure): void
 }
@@ -47,7 +55,11 @@ export class Pinning {
   private readonly owner: PinningOwner
   private readonly context: SessionContext
   private abort: AbortController | undefined
+  /** Whether its connection was lost and the session cannot go on without one. */
+  isMissed = false
   private isSetUp = false
+  /** A connection that is being given what the session had. */
+  private candidate: PinnedLane | undefined
 
   constructor(owner: PinningOwner, context: SessionContext) {
     this.owner = owner
@@ -60,7 +72,12 @@ export class Pinning {
 
   /** Whether the session’s commands may only go over a connection of its own. */
   get isNeeded(): boolean {
-    return this.lane !== undefined || this.owner.database !== 0
+    return this.lane !== undefined || this.owner.database !== 0 || this.isMissed
+  }
+
+  /** Whether the client has a part of something and not its end. */
+  get isMidReply(): boolean {
+    return (this.lane ?? this.candidate)?.isMidReply === true
   }
 
   /** Whether a command was sent that may wait at the server. */
@@ -89,11 +106,9 @@ export class Pinning {
   ensure(): boolean {
     if (this.lane !== undefined) return true
     if (this.abort !== undefined) return false
-    const { protocol, clientName, database } = this.owner
-    const needsSetUp = clientName !== '' || database !== 0
-    const idle = this.context.primary.takeIdle(protocol)
-    if (idle !== undefined && !needsSetUp) {
-      this.adopt(idle)
+    const idle = this.context.primary.takeIdle(this.owner.protocol)
+    if (idle !== undefined && !this.needsSetUp) {
+      this.adopt(new PinnedLane(idle, this.owner, this.context.turn), false)
       return true
     }
     this.abort = new AbortController()
@@ -117,61 +132,94 @@ export class Pinning {
   drop(): void {
     this.abort?.abort()
     this.abort = undefined
+    this.dropCandidate()
     const { lane } = this
     this.lane = undefined
+    this.isMissed = false
     this.reasons = 0
     if (lane === undefined) return
     lane.end()
     this.context.primary.release(lane.connection, false)
   }
 
-  private adopt(connection: UpstreamConnection): void {
-    this.isSetUp = false
-    if (this.owner.database !== 0) this.add(PinReason.database)
-    this.lane = new PinnedLane(connection, this.owner, this.context.turn)
+  private get needsSetUp(): boolean {
+    const { clientName, database, state } = this.owner
+    return clientName !== '' || database !== 0 || state.isStanding
+  }
+
+  private adopt(lane: PinnedLane, isSetUp: boolean): void {
+    const { database, state } = this.owner
+    this.isSetUp = isSetUp
+    this.isMissed = false
+    this.lane = lane
+    if (database !== 0) this.add(PinReason.database)
+    if (state.hasFlags) this.add(PinReason.flags)
+    if (state.tracking !== undefined) this.add(PinReason.tracking)
+    if (state.isMonitoring) this.add(PinReason.raw)
+    if (this.owner.subscriber.isListening) this.add(PinReason.subscribed)
+    this.owner.updateSorting()
   }
 
   private async open(idle: UpstreamConnection | undefined, abort: AbortController): Promise<void> {
-    const { primary } = this.context
-    let connection: UpstreamConnection | undefined = idle
+    const { primary, turn, timing } = this.context
+    let lane: PinnedLane | undefined
     let failure: PinFailure | undefined
-    const patience = AbortSignal.timeout(this.context.timing.holdTimeoutMs)
+    const patience = AbortSignal.timeout(timing.holdTimeoutMs)
     const signal = AbortSignal.any([abort.signal, patience])
     try {
-      connection ??= await primary.openPinned(this.owner.protocol, signal)
-      if (!abort.signal.aborted) failure = await this.setUp(connection)
+      const connection = idle ?? (await primary.openPinned(this.owner.protocol, signal))
+      lane = new PinnedLane(connection, this.owner, turn)
+      if (!abort.signal.aborted) failure = await this.setUp(lane)
     } catch (error) {
       const waited = patience.aborted ? 'timeout' : 'notReady'
       failure = codeOf(error) === 'RM_OVERLOADED' ? 'overloaded' : waited
     }
     const isWanted = this.abort === abort && !abort.signal.aborted
-    if (connection !== undefined && (!isWanted || failure !== undefined)) {
-      primary.release(connection, false)
+    if (lane !== undefined && (!isWanted || failure !== undefined)) {
+      lane.end()
+      primary.release(lane.connection, false)
     }
     if (!isWanted) return
     this.abort = undefined
-    if (connection !== undefined && failure === undefined) {
-      const { isSetUp } = this
-      this.adopt(connection)
-      this.isSetUp = isSetUp
-    }
+    this.candidate = undefined
+    if (lane !== undefined && failure === undefined) this.adopt(lane, this.needsSetUp)
     this.owner.onPinned(failure)
   }
 
   /** Makes the connection what the client believes it has. @throws UpstreamError RM_UPSTREAM_LOST */
-  private async setUp(connection: UpstreamConnection): Promise<'badDatabase' | undefined> {
-    const { clientName, database } = this.owner
+  private async setUp(lane: PinnedLane): Promise<'badDatabase' | 'badState' | undefined> {
+    if (!this.needsSetUp) return undefined
+    const { clientName, database, state, subscriber } = this.owner
+    this.candidate = lane
     const commands = [
       ...(clientName === '' ? [] : [['CLIENT', 'SETNAME', clientName]]),
       ...(database === 0 ? [] : [['SELECT', String(database)]]),
+      ...state.commands(),
     ]
-    this.isSetUp = commands.length > 0
-    if (!this.isSetUp) return undefined
-    const replies = await connection.ask(
-      Buffer.concat(commands.map(encodeCommand)),
-      commands.length,
-    )
-    const select = replies.at(-1)
-    return database !== 0 && select?.kind === 'error' ? 'badDatabase' : undefined
+    if (commands.length > 0) {
+      const request = Buffer.concat(commands.map(encodeCommand))
+      const replies = await lane.connection.ask(request, commands.length)
+      for (const [index, reply] of replies.entries()) {
+        const [name, what] = commands[index] ?? []
+        if (reply.kind !== 'error') continue
+        if (name === 'SELECT') return 'badDatabase'
+        if (what === 'TRACKING') return 'badState'
+      }
+    }
+    if (state.subscriptions.count > 0) {
+      lane.sorting = this.owner.protocol === 3 ? 'pushes' : 'arrays'
+      await subscriber.restore(lane)
+    }
+    if (!state.isMonitoring) return undefined
+    const [reply] = await lane.connection.ask(encodeCommand(['MONITOR']), 1)
+    return reply?.kind === 'error' ? 'badState' : undefined
+  }
+
+  private dropCandidate(): void {
+    const { candidate } = this
+    this.candidate = undefined
+    if (candidate === undefined) return
+    candidate.end()
+    this.owner.subscriber.loseRestoring()
   }
 }

@@ -21,20 +21,27 @@ import { Holding } from './holding.ts'
 import { Input } from './input.ts'
 import { enqueuePinned, enqueueShared } from './lanes.ts'
 import { advanceLarge, type LargeRequest, startLarge } from './large-request.ts'
-import { afterOwnLaneEnded } from './own-lane-end.ts'
+import { ConnectionState } from './connection-state.ts'
+import { afterOwnLaneEnded, afterPinning, restore } from './own-lane-end.ts'
 import { ownReplies } from './own-replies.ts'
 import { Patience } from './patience.ts'
 import { type PinFailure, PinReason, Pinning, type PinningOwner } from './pinning.ts'
+import { RawPassage } from './raw-passage.ts'
 import { ReplyWindow } from './reply-window.ts'
 import { noteReplies, settle, updatePatience, updateReading } from './flow.ts'
 import { handleSpecial } from './special-command.ts'
 import type { BrokenState, Wait } from './states.ts'
+import { Subscriber } from './subscriber.ts'
 
 export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   readonly id: number
   readonly address: string
   readonly context: SessionContext
   readonly pinning: Pinning
+  /** What its own connection holds for it. */
+  readonly state = new ConnectionState()
+  readonly subscriber = new Subscriber(this)
+  readonly raw = new RawPassage()
   readonly input = new Input()
   readonly scanner: RequestScanner
   protocol: ProtocolVersion = 2
@@ -50,7 +57,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   readonly socket: Socket
   readonly output: ClientOutput
   readonly patience: Patience
-  private readonly holding = new Holding(this)
+  readonly holding = new Holding(this)
   private readonly onEnded: (session: Session) => void
   readonly window = new ReplyWindow()
   /** What carried its last command that was not sent over a connection of its own. */
@@ -200,35 +207,43 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     if (context.isPaused) return this.hold()
     const bytes = input.slice(input.start, end)
     const isOwn = this.pinning.isNeeded || this.window.isLarge
+    if (isOwn && this.mustWaitForServer()) return false
     if (!(isOwn ? enqueuePinned(this, bytes) : enqueueShared(this, bytes, count))) return false
     input.start = end
     context.counters.commands += count
-    if (this.pinning.isRaw) return true
+    if (this.pinning.isRaw) return this.raw.noteSent(count)
+    if (isOwn) this.state.caching = undefined
     this.inFlight += count
     this.inFlightBytes += bytes.length
     return true
   }
 
+  /** In RESP2 a subscriber’s replies can only be told apart one command at a time. */
+  private mustWaitForServer(): boolean {
+    const isAmbiguous = this.pinning.has(PinReason.subscribed) && this.protocol === 2
+    return isAmbiguous && this.inFlight > 0 && !this.waitForReplies()
+  }
+
+  onRestore(): void {
+    restore(this)
+  }
+
   onPinned(failure?: PinFailure): void {
-    if (this.isClosed) return
-    if (failure === 'badDatabase') {
-      this.answer(ownReplies.databaseGone)
-      this.close()
-      return
-    }
-    // A client that only has large replies can go on without: the bound on what it is owed still holds.
-    if (failure === 'overloaded' && this.window.isLarge) this.window.isLarge = false
-    else if (failure === 'overloaded') this.holdError = ownReplies.overloaded
-    else if (failure === 'timeout') this.holdError = ownReplies.heldTooLong
-    this.wait = 'none'
-    this.context.turn.addWake(this)
+    if (!this.isClosed) afterPinning(this, failure)
+  }
+
+  /** Has the lane tell replies from what else comes, as far as that matters. */
+  updateSorting(): void {
+    const { lane } = this.pinning
+    if (lane === undefined) return
+    const isMixed = this.subscriber.isListening
+    lane.sorting = isMixed ? (this.protocol === 3 ? 'pushes' : 'arrays') : 'none'
   }
 
   /** Whether no reply is owed; if one is, the session goes on when the last has come. */
   waitForReplies(): boolean {
     const { pinning } = this
-    const isBetween = pinning.lane?.isMidReply !== true
-    if (isBetween && (this.inFlight === 0 || pinning.isRaw)) return true
+    if (!pinning.isMidReply && (this.inFlight === 0 || pinning.isRaw)) return true
     this.wait = 'replies'
     return false
   }
@@ -260,17 +275,25 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
 
   deliver(bytes: Buffer, replyCount: number): void {
     if (this.isClosed) return
+    const isSubscriber = this.pinning.has(PinReason.subscribed)
+    if (isSubscriber && replyCount > 0 && !this.subscriber.takeReply()) return
     this.output.push(bytes)
-    if (this.pinning.isRaw) {
-      if (this.pinning.lane?.endedWithReset === true) this.onRawReset?.()
-      if (this.wait === 'replies') this.context.turn.addWake(this)
-      return
-    }
-    noteReplies(this, bytes.length, replyCount)
+    if (this.pinning.isRaw) this.raw.noteBytes(this)
+    else noteReplies(this, bytes.length, replyCount)
   }
 
-  /** Set while the reply to RESET is awaited on a raw connection. */
-  onRawReset: (() => void) | undefined
+  onMessage(bytes: Buffer): void {
+    if (!this.isClosed) this.output.push(bytes)
+    if (this.wait === 'replies') this.context.turn.addWake(this)
+  }
+
+  onConfirmation(frame: Buffer): void {
+    if (!this.isClosed) this.subscriber.take(frame)
+  }
+
+  onPinnedReadOnly(): void {
+    this.context.primary.noteReadOnly()
+  }
 
   lose(count: number, isMidReply: boolean): void {
     this.context.counters.commandsLost += count
@@ -368,6 +391,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.sharedLane?.forget(this)
     this.pinning.drop()
     this.holding.stop()
+    this.context.restores.remove(this)
     this.patience.stop()
     this.onEnded(this)
   }

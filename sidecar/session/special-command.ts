@@ -6,6 +6,7 @@ import { frameArguments } from '../resp/arguments.ts'
 import { encodeCommand, encodeError } from '../resp/encode.ts'
 import { foreignNames } from '../route/name-filter.ts'
 import { handleClient } from './client-command.ts'
+import { askOwn, noteFlags } from './own-question.ts'
 import { cut } from './inline-command.ts'
 import {
   answerCommand,
@@ -123,11 +124,12 @@ function route(session: Session, command: SpecialCommand): void {
     case 'waiting':
       return waitForReplicas(session, command)
     case 'subscription':
-      return subscribe(session, command)
+      return session.subscriber.send(command)
     case 'monitor':
+      session.raw.noteMonitor()
       return forwardPinned(session, command, PinReason.raw)
     case 'connectionFlag':
-      return forwardPinned(session, command, PinReason.sticky)
+      return setReadOnly(session, command)
     case 'script':
       if (command.word(1) === 'DEBUG') return forwardPinned(session, command, PinReason.raw)
       return command.word(1) === 'KILL'
@@ -150,14 +152,6 @@ function route(session: Session, command: SpecialCommand): void {
     default:
       return assertNever(command.kind)
   }
-}
-
-/** In RESP3 it is answered by pushes, and all other commands one to one; in RESP2 nothing tells them apart. */
-function subscribe(session: Session, command: SpecialCommand): void {
-  if (session.protocol === 2) return forwardPinned(session, command, PinReason.raw)
-  const isIncomplete = command.argumentCount === 1 && !command.name.includes('UNSUB')
-  const isReplied = isIncomplete || session.pinning.has(PinReason.transaction)
-  forwardPinned(session, command, PinReason.push, isReplied ? 1 : 0)
 }
 
 /** Whether an open transaction queues the command at the server, so that it has no effect of its own yet. */
@@ -213,30 +207,23 @@ function select(session: Session, command: SpecialCommand): void {
   if (command.argumentCount === 2 && index === '0' && session.database === 0) {
     return answerCommand(session, command, ownReplies.ok)
   }
-  if (session.holdError !== undefined) return void session.forwardRun(command.end, 1)
-  if (!pin(session)) return
-  const connection = pinning.lane?.connection
-  if (connection === undefined) return
-  const request = encodeCommand(command.words())
-  session.input.start = command.end
-  session.wait = 'outside'
-  connection.ask(request, 1).then(
-    ([reply]) => {
-      if (reply?.kind === 'error') session.answer(encodeError(reply.text))
-      else {
-        session.answer(ownReplies.ok)
-        session.database = Number(index)
-        pinning.markSetUp()
-        if (session.database === 0) pinning.remove(PinReason.database)
-        else pinning.add(PinReason.database)
-      }
-      session.resume()
-    },
-    () => {
-      session.answer(ownReplies.lost)
-      session.resume()
-    },
-  )
+  askOwn(session, command, command.words(), (isError) => {
+    if (isError) return
+    session.database = Number(index)
+    pinning.markSetUp()
+    if (session.database === 0) pinning.remove(PinReason.database)
+    else pinning.add(PinReason.database)
+  })
+}
+
+/** READONLY and its kin: they mean something to servers of a cluster only. */
+function setReadOnly(session: Session, command: SpecialCommand): void {
+  if (command.name === 'ASKING') return forwardPinned(session, command, PinReason.sticky)
+  askOwn(session, command, command.words(), (isError) => {
+    if (isError) return
+    session.state.isReadOnly = command.name === 'READONLY'
+    noteFlags(session)
+  })
 }
 
 function quit(session: Session, command: SpecialCommand): void {

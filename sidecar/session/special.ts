@@ -19,16 +19,11 @@ export interface SpecialCommand {
 }
 
 /** Sends the command on the session’s own connection, which it then keeps for `reason`. */
-export function forwardPinned(
-  session: Session,
-  command: SpecialCommand,
-  reason: number,
-  replyCount: 0 | 1 = 1,
-): void {
+export function forwardPinned(session: Session, command: SpecialCommand, reason: number): void {
   if (session.holdError !== undefined) return void session.forwardRun(command.end, 1)
   if (!pin(session)) return
   session.pinning.add(reason)
-  session.forwardRun(command.end, replyCount)
+  session.forwardRun(command.end, 1)
 }
 
 /**

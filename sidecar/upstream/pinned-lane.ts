@@ -7,9 +7,17 @@ import { Outbox } from '../net/outbox.ts'
 import type { Turn } from '../net/turn.ts'
 import { ReplyScanner } from '../resp/reply-scanner.ts'
 import type { ConnectionOwner, UpstreamConnection } from './connection.ts'
+import { FrameSorter, type Sorting } from './frame-sorter.ts'
 
 export interface PinnedOwner {
+  /** Bytes of replies, of which `replyCount` ended in them; pushes too, unless the lane sorts them out. */
   deliver(bytes: Buffer, replyCount: number): void
+  /** Bytes of messages that no request asked for. */
+  onMessage(bytes: Buffer): void
+  /** A whole confirmation of a subscription. */
+  onConfirmation(frame: Buffer): void
+  /** A reply said that the server is a replica. */
+  onPinnedReadOnly(): void
   /** The connection ended, or was discarded because of what came over it. */
   onPinnedClosed(isMidReply: boolean): void
   onPinnedDrain(): void
@@ -24,6 +32,8 @@ export class PinnedLane implements ConnectionOwner {
   endedWithReset = false
   /** Whether a part of a reply was passed on and its end was not. */
   isMidReply = false
+  /** How replies are told from what else comes; to be changed between replies only. */
+  sorting: Sorting = 'none'
   private readonly owner: PinnedOwner
   private readonly outbox: Outbox
   private readonly scanner = new ReplyScanner({
@@ -31,6 +41,7 @@ export class PinnedLane implements ConnectionOwner {
     lineBytesMax: replyLineBytesMax,
   })
   private isEnded = false
+  private sorter: FrameSorter | undefined
 
   constructor(connection: UpstreamConnection, owner: PinnedOwner, turn: Turn) {
     this.connection = connection
@@ -57,6 +68,10 @@ export class PinnedLane implements ConnectionOwner {
   }
 
   onData(bytes: Buffer): void {
+    if (this.sorting !== 'none' || this.sorter?.isMidFrame === true) {
+      this.sort(bytes)
+      return
+    }
     if (!this.scanner.scan(bytes, 0, bytes.length, Number.POSITIVE_INFINITY)) {
       this.end()
       this.owner.onPinnedClosed(this.isMidReply)
@@ -65,6 +80,24 @@ export class PinnedLane implements ConnectionOwner {
     this.isMidReply = this.scanner.isMidReply
     this.endedWithReset = this.scanner.statusBytes === resetBytes
     this.owner.deliver(bytes, this.scanner.count)
+    if (this.scanner.sawReadOnly) {
+      this.scanner.sawReadOnly = false
+      this.owner.onPinnedReadOnly()
+    }
+  }
+
+  private sort(bytes: Buffer): void {
+    const { owner } = this
+    const sorter = (this.sorter ??= new FrameSorter({
+      onReplyFrame: (slice, replyCount) => owner.deliver(slice, replyCount),
+      onMessageFrame: (slice) => owner.onMessage(slice),
+      onConfirmationFrame: (frame) => owner.onConfirmation(frame),
+    }))
+    const isSound = sorter.receive(bytes, this.sorting === 'none' ? 'pushes' : this.sorting)
+    this.isMidReply = sorter.isMidFrame
+    if (isSound || this.isEnded) return
+    this.end()
+    owner.onPinnedClosed(this.isMidReply)
   }
 
   onDrain(): void {

@@ -24,6 +24,7 @@ import { Liveness, type Supervised } from './liveness.ts'
 import { QueueBounds } from './queue-bounds.ts'
 import { isReachable } from './reachable.ts'
 import { SharedLane } from './shared-lane.ts'
+import { isSameTarget, targetOf } from './target.ts'
 
 export interface PrimaryModules extends ConnectModules {
   readonly log: Log
@@ -181,6 +182,11 @@ export class PrimaryConnections implements Supervised {
    */
   askAside(request: Buffer): Promise<readonly Reply[]> | undefined {
     return this.reserve?.ask(request, 1)
+  }
+
+  /** A server said that it is a replica. */
+  noteReadOnly(): void {
+    this.events.onReadOnly()
   }
 
   /** Asks the server for its identity on a connection of its own; ends all connections if it is another now. */
@@ -379,19 +385,4 @@ export class PrimaryConnections implements Supervised {
 
 function givenUp(): UpstreamError {
   return new UpstreamError('RM_NO_PRIMARY', 'no primary can be used', { retryable: true })
-}
-
-function targetOf(config: ProxyConfig): Target | undefined {
-  const { primary, credentials, tls } = config.upstream
-  if (primary === undefined) return undefined
-  return {
-    primary,
-    ...(credentials && { credentials }),
-    ...(tls && { tls }),
-    connectTimeoutMs: config.timing.connectTimeoutMs,
-  }
-}
-
-function isSameTarget(left: Target | undefined, right: Target | undefined): boolean {
-  return JSON.stringify(left) === JSON.stringify(right)
 }

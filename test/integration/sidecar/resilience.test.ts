@@ -135,7 +135,11 @@ test('a new primary takes over at once and the old one gets nothing more', async
   assert.equal(await watching.ask('SET', 'k', '1'), '+QUEUED\r\n')
   assert.equal(await watching.ask('EXEC'), '*-1\r\n')
   assert.equal(await watching.ask('EXISTS', 'k'), ':0\r\n')
-  await subscriber.rest()
+  await until(
+    'it is subscribed',
+    async () => (await next.command('PUBLISH', 'c', 'x')) === ':1\r\n',
+  )
+  assert.match(await subscriber.reply(), /message/)
   assert.equal(await server.command('GET', 'where'), bulk('old'))
   assert.equal(await next.command('GET', 'where'), bulk('new'))
 })

@@ -1,0 +1,18 @@
+/** What a configuration says of the primary and of the way to it. */
+import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
+import type { Target } from './connect.ts'
+
+export function targetOf(config: ProxyConfig): Target | undefined {
+  const { primary, credentials, tls } = config.upstream
+  if (primary === undefined) return undefined
+  return {
+    primary,
+    ...(credentials && { credentials }),
+    ...(tls && { tls }),
+    connectTimeoutMs: config.timing.connectTimeoutMs,
+  }
+}
+
+export function isSameTarget(left: Target | undefined, right: Target | undefined): boolean {
+  return JSON.stringify(left) === JSON.stringify(right)
+}
