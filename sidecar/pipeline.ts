@@ -21,7 +21,8 @@ import { ClientListener, listenerKey } from './net/listener.ts'
 import { Turn } from './net/turn.ts'
 import { Authenticator, AuthThrottle } from './policy/authentication.ts'
 import { encodeError } from './resp/encode.ts'
-import { createNameFilter } from './route/name-filter.ts'
+import { CommandPolicy } from './policy/command-policy.ts'
+import { createNameFilter, fillNameFilter } from './route/name-filter.ts'
 import type { SessionContext } from './session/context.ts'
 import { countCommands } from './session/held-commands.ts'
 import { HoldQueue } from './session/hold-queue.ts'
@@ -185,6 +186,8 @@ class Pipeline implements DataPlane {
     context.limits = config.limits
     context.timing = config.timing
     context.hasPrimary = config.upstream.primary !== undefined
+    context.policy = new CommandPolicy(config.commands)
+    fillNameFilter(context.filter, context.policy)
     this.primary.apply(config)
     this.watchSilence(config.timing.replyTimeoutMs)
     this.modules.log.setLevel(config.logLevel)
@@ -202,6 +205,7 @@ class Pipeline implements DataPlane {
       log: this.modules.log,
       counters: this.counters,
       filter: createNameFilter(),
+      policy: new CommandPolicy(undefined),
       primary: this.primary,
       holds: this.holds,
       restores: this.restores,

@@ -34,3 +34,8 @@ export function isScriptCommand(letters: string): boolean {
 export function isAdminCommand(letters: string): boolean {
   return letters.includes('a')
 }
+
+/** Its first argument is a sub-command. */
+export function isContainer(letters: string): boolean {
+  return letters.includes(container)
+}

@@ -3,7 +3,12 @@
  * special goes on the shared connection. Where a server’s own flags tell, they decide; the rest is decided here, and a
  * test sees to it that nothing of note in any known version is left undecided.
  */
-import { isBlockingCommand, isScriptCommand, isSubscribingCommand } from './command-flags.ts'
+import {
+  isBlockingCommand,
+  isContainer,
+  isScriptCommand,
+  isSubscribingCommand,
+} from './command-flags.ts'
 import { commandRows } from './generated/command-rows.ts'
 
 export type CommandKind =
@@ -16,8 +21,6 @@ export type CommandKind =
   | 'client'
   | 'script'
   | 'function'
-  | 'cluster'
-  | 'module'
   /** State of the connection. */
   | 'select'
   | 'multi'
@@ -35,8 +38,6 @@ export type CommandKind =
   /** Has replies that no request asked for, or more than one. */
   | 'subscription'
   | 'monitor'
-  /** Would hand out or change the replication, the process or the topology behind the proxy. */
-  | 'denied'
 
 /** What no flag tells, or what a flag tells too coarsely. */
 const decided: Readonly<Partial<Record<CommandKind, readonly string[]>>> = {
@@ -47,8 +48,6 @@ const decided: Readonly<Partial<Record<CommandKind, readonly string[]>>> = {
   client: ['CLIENT'],
   script: ['SCRIPT'],
   function: ['FUNCTION'],
-  cluster: ['CLUSTER'],
-  module: ['MODULE'],
   select: ['SELECT'],
   multi: ['MULTI'],
   exec: ['EXEC'],
@@ -58,18 +57,10 @@ const decided: Readonly<Partial<Record<CommandKind, readonly string[]>>> = {
   connectionFlag: ['READONLY', 'READWRITE', 'ASKING'],
   blockingIfAsked: ['XREAD', 'XREADGROUP'],
   waiting: ['WAIT', 'WAITAOF'],
-  monitor: ['MONITOR'],
-  denied: [
-    'SYNC',
-    'PSYNC',
-    'REPLCONF',
-    'REPLICAOF',
-    'SLAVEOF',
-    'FAILOVER',
-    'SHUTDOWN',
-    'DEBUG',
-    'MIGRATE',
-  ],
+  // The others turn their connection into one between servers, if they are let through at all.
+  monitor: ['MONITOR', 'SYNC', 'PSYNC', 'REPLCONF'],
+  // It waits for replicas, and its client hears nothing if it succeeds.
+  blocking: ['SHUTDOWN'],
 }
 
 /** What the flags of a command say of it, where a server says them in letters (see `commandLetters`). */
@@ -80,14 +71,17 @@ export function kindOfLetters(letters: string): CommandKind | undefined {
 }
 
 const known = new Set<string>()
+const containers = new Set<string>()
 const kinds = new Map<string, CommandKind>()
 readTable()
 
 function readTable(): void {
   for (const row of commandRows.split(' ')) {
-    const [name = '', letters = ''] = row.toUpperCase().split(':')
+    const [lowerName = '', letters = ''] = row.split(':')
+    const name = lowerName.toUpperCase()
     known.add(name)
-    const kind = kindOfLetters(letters.toLowerCase())
+    if (isContainer(letters)) containers.add(name)
+    const kind = kindOfLetters(letters)
     if (kind !== undefined) kinds.set(name, kind)
   }
   for (const kind of Object.keys(decided) as CommandKind[]) {
@@ -110,28 +104,12 @@ export function isKnownCommand(name: string): boolean {
   return known.has(name)
 }
 
+/** Whether the first argument of the command is a sub-command. */
+export function isContainerCommand(name: string): boolean {
+  return containers.has(name)
+}
+
 /** Every command of every known version. */
 export function knownCommandNames(): readonly string[] {
   return [...known]
 }
-
-/** Sub-commands of CLUSTER that only read. */
-export const clusterReads: ReadonlySet<string> = new Set([
-  'INFO',
-  'SLOTS',
-  'SHARDS',
-  'NODES',
-  'MYID',
-  'MYSHARDID',
-  'KEYSLOT',
-  'COUNTKEYSINSLOT',
-  'GETKEYSINSLOT',
-  'LINKS',
-  'REPLICAS',
-  'SLAVES',
-  'SLOT-STATS',
-  'HELP',
-])
-
-/** Sub-commands of MODULE that change what the server runs. */
-export const moduleWrites: ReadonlySet<string> = new Set(['LOAD', 'LOADEX', 'UNLOAD'])

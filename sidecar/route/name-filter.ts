@@ -8,11 +8,27 @@ import { type NameFilter, nameFilterSize, nameHash } from '../resp/request-scann
 /** Names that browsers send; servers cut such clients, whatever the framing. */
 export const foreignNames: ReadonlySet<string> = new Set(['POST', 'HOST:'])
 
-export function createNameFilter(): NameFilter {
+/** What else than the kinds of commands has a name looked at. */
+export interface Watched {
+  /** Upper-case names. */
+  names(): readonly string[]
+  readonly refusesOthers: boolean
+}
+
+export function createNameFilter(watched?: Watched): NameFilter {
   const filter = new Uint8Array(nameFilterSize)
-  for (const name of [...specialCommandNames(), ...foreignNames]) {
-    const first = name.charCodeAt(0)
-    filter[nameHash(name.length, first, name.charCodeAt(name.length - 1))] = 1
-  }
+  fillNameFilter(filter, watched)
   return filter
+}
+
+/** Changes the filter in place: those who scan with it go by it from their next command on. */
+export function fillNameFilter(filter: NameFilter, watched?: Watched): void {
+  filter.fill(watched?.refusesOthers === true ? 1 : 0)
+  for (const name of [...specialCommandNames(), ...foreignNames, ...(watched?.names() ?? [])]) {
+    filter[hashOf(name)] = 1
+  }
+}
+
+function hashOf(name: string): number {
+  return nameHash(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1))
 }

@@ -5,6 +5,7 @@ import type { Log } from '../../common/log.ts'
 import type { DataPlaneCounters } from '../data-plane.ts'
 import type { Turn } from '../net/turn.ts'
 import type { Authenticator, AuthThrottle } from '../policy/authentication.ts'
+import type { CommandPolicy } from '../policy/command-policy.ts'
 import type { NameFilter } from '../resp/request-scanner.ts'
 import type { PrimaryConnections } from '../upstream/primary-connections.ts'
 import type { HoldQueue } from './hold-queue.ts'
@@ -29,6 +30,7 @@ export interface SessionContext {
   timing: Timing
   /** Absent: anyone who can connect may send commands. */
   authenticator: Authenticator | undefined
+  policy: CommandPolicy
   isPaused: boolean
   hasPrimary: boolean
 }

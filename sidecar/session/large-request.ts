@@ -41,7 +41,7 @@ export function startLarge(session: Session): void {
   const { scanner, input, pinning } = session
   const { validBytes, argumentsLeft } = scanner.unfinished
   if (argumentsLeft === 0 || !mayBeLarge(session)) {
-    session.refuseProtocol('the command is too large')
+    session.refuseProtocol('the command is too large, or may be refused (RM_COMMAND_REFUSED)')
     return
   }
   if (!session.waitForReplies()) return

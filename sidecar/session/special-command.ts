@@ -1,7 +1,11 @@
 /** Commands that cannot just be passed on over a connection that clients share. */
 import { assertNever } from '../../common/errors.ts'
-import { type CommandKind, commandKind } from '../../common/redis/command-table.ts'
-import { deniedText, isDenied } from '../policy/denied.ts'
+import {
+  type CommandKind,
+  commandKind,
+  isContainerCommand,
+} from '../../common/redis/command-table.ts'
+import { refusalText } from '../policy/command-policy.ts'
 import { frameArguments } from '../resp/arguments.ts'
 import { encodeCommand, encodeError } from '../resp/encode.ts'
 import { foreignNames } from '../route/name-filter.ts'
@@ -29,18 +33,26 @@ export function handleSpecial(session: Session): void {
   const name = nameOf(session)
   const kind = commandKind(name)
   const end = scanner.frameEnd
-  if (kind === undefined) {
-    if (foreignNames.has(name)) cut(session, 'a client speaks another protocol')
-    else session.forwardRun(end, 1)
+  if (foreignNames.has(name)) return cut(session, 'a client speaks another protocol')
+  const words = () => frameArguments(input.bytes, input.start, wordsReadMax)
+  const isContainer = isContainerCommand(name)
+  const word = (index: number) => {
+    const text = upperCase(words()[index])
+    // Servers read a sub-command up to its first NUL.
+    return isContainer && index === 1 ? (text.split('\0', 1)[0] ?? '') : text
+  }
+  const read = { name, argumentCount: scanner.argumentCount, end, words, word }
+  const isLogin = kind !== undefined && loginKinds.has(kind)
+  const refused = session.isAuthenticated ? session.context.policy.refusal(read) : undefined
+  if (refused !== undefined) {
+    if (session.waitForReplies()) refuseCommand(session, read, encodeError(refusalText(refused)))
     return
   }
-  const words = () => frameArguments(input.bytes, input.start, wordsReadMax)
-  const word = (index: number) => upperCase(words()[index])
-  const command = { name, kind, argumentCount: scanner.argumentCount, end, words, word }
-  if (!session.isAuthenticated && !loginKinds.has(kind)) {
+  if (kind === undefined || (!session.isAuthenticated && !isLogin)) {
     session.forwardRun(end, 1)
     return
   }
+  const command = { ...read, kind }
   if (kind === 'scripting') {
     session.isForwardingScript = true
     session.forwardRun(end, 1)
@@ -66,7 +78,9 @@ function nameOf(session: Session): string {
 export function mayBeLarge(session: Session): boolean {
   const { scanner, input } = session
   if (scanner.nameEnd > input.end || scanner.nameEnd - scanner.nameStart > wordsReadMax) return true
-  const kind = commandKind(nameOf(session))
+  const name = nameOf(session)
+  const kind = commandKind(name)
+  if (!session.context.policy.passesUnread(name)) return false
   return kind === undefined || mayCarryValues.has(kind)
 }
 
@@ -83,9 +97,6 @@ function dispatch(session: Session, command: SpecialCommand): void {
   if (kind === 'hello') return handleHello(session, command)
   if (kind === 'reset') return handleReset(session, command)
   if (kind === 'quit') return quit(session, command)
-  if (isDenied(kind, command.word(1))) {
-    return refuseCommand(session, command, encodeError(deniedText(command.name)))
-  }
   if (session.broken !== 'none' && handleBroken(session, command)) return
   if (session.pinning.isRaw || isQueued(session, command)) {
     session.forwardRun(command.end, 1)
@@ -139,15 +150,11 @@ function route(session: Session, command: SpecialCommand): void {
       return command.word(1) === 'KILL'
         ? forwardAside(session, command)
         : void session.forwardRun(command.end, 1)
-    case 'cluster':
-    case 'module':
-      return void session.forwardRun(command.end, 1)
     case 'auth':
     case 'hello':
     case 'quit':
     case 'reset':
     case 'scripting':
-    case 'denied':
       throw new Error(`${command.name} is not routed`)
     default:
       return assertNever(command.kind)

@@ -58,7 +58,11 @@ export function forwardAside(session: Session, command: SpecialCommand): void {
 }
 
 /** Consumes the command and gives a reply of our own. */
-export function answerCommand(session: Session, command: SpecialCommand, reply: Buffer): void {
+export function answerCommand(
+  session: Session,
+  command: { readonly end: number },
+  reply: Buffer,
+): void {
   session.input.start = command.end
   session.answer(reply)
 }
@@ -71,7 +75,11 @@ export function isInTransaction(session: Session): boolean {
  * Refuses a command. Within a transaction the server must know of the refusal too, so that EXEC aborts: it is
  * sent a command that cannot be queued.
  */
-export function refuseCommand(session: Session, command: SpecialCommand, reply: Buffer): void {
+export function refuseCommand(
+  session: Session,
+  command: { readonly end: number },
+  reply: Buffer,
+): void {
   const connection = session.pinning.lane?.connection
   if (!isInTransaction(session) || connection === undefined) {
     return answerCommand(session, command, reply)

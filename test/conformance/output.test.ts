@@ -58,7 +58,7 @@ test('tests that pass directly and not through the sidecar are told with their r
     test: 'never',
     detail: 'broken',
   })
-  const detail = "NOPERM 'debug' is not allowed through the proxy (RM_UNSUPPORTED)"
+  const detail = "NOPERM 'debug' is not allowed through the proxy (RM_COMMAND_REFUSED)"
   const through = collect(
     { kind: 'passed', test: 'same' },
     { kind: 'failed', test: 'refused', detail },

@@ -20,7 +20,7 @@ export async function startThrough(): Promise<Target> {
   const upstream = `redis://127.0.0.1:${server.port}`
   const args = [program, 'sidecar', '--upstream', upstream, '--listen', `127.0.0.1:${port}`]
   const child = spawn(process.execPath, [...args, '--log-level', 'error'], {
-    env: { PATH: process.env['PATH'] },
+    env: { PATH: process.env['PATH'], RESPMESH_COMMANDS_ALLOW: '*' },
     stdio: ['ignore', 'inherit', 'inherit'],
   })
   children.add(child)

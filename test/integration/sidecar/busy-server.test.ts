@@ -39,7 +39,7 @@ test('FUNCTION KILL ends a function, for clients with RESP3 too', async (t) => {
 })
 
 test('CLIENT UNPAUSE gets past a write that waits', async (t) => {
-  const { client, server } = await startRig(t)
+  const { client, server } = await startRig(t, { commands: { allow: ['client'] } })
   const writer = await client()
   const other = await client()
   assert.equal(await other.ask('CLIENT', 'PAUSE', '60000', 'WRITE'), '+OK\r\n')

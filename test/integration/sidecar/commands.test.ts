@@ -195,7 +195,7 @@ test('names, libraries and RESP versions are answered without a connection of th
 })
 
 test('MONITOR shows what other clients do', async (t) => {
-  const { client } = await startRig(t)
+  const { client } = await startRig(t, { commands: { allow: ['monitor'] } })
   const monitor = await client()
   assert.equal(await monitor.ask('MONITOR'), '+OK\r\n')
   await (await client()).ask('SET', 'seen', '1')

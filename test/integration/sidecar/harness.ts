@@ -15,7 +15,7 @@ import {
 } from '../../support/servers.ts'
 
 export type ConfigChanges = Partial<
-  Pick<ProxyConfig, 'clientAuth' | 'epoch' | 'listeners' | 'version'>
+  Pick<ProxyConfig, 'clientAuth' | 'commands' | 'epoch' | 'listeners' | 'version'>
 > & {
   readonly limits?: Partial<ProxyConfig['limits']>
   readonly timing?: Partial<ProxyConfig['timing']>
