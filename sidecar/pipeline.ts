@@ -25,6 +25,7 @@ import { CommandPolicy } from './policy/command-policy.ts'
 import { createNameFilter, fillNameFilter } from './route/name-filter.ts'
 import type { SessionContext } from './session/context.ts'
 import { countCommands } from './session/held-commands.ts'
+import { watchSilence } from './session/flow.ts'
 import { HoldQueue } from './session/hold-queue.ts'
 import { ServerQueue } from './session/server-queue.ts'
 import { RestoreQueue } from './session/restore-queue.ts'
@@ -185,6 +186,7 @@ class Pipeline implements DataPlane {
     const context = (this.context ??= this.newContext(config))
     context.limits = config.limits
     context.timing = config.timing
+    context.isPerClient = config.upstream.isolation === 'perClient'
     context.hasPrimary = config.upstream.primary !== undefined
     context.policy = new CommandPolicy(config.commands)
     fillNameFilter(context.filter, context.policy)
@@ -215,6 +217,7 @@ class Pipeline implements DataPlane {
       limits: config.limits,
       timing: config.timing,
       authenticator: undefined,
+      isPerClient: false,
       isPaused: false,
       hasPrimary: false,
     }
@@ -285,7 +288,10 @@ class Pipeline implements DataPlane {
     clearInterval(this.silenceTimer)
     this.silenceTimer = undefined
     if (replyTimeoutMs === 0) return
-    const tick = () => this.primary.watchSilence(silenceTicks)
+    const tick = () => {
+      this.primary.watchSilence(silenceTicks)
+      for (const session of this.sessions) watchSilence(session, silenceTicks)
+    }
     this.silenceTimer = setInterval(tick, Math.ceil(replyTimeoutMs / silenceTicks)).unref()
   }
 

@@ -93,6 +93,14 @@ function setInfo(session: Session, command: SpecialCommand): void {
     const reply = encodeError(`ERR Unrecognized option '${option}'`)
     return answerCommand(session, command, reply)
   }
-  const error = nameError(value.toString('latin1'), option.toLowerCase())
-  answerCommand(session, command, error ?? ok)
+  const text = value.toString('latin1')
+  const error = nameError(text, option.toLowerCase())
+  if (error !== undefined) return answerCommand(session, command, error)
+  if (/name/i.test(option)) session.state.libraryName = text
+  else session.state.libraryVersion = text
+  if (!session.context.isPerClient || session.pinning.lane === undefined) {
+    return answerCommand(session, command, ok)
+  }
+  // Older servers do not know it; its client shall not have to care which one is behind the sidecar.
+  askOwn(session, command, command.words(), () => ok)
 }

@@ -31,6 +31,8 @@ export interface SessionContext {
   /** Absent: anyone who can connect may send commands. */
   authenticator: Authenticator | undefined
   policy: CommandPolicy
+  /** Whether every client has an upstream connection of its own. */
+  isPerClient: boolean
   isPaused: boolean
   hasPrimary: boolean
 }

@@ -21,15 +21,28 @@ export function noteReplies(session: Session, byteCount: number, replyCount: num
 export function settle(session: Session): void {
   const { pinning } = session
   const isIdle = session.inFlight === 0 && session.large === undefined
-  if (isIdle && pinning.lane !== undefined && session.wait !== 'outside') {
-    if (pinning.reasons === 0 && !session.window.isLarge && session.wait !== 'writable')
-      pinning.release()
+  if (isIdle && pinning.isSpare && session.wait !== 'outside' && session.wait !== 'writable') {
+    if (!session.window.isLarge) pinning.release()
   }
   const isDone = session.input.length === 0 || session.wait === 'input'
   const isOwed = session.inFlight > 0 && session.large === undefined
   if (session.isEnded && isDone && !isOwed) session.close()
   else updateReading(session)
   updatePatience(session)
+}
+
+/**
+ * Called at equal intervals: ends the session’s own connection if it owed replies and gave nothing for `ticksMax` of
+ * them. Commands that block are asked to take their time.
+ */
+export function watchSilence(session: Session, ticksMax: number): void {
+  const { pinning, inFlight } = session
+  const { lane } = pinning
+  if (lane === undefined) return
+  const isExpected = inFlight > 0 && !pinning.isBlocking && session.large === undefined
+  if (lane.silentTicks(isExpected && !session.output.isBlocked) >= ticksMax) {
+    lane.connection.destroy()
+  }
 }
 
 /** Behind a blocking command it reads on: the end of the client must be seen, lest an element be popped for nobody. */

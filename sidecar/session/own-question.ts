@@ -8,14 +8,14 @@ import type { Session } from './session.ts'
 import type { SpecialCommand } from './special.ts'
 
 /**
- * Asks `words` for the session, which gets the reply; `onDone` is told before whether it was an error. The reply is
- * a status, a number or an error.
+ * Asks `words` for the session, which gets the reply, a status, a number or an error. `onDone` is told before whether
+ * it is an error, and may have another reply given.
  */
 export function askOwn(
   session: Session,
   command: SpecialCommand,
   words: readonly (string | Buffer)[],
-  onDone: (isError: boolean) => void,
+  onDone: (isError: boolean) => Buffer | void,
 ): void {
   if (session.holdError !== undefined) return void session.forwardRun(command.end, 1)
   if (!pin(session)) return
@@ -32,8 +32,8 @@ export function askOwn(
   }
   connection.ask(request, 1).then(
     ([reply]) => {
-      if (!session.isClosed) onDone(reply?.kind === 'error')
-      finish(encodeReply(reply))
+      const other = session.isClosed ? undefined : onDone(reply?.kind === 'error')
+      finish(other ?? encodeReply(reply))
     },
     () => finish(ownReplies.lost),
   )

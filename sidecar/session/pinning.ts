@@ -72,7 +72,13 @@ export class Pinning {
 
   /** Whether the session’s commands may only go over a connection of its own. */
   get isNeeded(): boolean {
-    return this.lane !== undefined || this.owner.database !== 0 || this.isMissed
+    const isOwn = this.lane !== undefined || this.context.isPerClient
+    return isOwn || this.owner.database !== 0 || this.isMissed
+  }
+
+  /** Whether the session has a connection that nothing speaks for keeping. */
+  get isSpare(): boolean {
+    return this.lane !== undefined && this.reasons === 0 && !this.context.isPerClient
   }
 
   /** Whether the client has a part of something and not its end. */
@@ -144,7 +150,8 @@ export class Pinning {
 
   private get needsSetUp(): boolean {
     const { clientName, database, state } = this.owner
-    return clientName !== '' || database !== 0 || state.isStanding
+    const isNamed = clientName !== '' || (this.context.isPerClient && state.libraryName !== '')
+    return isNamed || database !== 0 || state.isStanding
   }
 
   private adopt(lane: PinnedLane, isSetUp: boolean): void {

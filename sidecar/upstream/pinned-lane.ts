@@ -41,6 +41,8 @@ export class PinnedLane implements ConnectionOwner {
     lineBytesMax: replyLineBytesMax,
   })
   private isEnded = false
+  private hasProgress = false
+  private silentTickCount = 0
   private sorter: FrameSorter | undefined
 
   constructor(connection: UpstreamConnection, owner: PinnedOwner, turn: Turn) {
@@ -67,7 +69,15 @@ export class PinnedLane implements ConnectionOwner {
     else socket.pause()
   }
 
+  /** Called at equal intervals: how many of them in a row brought nothing although something `isExpected`. */
+  silentTicks(isExpected: boolean): number {
+    this.silentTickCount = isExpected && !this.hasProgress ? this.silentTickCount + 1 : 0
+    this.hasProgress = false
+    return this.silentTickCount
+  }
+
   onData(bytes: Buffer): void {
+    this.hasProgress = true
     if (this.sorting !== 'none' || this.sorter?.isMidFrame === true) {
       this.sort(bytes)
       return

@@ -62,6 +62,7 @@ export class PrimaryConnections implements Supervised {
   private isReserving = false
   private generation: Generation | undefined
   private lanesMax = 1
+  private pinnedMax = pinnedConnectionsMax
   private readonly bounds = new QueueBounds()
   private readonly liveness = new Liveness(this)
   private currentView: PrimaryView = 'none'
@@ -95,6 +96,8 @@ export class PrimaryConnections implements Supervised {
   /** Obeys `config`; everything that leads to another primary than it names is closed when this returns. */
   apply(config: ProxyConfig): void {
     this.lanesMax = config.upstream.connectionsMax
+    const isPerClient = config.upstream.isolation === 'perClient'
+    this.pinnedMax = isPerClient ? config.limits.clientsMax : pinnedConnectionsMax
     this.bounds.use(config.limits, this.lanesMax)
     const target = targetOf(config)
     if (isSameTarget(this.generation?.target, target)) return
@@ -154,7 +157,7 @@ export class PrimaryConnections implements Supervised {
    * @throws UpstreamError RM_OVERLOADED at the bound, RM_NO_PRIMARY when given up
    */
   async openPinned(protocol: ProtocolVersion, signal: AbortSignal): Promise<UpstreamConnection> {
-    if (this.pinned.size + this.pinnedOpening >= pinnedConnectionsMax) {
+    if (this.pinned.size + this.pinnedOpening >= this.pinnedMax) {
       throw new UpstreamError('RM_OVERLOADED', 'too many clients need a connection of their own')
     }
     this.pinnedOpening += 1

@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { type RedisServer, startServer } from '../../support/servers.ts'
-import { type Client, type Rig, configFor, encodeCommand, startRig, until } from './harness.ts'
+import {
+  type Client,
+  type ConfigChanges,
+  type Rig,
+  configFor,
+  encodeCommand,
+  startRig,
+  until,
+} from './harness.ts'
 
 const bulk = (text: string) => `$${text.length}\r\n${text}\r\n`
 const lost = /^-PROXY RM_UPSTREAM_LOST /
@@ -18,15 +26,23 @@ const ways = {
     await server.restart()
     return server
   },
-  'another server became the primary': async (t: TestContext, { plane }: Rig) => {
+  'another server became the primary': async (
+    t: TestContext,
+    { plane }: Rig,
+    changes: ConfigChanges,
+  ) => {
     const next = await startServer()
     t.after(() => next.stop())
-    plane.apply({ ...configFor(next), listeners: [{ host: '127.0.0.1', port: 0 }], epoch: 1 })
+    plane.apply({
+      ...configFor(next, changes),
+      listeners: [{ host: '127.0.0.1', port: 0 }],
+      epoch: 1,
+    })
     return next
   },
 } as const
 
-type Lose = (t: TestContext, rig: Rig) => Promise<RedisServer>
+type Lose = (t: TestContext, rig: Rig, changes: ConfigChanges) => Promise<RedisServer>
 
 const field = (info: string, name: string) => new RegExp(` ${name}=(\\S*)`).exec(info)?.[1]
 
@@ -40,10 +56,18 @@ async function channelCount(server: RedisServer, ...words: string[]): Promise<st
   return server.command('PUBSUB', ...words)
 }
 
-for (const [way, lose] of Object.entries(ways) as [string, Lose][]) {
+const cases = (Object.entries(ways) as [string, Lose][]).flatMap(([way, lose]) =>
+  (['shared', 'perClient'] as const).map((isolation) => ({
+    way: isolation === 'shared' ? way : `${way} (perClient)`,
+    lose,
+    changes: { upstream: { isolation } },
+  })),
+)
+
+for (const { way, lose, changes } of cases) {
   for (const protocol of ['2', '3'] as const) {
     test(`subscriptions are there again after ${way}, in RESP${protocol}`, async (t) => {
-      const rig = await startRig(t)
+      const rig = await startRig(t, changes)
       const one = await rig.client()
       await one.ask('HELLO', protocol)
       const mark = protocol === '3' ? '>' : '*'
@@ -54,7 +78,7 @@ for (const [way, lose] of Object.entries(ways) as [string, Lose][]) {
         (await one.replies(5)).at(-1),
         `${mark}3\r\n${bulk('unsubscribe')}${bulk('b')}:2\r\n`,
       )
-      const next = await lose(t, rig)
+      const next = await lose(t, rig, changes)
       await until('it is subscribed', async () => {
         const line = await lineOf(next, 'listener')
         return field(line, 'sub') === '1' && field(line, 'psub') === '1'
@@ -86,13 +110,13 @@ for (const [way, lose] of Object.entries(ways) as [string, Lose][]) {
   }
 
   test(`database, name, RESP version and flags are there again after ${way}`, async (t) => {
-    const rig = await startRig(t)
+    const rig = await startRig(t, changes)
     const one = await rig.client()
     await one.ask('HELLO', '3')
     await one.ask('CLIENT', 'SETNAME', 'me')
     await one.ask('SELECT', '3')
     assert.equal(await one.ask('CLIENT', 'NO-EVICT', 'ON'), '+OK\r\n')
-    const next = await lose(t, rig)
+    const next = await lose(t, rig, changes)
     await until('it is there again', async () => field(await lineOf(next, 'me'), 'db') === '3')
     await until('the sidecar goes on', () => rig.plane.view().pinnedConnections === 1)
     const line = await lineOf(next, 'me')
@@ -106,14 +130,14 @@ for (const [way, lose] of Object.entries(ways) as [string, Lose][]) {
   })
 
   test(`a tracking client drops what it knew and is told of changes again after ${way}`, async (t) => {
-    const rig = await startRig(t)
+    const rig = await startRig(t, changes)
     const one = await rig.client()
     await one.ask('HELLO', '3')
     await one.ask('CLIENT', 'SETNAME', 'cache')
     const on = ['CLIENT', 'TRACKING', 'ON', 'BCAST', 'PREFIX']
     assert.equal(await one.ask(...on, 'x:', 'NOLOOP'), '+OK\r\n')
     assert.equal(await one.ask(...on, 'y:', 'NOLOOP'), '+OK\r\n')
-    const next = await lose(t, rig)
+    const next = await lose(t, rig, changes)
     assert.equal(await one.reply(), `>2\r\n${bulk('invalidate')}_\r\n`)
     await until('it tracks', async () =>
       /t/.test(field(await lineOf(next, 'cache'), 'flags') ?? ''),
@@ -129,10 +153,10 @@ for (const [way, lose] of Object.entries(ways) as [string, Lose][]) {
   })
 
   test(`MONITOR goes on after ${way}`, async (t) => {
-    const rig = await startRig(t)
+    const rig = await startRig(t, changes)
     const one = await rig.client()
     assert.equal(await one.ask('MONITOR'), '+OK\r\n')
-    const next = await lose(t, rig)
+    const next = await lose(t, rig, changes)
     let count = 0
     await until('it shows what is done', async () => {
       count += 1
