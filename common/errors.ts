@@ -12,6 +12,7 @@ export const errorCodes = {
   RM_CONFIG_RESTART: 'A changed field takes effect only when the sidecar is started again.',
   RM_ENDPOINT_INVALID: 'An endpoint or URL is not one that respmesh understands.',
   RM_SECRET_UNREADABLE: 'A secret’s file or environment variable cannot be read.',
+  RM_TLS_FILES: 'A certificate, its key or a file of authorities cannot be used.',
   RM_STREAM_LINE: 'The configuration stream carried something that is not a message.',
   RM_STREAM_REFUSED: 'The control plane refused the sidecar’s stream.',
   RM_STREAM_LOST: 'The configuration stream ended; the last good configuration stays in force.',

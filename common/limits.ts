@@ -232,6 +232,16 @@ export const authFailuresMax = 32
 export const authFailuresFree = 10
 export const authSlowMs = 100
 export const authForgetMs = 60_000
+/** Files with secrets and certificates are looked at this often, so that new content is in use within a second. */
+export const filesPollMs = 500
+/** A TLS handshake of a client that takes longer is cut. */
+export const tlsHandshakeMs = 5000
+/** Such handshakes at once; the next client is refused. */
+export const tlsHandshakesMax = 1024
+/** Failed handshakes are logged this often at most; all are counted. */
+export const tlsErrorLogMs = 1000
+/** Reply bytes that a client may leave unread before it has authenticated; then it is cut. */
+export const unauthenticatedOutputBytesMax = 64 * 1024
 /** Addresses whose failures are remembered; the oldest is forgotten. */
 export const authAddressesMax = 1024
 /** Longest client or library name that the sidecar remembers, bytes. */

@@ -36,20 +36,7 @@ export function readSecret(
   ref: SecretRef,
   env: Readonly<Record<string, string | undefined>>,
 ): Secret {
-  if (ref.file !== undefined) {
-    try {
-      return new Secret(readFileSync(ref.file, 'utf8').replace(/\r?\n$/, ''))
-    } catch (cause) {
-      throw new ConfigError(
-        'RM_SECRET_UNREADABLE',
-        `the secret’s file ${ref.file} cannot be read`,
-        {
-          cause,
-          retryable: true,
-        },
-      )
-    }
-  }
+  if (ref.file !== undefined) return readSecretFile(ref.file)
   const value = env[ref.env ?? '']
   if (value === undefined) {
     throw new ConfigError(
@@ -58,4 +45,20 @@ export function readSecret(
     )
   }
   return new Secret(value)
+}
+
+/** A file that is being written is empty for a moment, and no password is empty: it counts as unreadable. */
+function readSecretFile(file: string): Secret {
+  let value: string
+  try {
+    value = readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+  } catch (cause) {
+    throw unreadable(`the secret’s file ${file} cannot be read`, cause)
+  }
+  if (value === '') throw unreadable(`the secret’s file ${file} is empty`)
+  return new Secret(value)
+}
+
+function unreadable(what: string, cause?: unknown): ConfigError {
+  return new ConfigError('RM_SECRET_UNREADABLE', what, { cause, retryable: true })
 }

@@ -36,6 +36,11 @@ export interface DataPlaneCounters {
   /** Clients closed because a command or a farewell did not end in time. */
   clientsCutPatience: number
   authFailures: number
+  /** Failed TLS handshakes of clients, those that were cut because they took too long among them. */
+  tlsHandshakeErrors: number
+  /** Passwords and certificates that were read anew because their files changed, and attempts that failed. */
+  fileReloads: number
+  fileReloadErrors: number
 }
 
 /** The counters of clients that were closed for a reason. */
@@ -63,6 +68,9 @@ export function newCounters(): DataPlaneCounters {
     clientsCutIdle: 0,
     clientsCutPatience: 0,
     authFailures: 0,
+    tlsHandshakeErrors: 0,
+    fileReloads: 0,
+    fileReloadErrors: 0,
   }
 }
 
@@ -77,6 +85,8 @@ export interface DataPlaneView {
   /** `host:port` of the primary in use. */
   readonly primaryAddress?: string
   readonly isPaused: boolean
+  /** Passwords and certificates in use that are older than their files, which cannot be used. */
+  readonly staleFiles?: number
 }
 
 export interface DataPlane {

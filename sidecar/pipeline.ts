@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import { type Clock, systemClock } from '../common/clock.ts'
-import type { ProxyConfig } from '../common/contract/proxy-config.ts'
+import type { Listener, ProxyConfig } from '../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../common/contract/stream.ts'
 import { UpstreamError } from '../common/errors.ts'
 import {
@@ -15,11 +15,12 @@ import {
   restoreRetryMs,
 } from '../common/limits.ts'
 import type { Log } from '../common/log.ts'
-import { readSecret } from '../common/secret.ts'
+import { FileWatch } from '../common/secret-files.ts'
 import { type DataPlane, type DataPlaneView, newCounters } from './data-plane.ts'
 import { ClientListener, listenerKey } from './net/listener.ts'
 import { Turn } from './net/turn.ts'
-import { Authenticator, AuthThrottle } from './policy/authentication.ts'
+import { UserSource } from './policy/authentication-source.ts'
+import { AuthThrottle } from './policy/authentication.ts'
 import { encodeError } from './resp/encode.ts'
 import { CommandPolicy } from './policy/command-policy.ts'
 import { createNameFilter, fillNameFilter } from './route/name-filter.ts'
@@ -31,6 +32,7 @@ import { ServerQueue } from './session/server-queue.ts'
 import { RestoreQueue } from './session/restore-queue.ts'
 import { Session } from './session/session.ts'
 import { Watchdog } from './session/watchdog.ts'
+import { UpstreamAccess } from './upstream/access.ts'
 import { PrimaryConnections } from './upstream/primary-connections.ts'
 
 export interface DataPlaneModules {
@@ -58,6 +60,8 @@ class Pipeline implements DataPlane {
   private readonly sessions = new Set<Session>()
   private readonly listeners = new Map<string, ClientListener>()
   private readonly viewListeners: ((view: PrimaryView) => void)[] = []
+  private readonly files: FileWatch
+  private readonly users: UserSource
   private readonly primary: PrimaryConnections
   private readonly holds: HoldQueue
   private readonly restores = new RestoreQueue(restoreRetryMs)
@@ -74,6 +78,14 @@ class Pipeline implements DataPlane {
   constructor(modules: DataPlaneModules) {
     this.modules = modules
     this.clock = modules.clock ?? systemClock
+    this.files = new FileWatch(modules.log, this.counters)
+    this.users = new UserSource({
+      files: this.files,
+      env: modules.env,
+      onChange: (authenticator) => {
+        if (this.context !== undefined) this.context.authenticator = authenticator
+      },
+    })
     this.holds = new HoldQueue(this.clock, () => this.config?.timing.holdTimeoutMs ?? 0)
     const queueTimeoutMs = () => this.config?.timing.queueTimeoutMs ?? defaultTiming.queueTimeoutMs
     this.queue = new ServerQueue(this.clock, queueTimeoutMs)
@@ -89,7 +101,7 @@ class Pipeline implements DataPlane {
       },
       {
         log: modules.log,
-        env: modules.env,
+        access: new UpstreamAccess(this.files, modules.env),
         counters: this.counters,
         turn: this.turn,
         random: modules.random ?? Math.random,
@@ -103,7 +115,7 @@ class Pipeline implements DataPlane {
     this.livenessTimer ??= setInterval(look, livenessTickMs).unref()
     try {
       for (const listener of config.listeners) {
-        const opened = new ClientListener(listener, (socket) => this.accept(socket))
+        const opened = this.newListener(listener)
         await opened.open()
         this.listeners.set(opened.key, opened)
       }
@@ -157,6 +169,7 @@ class Pipeline implements DataPlane {
       primary: this.primary.view,
       ...(address !== undefined && { primaryAddress: address }),
       isPaused: this.context?.isPaused ?? false,
+      staleFiles: this.files.staleCount,
     }
   }
 
@@ -172,6 +185,7 @@ class Pipeline implements DataPlane {
     await this.drained(this.config?.timing.drainTimeoutMs ?? 0)
     clearInterval(this.silenceTimer)
     clearInterval(this.livenessTimer)
+    this.files.stop()
     this.holds.stop()
     this.restores.stop()
     this.queue.stop()
@@ -193,7 +207,7 @@ class Pipeline implements DataPlane {
     this.primary.apply(config)
     this.watchSilence(config.timing.replyTimeoutMs)
     this.modules.log.setLevel(config.logLevel)
-    context.authenticator = this.authenticatorOf(config)
+    context.authenticator = this.users.use(config.clientAuth?.users)
     for (const session of this.sessions) {
       if (context.authenticator === undefined) session.isAuthenticated = true
       session.refreshLimits()
@@ -223,16 +237,12 @@ class Pipeline implements DataPlane {
     }
   }
 
-  private authenticatorOf(config: ProxyConfig): Authenticator | undefined {
-    const users = config.clientAuth?.users
-    if (users === undefined) return undefined
-    const { env } = this.modules
-    return new Authenticator(
-      users.map(({ username, password }) => ({
-        password: readSecret(password, env),
-        ...(username && { username: readSecret(username, env) }),
-      })),
-    )
+  /** @throws ConfigError RM_TLS_FILES */
+  private newListener(listener: Listener): ClientListener {
+    const { files, clock, counters } = this
+    const { log } = this.modules
+    const accept = (socket: Socket) => this.accept(socket)
+    return new ClientListener(listener, { accept, files, clock, log, counters })
   }
 
   private applyListeners(config: ProxyConfig): void {
@@ -243,8 +253,12 @@ class Pipeline implements DataPlane {
       listener.close()
     }
     for (const [key, listener] of wanted) {
-      if (this.listeners.has(key)) continue
-      const added = new ClientListener(listener, (socket) => this.accept(socket))
+      const present = this.listeners.get(key)
+      if (present !== undefined) {
+        present.use(listener)
+        continue
+      }
+      const added = this.newListener(listener)
       this.listeners.set(key, added)
       added.open().catch((error: unknown) => {
         if (this.listeners.get(key) === added) this.listeners.delete(key)

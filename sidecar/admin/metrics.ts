@@ -43,6 +43,21 @@ const counters: readonly Definition[] = [
     'authFailures',
     'Failed AUTH and HELLO of clients.',
   ),
+  counter(
+    'respmesh_client_tls_errors_total',
+    'tlsHandshakeErrors',
+    'TLS handshakes of clients that failed or took too long.',
+  ),
+  counter(
+    'respmesh_file_reloads_total',
+    'fileReloads',
+    'Passwords and certificates read anew because their files changed.',
+  ),
+  counter(
+    'respmesh_file_reload_errors_total',
+    'fileReloadErrors',
+    'Changed files of passwords and certificates that could not be used.',
+  ),
   counter('respmesh_client_read_bytes_total', 'clientBytesRead', 'Bytes received from clients.'),
   counter('respmesh_client_written_bytes_total', 'clientBytesWritten', 'Bytes sent to clients.'),
   counter('respmesh_commands_total', 'commands', 'Commands received from clients.'),
@@ -136,6 +151,11 @@ const gauges: readonly Definition[] = [
         value: flag(view.primary === state),
       })),
   },
+  gauge(
+    'respmesh_stale_files',
+    'Passwords and certificates in use that are older than their files, which cannot be used.',
+    ({ view }) => view.staleFiles ?? 0,
+  ),
   gauge('respmesh_paused', '1 while the sidecar is paused.', ({ view }) => flag(view.isPaused)),
   gauge(
     'respmesh_ready',

@@ -1,9 +1,10 @@
-/** Sockets that clients connect to, TCP and unix. */
+/** Sockets that clients connect to, TCP and unix, plain or with TLS. */
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
 import { type Server, type Socket, createConnection, createServer } from 'node:net'
 import type { Listener } from '../../common/contract/proxy-config.ts'
 import { SystemError, systemCodeOf } from '../../common/errors.ts'
 import { formatHostPort } from '../../common/redis/url.ts'
+import { type AcceptorModules, TlsAcceptor } from './tls-acceptor.ts'
 
 /** Connections that wait to be accepted; the kernel refuses more. */
 const backlog = 511
@@ -12,14 +13,41 @@ const socketMode = 0o777
 
 export class ClientListener {
   readonly key: string
-  private readonly listener: Listener
+  private listener: Listener
+  private readonly modules: AcceptorModules
   private readonly server: Server
+  private tls: TlsAcceptor | undefined
 
-  constructor(listener: Listener, accept: (socket: Socket) => void) {
+  /**
+   * `isHandedOn`: nothing is read of a client before another process has taken it over.
+   * @throws ConfigError RM_TLS_FILES
+   */
+  constructor(
+    listener: Listener,
+    modules: AcceptorModules,
+    { isHandedOn = false }: { readonly isHandedOn?: boolean } = {},
+  ) {
     this.listener = listener
+    this.modules = modules
     this.key = listenerKey(listener)
+    this.tls = this.acceptorOf(listener)
     // A client may close its side after its last command and still read the replies.
-    this.server = createServer({ allowHalfOpen: true, noDelay: true }, accept)
+    this.server = createServer(
+      { allowHalfOpen: true, noDelay: true, pauseOnConnect: isHandedOn },
+      (socket) => {
+        if (this.tls === undefined) modules.accept(socket)
+        else this.tls.take(socket)
+      },
+    )
+  }
+
+  /** Goes over to what `listener` says of TLS; the address is the same. @throws ConfigError RM_TLS_FILES */
+  use(listener: Listener): void {
+    if (JSON.stringify(listener.tls) === JSON.stringify(this.listener.tls)) return
+    const next = this.acceptorOf(listener)
+    this.tls?.retire()
+    this.tls = next
+    this.listener = listener
   }
 
   /** @throws SystemError RM_LISTEN_FAILED */
@@ -35,6 +63,12 @@ export class ClientListener {
     this.server.on('error', () => {})
   }
 
+  /** Takes a client that another process accepted for it. */
+  take(socket: Socket): void {
+    socket.allowHalfOpen = true
+    this.server.emit('connection', socket)
+  }
+
   /** Where clients connect: `host:port`, or the path. */
   address(): string {
     const address = this.server.address()
@@ -45,6 +79,11 @@ export class ClientListener {
 
   close(): void {
     this.server.close()
+    this.tls?.close()
+  }
+
+  private acceptorOf({ tls }: Listener): TlsAcceptor | undefined {
+    return tls && new TlsAcceptor(tls, this.key, this.modules)
   }
 
   private listen(): Promise<void> {

@@ -34,7 +34,9 @@ export class Holding implements Holdable {
       return
     }
     const { isPaused, hasPrimary } = session.context
-    const unreachable = hasPrimary ? ownReplies.heldTooLong : ownReplies.noPrimary
+    const isRefused = session.context.primary.failure === 'RM_UPSTREAM_AUTH'
+    const heldTooLong = isRefused ? ownReplies.refusedUpstream : ownReplies.heldTooLong
+    const unreachable = hasPrimary ? heldTooLong : ownReplies.noPrimary
     session.holdError = isPaused ? ownReplies.paused : unreachable
     session.wait = 'none'
     session.wake()

@@ -24,6 +24,9 @@ export const ownReplies = {
   heldTooLong: proxyError(
     'RM_HOLD_TIMEOUT the primary could not be reached in time; the command was not run; try again',
   ),
+  refusedUpstream: proxyError(
+    'RM_UPSTREAM_AUTH the server refuses the user or password of the sidecar; the command was not run; correct them',
+  ),
   paused: proxyError('RM_PAUSED the sidecar is paused; the command was not run; try again'),
   overloaded: proxyError(
     'RM_OVERLOADED too many clients need a connection of their own; try again later',

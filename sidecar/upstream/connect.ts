@@ -2,7 +2,6 @@
  * Opens a connection to the primary and makes sure of it: transport, credentials, protocol, and that the process
  * at the other end is the recorded one and a master, before any byte of a client is sent to it.
  */
-import { readFileSync } from 'node:fs'
 import { type Socket, createConnection, isIP } from 'node:net'
 import type {
   Credentials,
@@ -12,10 +11,11 @@ import type {
 import { ProxyError, UpstreamError } from '../../common/errors.ts'
 import { keepAliveMs } from '../../common/limits.ts'
 import { formatHostPort, isUnixPath } from '../../common/redis/url.ts'
-import { readSecret } from '../../common/secret.ts'
 import type { DataPlaneCounters } from '../data-plane.ts'
 import { type Reply, textOf } from '../resp/decode.ts'
+import { nodeTls } from '../net/tls-context.ts'
 import { encodeCommand } from '../resp/encode.ts'
+import type { UpstreamAccess } from './access.ts'
 import { type ProtocolVersion, UpstreamConnection } from './connection.ts'
 
 export interface Target {
@@ -26,7 +26,7 @@ export interface Target {
 }
 
 export interface ConnectModules {
-  readonly env: Readonly<Record<string, string | undefined>>
+  readonly access: UpstreamAccess
   readonly counters: DataPlaneCounters
 }
 
@@ -47,7 +47,7 @@ export async function connectPrimary(
   signal: AbortSignal,
 ): Promise<Connected> {
   const address = formatHostPort(target.primary)
-  const socket = openSocket(target, address)
+  const socket = openSocket(target, address, modules.access)
   const end = () => socket.destroy()
   const timer = setTimeout(end, target.connectTimeoutMs)
   signal.addEventListener('abort', end)
@@ -67,33 +67,30 @@ export async function connectPrimary(
   }
 }
 
-function openSocket(target: Target, address: string): Socket {
+function openSocket(target: Target, address: string, access: UpstreamAccess): Socket {
   try {
-    return startSocket(target)
+    return startSocket(target, access)
   } catch (cause) {
+    if (cause instanceof ProxyError) throw cause
     throw new UpstreamError('RM_UPSTREAM_CONNECT', `no connection to ${address} can be set up`, {
       cause,
     })
   }
 }
 
-function startSocket(target: Target): Socket {
+function startSocket(target: Target, access: UpstreamAccess): Socket {
   const { host, port } = target.primary
   if (isUnixPath(host)) return createConnection({ path: host })
   const options = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs }
   const { tls } = target
   if (tls === undefined) return createConnection(options)
   const name = tls.serverName ?? (isIP(host) === 0 ? host : undefined)
-  // Loaded by those who need it: it costs 2.5 MB of memory.
-  return process
-    .getBuiltinModule('node:tls')
+  return nodeTls()
     .connect({
       ...options,
       rejectUnauthorized: tls.verify,
       ...(name !== undefined && { servername: name }),
-      ...(tls.caFile !== undefined && { ca: readFileSync(tls.caFile) }),
-      ...(tls.certFile !== undefined && { cert: readFileSync(tls.certFile) }),
-      ...(tls.keyFile !== undefined && { key: readFileSync(tls.keyFile) }),
+      secureContext: access.secureContext(tls),
     })
     .setNoDelay(true)
 }
@@ -129,7 +126,7 @@ async function shakeHands(
   modules: ConnectModules,
 ): Promise<Reply> {
   const commands = [
-    ...loginCommands(target, modules),
+    ...(target.credentials ? [modules.access.login(target.credentials)] : []),
     ['HELLO', String(connection.protocol)],
     ['INFO', 'server'],
     ['INFO', 'replication'],
@@ -148,17 +145,6 @@ async function shakeHands(
   }
   checkIdentity(target.primary, textOf(server), textOf(replication))
   return hello
-}
-
-function loginCommands(target: Target, modules: ConnectModules): string[][] {
-  if (target.credentials === undefined) return []
-  const { username, password } = target.credentials
-  // Secrets are text in the configuration and bytes on the wire.
-  const bytes = (text: string) => Buffer.from(text, 'utf8').toString('latin1')
-  const words = [password, ...(username ? [username] : [])]
-    .map((reference) => bytes(readSecret(reference, modules.env).reveal()))
-    .toReversed()
-  return [['AUTH', ...words]]
 }
 
 function checkIdentity(primary: UpstreamPrimary, server: string, replication: string): void {

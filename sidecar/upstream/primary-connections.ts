@@ -11,7 +11,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../../common/contract/stream.ts'
-import { UpstreamError, codeOf } from '../../common/errors.ts'
+import { type ErrorCode, UpstreamError, codeOf } from '../../common/errors.ts'
 import { pinnedConnectionsMax, pinnedIdleMax, retiredLanesMax } from '../../common/limits.ts'
 import type { Log } from '../../common/log.ts'
 import { formatHostPort } from '../../common/redis/url.ts'
@@ -49,6 +49,8 @@ interface Generation {
 export class PrimaryConnections implements Supervised {
   /** What the server said to HELLO; undefined until one has answered. */
   hello: Reply | undefined
+  /** Why the last attempt to connect failed; undefined while attempts succeed. */
+  failure: ErrorCode | undefined
   private readonly events: PrimaryEvents
   private readonly modules: PrimaryModules
   private readonly lanes: Readonly<Record<ProtocolVersion, SharedLane[]>> = { 2: [], 3: [] }
@@ -366,13 +368,18 @@ export class PrimaryConnections implements Supervised {
         const connected = await connectPrimary(generation.target, protocol, this.modules, ended)
         if (this.generation === generation && !signal.aborted) {
           this.hello = connected.hello
+          this.failure = undefined
           own(connected.connection)
           return connected.connection
         }
         connected.connection.destroy()
       } catch (error) {
         if (!ended.aborted) {
-          if (attempt === 0) log.warn({ err: error }, 'the primary cannot be used; trying on')
+          const code = codeOf(error)
+          if (attempt === 0 || code !== this.failure) {
+            log.warn({ err: error }, 'the primary cannot be used; trying on')
+          }
+          this.failure = code
         }
       }
       await delay(retryDelayMs(attempt, random), undefined, { signal }).catch(() => undefined)
