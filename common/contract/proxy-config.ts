@@ -80,6 +80,7 @@ export interface StandaloneOptions {
   readonly admin?: { readonly host: string; readonly port: number }
   readonly credentials?: Credentials
   readonly clientAuth?: ProxyConfig['clientAuth']
+  readonly commands?: ProxyConfig['commands']
   readonly tls?: UpstreamTls
   readonly logLevel?: ProxyConfig['logLevel']
 }
@@ -94,6 +95,7 @@ export function standaloneConfig(options: StandaloneOptions): ProxyConfig {
     listeners: structuredClone(options.listeners),
     ...(options.admin && { admin: { ...options.admin } }),
     ...(options.clientAuth && { clientAuth: structuredClone(options.clientAuth) }),
+    ...(options.commands && { commands: structuredClone(options.commands) }),
     upstream: {
       mode: options.members.length > 1 ? 'replication' : 'standalone',
       discovery: 'self',

@@ -1,6 +1,7 @@
 /** The list of generated files with their content; `test/fresh.test.ts` compares it with the tree. */
 import { proxyConfigSchema } from '../../common/contract/schema.ts'
 import { manifestSchema } from '../../operator/api/schema.ts'
+import { commandsPage } from './commands-page.ts'
 import { commandTableSource, readCommandFile } from './commands.ts'
 import { chartCrdYaml, crdYaml } from './crd.ts'
 import { valuesSchemaJson } from './values-schema.ts'
@@ -19,6 +20,7 @@ export async function generatedFiles(): Promise<readonly GeneratedFile[]> {
       path: 'common/redis/generated/command-rows.ts',
       content: commandTableSource(commands),
     },
+    { path: 'docs/reference/commands.md', content: commandsPage(commands) },
     {
       path: 'common/contract/generated/validate-proxy-config.js',
       content: await standaloneValidator(proxyConfigSchema, 'validateProxyConfig', false),

@@ -7,6 +7,7 @@ import {
 import { streamIdLengthMax } from '../../common/limits.ts'
 import type { LogLevel } from '../../common/log.ts'
 import { parseHostPort } from '../../common/redis/url.ts'
+import { readCommandPolicy } from './commands.ts'
 import { Problems } from './problems.ts'
 import type { HostPort, Overrides } from './overrides.ts'
 import {
@@ -73,6 +74,7 @@ export function sidecarOptions(
     // An injected variable cannot be changed without a restart, the level of a RedisProxy can.
     ...(kind !== 'stream' && optional('logLevel', logLevel)),
     ...optional('clientAuth', readClientAuth(given, problems)),
+    ...optional('commands', readCommandPolicy(given, problems)),
     ...upstream.overrides,
   }
   const stream = kind === 'stream' ? readStream(given, defaultId, problems) : undefined
@@ -133,6 +135,7 @@ function sourceOf(options: {
     ...optional('admin', overrides.admin),
     ...optional('credentials', overrides.credentials),
     ...optional('clientAuth', overrides.clientAuth),
+    ...optional('commands', overrides.commands),
     ...optional('logLevel', overrides.logLevel),
   })
   return { kind: 'standalone', config }

@@ -19,6 +19,7 @@ export interface Overrides {
   readonly admin?: HostPort
   readonly logLevel?: LogLevel
   readonly clientAuth?: ProxyConfig['clientAuth']
+  readonly commands?: ProxyConfig['commands']
   readonly credentials?: Credentials
   readonly upstream?: { readonly members: readonly HostPort[]; readonly tls?: UpstreamTls }
 }
@@ -26,7 +27,7 @@ export interface Overrides {
 /** @throws ConfigError RM_CONFIG_INVALID if the result violates the contract */
 export function applyOverrides(config: ProxyConfig, overrides: Overrides): ProxyConfig {
   if (Object.keys(overrides).length === 0) return config
-  const { listeners, admin, logLevel, clientAuth } = overrides
+  const { listeners, admin, logLevel, clientAuth, commands } = overrides
   return parseProxyConfig(
     structuredClone({
       ...config,
@@ -34,6 +35,7 @@ export function applyOverrides(config: ProxyConfig, overrides: Overrides): Proxy
       ...(admin && { admin }),
       ...(logLevel && { logLevel }),
       ...(clientAuth && { clientAuth }),
+      ...(commands && { commands }),
       upstream: overrideUpstream(config.upstream, overrides),
     }),
   )

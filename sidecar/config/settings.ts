@@ -115,6 +115,16 @@ export const settings = {
     value: 'FILE',
     help: 'the same, read from a file',
   },
+  commandsAllow: {
+    env: 'RESPMESH_COMMANDS_ALLOW',
+    value: 'NAME[,NAME…]',
+    help: 'commands to let through although they are refused by default: config|set for a sub-command, * for all',
+  },
+  commandsDeny: {
+    env: 'RESPMESH_COMMANDS_DENY',
+    value: 'NAME[,NAME…]',
+    help: 'commands to refuse besides; of two names that fit a command the more exact one counts',
+  },
   streamUrl: {
     env: 'RESPMESH_STREAM_URL',
     value: 'URL',

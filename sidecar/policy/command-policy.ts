@@ -71,7 +71,7 @@ export class CommandPolicy {
 
 /** The text of a refusal, without the leading `-`. */
 export function refusalText(name: string): string {
-  return `NOPERM '${name}' is refused by the proxy's command policy (RM_COMMAND_REFUSED); allow it by name there (commands.allow, RESPMESH_COMMANDS_ALLOW), or send it to the server itself`
+  return `NOPERM '${name}' is not allowed by the proxy's command policy (RM_COMMAND_REFUSED); name it in commands.allow or RESPMESH_COMMANDS_ALLOW, or send it to the server itself`
 }
 
 function compile(given: ReadonlyMap<string, boolean>): ReadonlyMap<string, Rule> {
