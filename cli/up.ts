@@ -35,7 +35,7 @@ export async function up(args: readonly string[]): Promise<number> {
   try {
     const started = await startAll(options, input, stack)
     if (options.isDemo) return await Promise.race([demo(started, options), ended.then(() => 130)])
-    await Promise.race([isReady(started.world), ended])
+    await Promise.race([readyWithin(started.world, readyPatienceMs), ended])
     await serve(started, { options, input, ended })
     return 0
   } finally {
@@ -89,7 +89,13 @@ async function serve(
   around: { readonly options: UpOptions; readonly input: UpInput; readonly ended: Promise<void> },
 ): Promise<void> {
   const isInteractive = process.stdin.isTTY && process.stdout.isTTY
-  console.log(readyBlock(world, { source: around.input.source, consoleUrl, isInteractive }, paint))
+  const show = () => {
+    const options = { source: around.input.source, consoleUrl, isInteractive }
+    console.log(readyBlock(world, options, paint))
+  }
+  show()
+  // Who was told to wait is told when it is over.
+  if (!isReady(world)) void readyWithin(world).then(show)
   const unsubscribe = events.onEvent((event) => console.log(eventLine(event, paint)))
   const quit = Promise.withResolvers<void>()
   const release = isInteractive ? readKeys(world, quit.resolve) : () => {}
@@ -153,14 +159,18 @@ function endRequest(): Promise<void> {
   return promise
 }
 
-async function isReady(world: LocalWorld): Promise<void> {
+function isReady(world: LocalWorld): boolean {
+  const ready = world.proxy().status?.conditions?.find(({ type }) => type === 'Ready')
+  return ready?.status === 'True'
+}
+
+async function readyWithin(world: LocalWorld, patienceMs?: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
   const look = () => {
-    const ready = world.proxy().status?.conditions?.find(({ type }) => type === 'Ready')
-    if (ready?.status === 'True') resolve()
+    if (isReady(world)) resolve()
   }
   const stop = world.onChange(look)
-  const timer = setTimeout(resolve, readyPatienceMs)
+  const timer = patienceMs === undefined ? undefined : setTimeout(resolve, patienceMs)
   look()
   await promise
   clearTimeout(timer)

@@ -229,9 +229,14 @@ describe('the test cluster', { skip }, () => {
 
   it('leaves nothing behind when it stops', onlyLab, async () => {
     const runPath = join(cluster.kubeconfigPath, '..')
+    const cidr = cluster.network?.cidr
     assert.ok(processesOf(runPath).length > 10, 'the search for processes finds them')
+    assert.ok(
+      (await traces(runPath, cidr)).some((line) => line.startsWith('10.')),
+      'and its route',
+    )
     await cluster.stop()
-    assert.deepEqual(await traces(runPath), [])
+    assert.deepEqual(await traces(runPath, cidr), [])
   })
 
   it('leaves nothing behind when its owner is killed', onlyLab, async () => {
