@@ -2,6 +2,7 @@
  * One turn of the event loop: whatever was read in it is written at its end, once per socket.
  * The number of system calls is what a proxy of small commands costs; this is where they are saved.
  */
+import { turnMemory } from './turn-memory.ts'
 
 export interface Flushable {
   flush(): void
@@ -55,5 +56,6 @@ export class Turn {
       this.clients = []
       for (const flushable of clients) flushable.flush()
     }
+    if (!this.isScheduled) turnMemory.reset()
   }
 }

@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import { clientOutputCutBytes } from '../../common/limits.ts'
 import { Outbox } from '../net/outbox.ts'
 import type { Flushable, Turn } from '../net/turn.ts'
+import { SocketWriter } from '../net/writer.ts'
 import type { DataPlaneCounters } from '../data-plane.ts'
 
 export interface ClientOutputOwner {
@@ -18,6 +19,7 @@ export interface ClientOutputOwner {
 export class ClientOutput implements Flushable {
   isBlocked = false
   private readonly socket: Socket
+  private readonly writer: SocketWriter
   private readonly outbox: Outbox
   private readonly owner: ClientOutputOwner
   private readonly counters: DataPlaneCounters
@@ -33,8 +35,14 @@ export class ClientOutput implements Flushable {
     this.owner = owner
     this.counters = modules.counters
     this.bytesMax = bytesMax
-    this.outbox = new Outbox(socket, () => modules.turn.addClient(this))
-    socket.on('drain', () => this.unblock())
+    this.writer = new SocketWriter(socket)
+    this.writer.onDrain = () => this.unblock()
+    this.outbox = new Outbox(this.writer, () => modules.turn.addClient(this))
+  }
+
+  /** Bytes that the client has not taken. */
+  get backlogBytes(): number {
+    return this.outbox.backlogBytes
   }
 
   push(bytes: Buffer): void {
@@ -45,11 +53,10 @@ export class ClientOutput implements Flushable {
   /** Writes what was gathered in this turn and looks how much of it the client left. */
   flush(): void {
     this.outbox.flush()
-    const { socket } = this
-    const { writableLength } = socket
-    if (writableLength === 0) return
-    if (writableLength > clientOutputCutBytes) this.owner.onOutputOverflow()
-    else if (!this.isBlocked && socket.writableNeedDrain && writableLength > this.bytesMax()) {
+    const { backlogBytes, isFull } = this.writer
+    if (backlogBytes === 0) return
+    if (backlogBytes > clientOutputCutBytes) this.owner.onOutputOverflow()
+    else if (!this.isBlocked && isFull && backlogBytes > this.bytesMax()) {
       this.isBlocked = true
       this.owner.onOutputBlocked(true)
     }

@@ -32,6 +32,11 @@ export class Input {
     this.end += chunk.length
   }
 
+  /** Makes what remains of the last chunk its own: the chunk is only lent. */
+  keep(): void {
+    if (this.length > 0 && !this.isOwned) this.grow(0)
+  }
+
   /** Puts `bytes` before all others. */
   prepend(bytes: Buffer): void {
     const rest = this.bytes.subarray(this.start, this.end)

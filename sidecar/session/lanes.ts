@@ -29,8 +29,8 @@ export function enqueuePinned(session: Session, bytes: Buffer): boolean {
   if (!pin(session)) return false
   const { lane } = session.pinning
   if (lane === undefined) return false
-  const { socket } = lane.connection
-  if (socket.writableNeedDrain || socket.destroyed) {
+  const { writer, socket } = lane.connection
+  if (writer.isFull || socket.destroyed) {
     session.wait = 'writable'
     return false
   }

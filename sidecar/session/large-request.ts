@@ -27,7 +27,7 @@ export class LargeRequest {
 
   /** Passes on what is there; `full`: the server does not take more at present. */
   advance(input: Input, lane: PinnedLane): LargeState {
-    if (lane.connection.socket.writableNeedDrain) return 'full'
+    if (lane.connection.writer.isFull) return 'full'
     const { frame } = this
     const state = frame.advance(input.bytes, input.start, input.end)
     if (frame.position > input.start) lane.enqueue(input.slice(input.start, frame.position))

@@ -7,6 +7,7 @@
  */
 import type { Socket } from 'node:net'
 import { gatheredFrameBytesMax } from '../../common/limits.ts'
+import { readBytes } from '../net/reader.ts'
 import { requestLimits } from '../policy/request-limits.ts'
 import { encodeError } from '../resp/encode.ts'
 import { RequestScanner, ScanStop } from '../resp/request-scanner.ts'
@@ -90,7 +91,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.output = new ClientOutput(socket, this, context, outputBytesMax)
     this.patience = new Patience(context.watchdog, () => this.cutFor('clientsCutPatience'))
     this.pinning = new Pinning(this, context)
-    socket.on('data', (chunk: Buffer) => this.receive(chunk))
+    readBytes(socket, (chunk) => this.receive(chunk))
     socket.on('end', () => this.onEnd())
     // Its end is seen by `close`; why it ended matters to nobody.
     socket.on('error', () => {})
@@ -112,6 +113,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     if (this.wait === 'input') this.wait = 'none'
     if (this.wait === 'none') this.pump()
     else updateReading(this)
+    this.input.keep()
   }
 
   /** Goes on, unless something outside of this session must happen first. */

@@ -6,13 +6,16 @@ import type { Socket } from 'node:net'
 import { UpstreamError } from '../../common/errors.ts'
 import { replyLineBytesMax, upstreamAnswerBytesMax } from '../../common/limits.ts'
 import type { DataPlaneCounters } from '../data-plane.ts'
+import { readBytes } from '../net/reader.ts'
+import { ownBytes } from '../net/turn-memory.ts'
+import { SocketWriter } from '../net/writer.ts'
 import { type Reply, decodeReply } from '../resp/decode.ts'
 import { ReplyScanner } from '../resp/reply-scanner.ts'
 
 export type ProtocolVersion = 2 | 3
 
 export interface ConnectionOwner {
-  /** Bytes of replies. The buffer is the owner’s to keep. */
+  /** Bytes of replies, the owner’s to keep unless it reads in place. */
   onData(bytes: Buffer): void
   onDrain(): void
   /** The connection has ended; called once, never from within a call of the owner. */
@@ -29,6 +32,7 @@ interface Question {
 export class UpstreamConnection {
   readonly protocol: ProtocolVersion
   readonly socket: Socket
+  readonly writer: SocketWriter
   isClosed = false
   private owner: ConnectionOwner | undefined
   private readonly counters: DataPlaneCounters
@@ -37,10 +41,11 @@ export class UpstreamConnection {
 
   constructor(socket: Socket, protocol: ProtocolVersion, counters: DataPlaneCounters) {
     this.socket = socket
+    this.writer = new SocketWriter(socket)
     this.protocol = protocol
     this.counters = counters
-    socket.on('data', (chunk: Buffer) => this.receive(chunk))
-    socket.on('drain', () => this.owner?.onDrain())
+    socket.on('data', this.receive)
+    this.writer.onDrain = () => this.owner?.onDrain()
     // The cause of an end is of no use here: what matters is that replies will not come.
     socket.on('error', () => {})
     socket.on('close', () => this.close())
@@ -65,7 +70,7 @@ export class UpstreamConnection {
     }
     this.questions.push({ replyCount, replies: [], resolve, reject })
     this.countWritten(request.length)
-    this.socket.write(request)
+    this.writer.write(request)
     return promise
   }
 
@@ -77,7 +82,14 @@ export class UpstreamConnection {
     this.socket.destroy()
   }
 
-  private receive(chunk: Buffer): void {
+  /** From now on the owner is given bytes that are valid during the call only. */
+  readInPlace(): void {
+    if (this.isClosed) return
+    this.socket.off('data', this.receive)
+    readBytes(this.socket, this.receive)
+  }
+
+  private readonly receive = (chunk: Buffer): void => {
     this.counters.upstreamBytesRead += chunk.length
     if (this.questions.length > 0) this.receiveAnswer(chunk)
     else if (this.owner !== undefined) this.owner.onData(chunk)
@@ -108,7 +120,7 @@ export class UpstreamConnection {
       question.resolve(question.replies)
     }
     const rest = bytes.subarray(start)
-    this.answer = this.questions.length > 0 ? rest : Buffer.alloc(0)
+    this.answer = this.questions.length > 0 ? ownBytes(rest) : Buffer.alloc(0)
     if (rest.length === 0) return
     if (this.questions.length > 0 && rest.length > upstreamAnswerBytesMax) this.destroy()
     else if (this.questions.length === 0) this.receiveRest(rest)

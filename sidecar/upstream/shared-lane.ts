@@ -12,13 +12,14 @@
  * client that does not read is cut.
  */
 import { replyLineBytesMax, retiredWaitMs } from '../../common/limits.ts'
-import { writeSlices } from '../net/outbox.ts'
 import type { Flushable, Turn, Wakeable } from '../net/turn.ts'
+import { turnBytes } from '../net/turn-memory.ts'
 import { ReplyScanner } from '../resp/reply-scanner.ts'
 import type { ConnectionOwner, ProtocolVersion, UpstreamConnection } from './connection.ts'
 import { InFlightRing } from './in-flight.ts'
 import type { QueueBounds } from './queue-bounds.ts'
 import { nobody, type ReplySink } from './reply-sink.ts'
+import { RequestBatch } from './request-batch.ts'
 
 export interface SharedLaneOptions {
   readonly protocol: ProtocolVersion
@@ -50,11 +51,7 @@ export class SharedLane implements ConnectionOwner, Flushable {
   private readonly waiting = new Set<Wakeable>()
   private connection: UpstreamConnection | undefined
   private scanner = newScanner()
-  private slices: Buffer[] = []
-  private sinks: ReplySink[] = []
-  private counts: number[] = []
-  private pendingBytes = 0
-  private pendingCommands = 0
+  private readonly batch = new RequestBatch()
 
   constructor(options: SharedLaneOptions, turn: Turn) {
     this.options = options
@@ -67,7 +64,7 @@ export class SharedLane implements ConnectionOwner, Flushable {
   }
 
   get inFlightCommands(): number {
-    return this.ring.commandCount + this.pendingCommands
+    return this.ring.commandCount + this.batch.commandCount
   }
 
   get isWritable(): boolean {
@@ -75,7 +72,7 @@ export class SharedLane implements ConnectionOwner, Flushable {
     const { bounds } = this.options
     if (connection === undefined || bounds.isStalled) return false
     if (this.inFlightCommands >= bounds.commandsMax) return false
-    return this.pendingBytes + connection.socket.writableLength < bounds.bytesMax
+    return this.batch.byteCount + connection.writer.backlogBytes < bounds.bytesMax
   }
 
   /** Has `waiter` woken when the lane is writable again or its connection ended. */
@@ -87,33 +84,30 @@ export class SharedLane implements ConnectionOwner, Flushable {
     this.connection = connection
     this.scanner = newScanner()
     connection.setOwner(this)
+    connection.readInPlace()
   }
 
   /** Takes `count` whole commands of `sink`, to be sent at the end of this turn. Only when ready. */
   enqueue(sink: ReplySink, bytes: Buffer, count: number): void {
-    if (this.slices.length === 0) this.turn.addUpstream(this)
-    this.slices.push(bytes)
-    this.sinks.push(sink)
-    this.counts.push(count)
-    this.pendingBytes += bytes.length
-    this.pendingCommands += count
+    if (this.batch.isEmpty) this.turn.addUpstream(this)
+    this.batch.add(sink, bytes, count)
   }
 
   flush(): void {
-    const { connection, slices, sinks, counts } = this
-    if (connection === undefined || slices.length === 0) return
-    if (connection.socket.writableNeedDrain) return
-    const byteCount = this.pendingBytes
-    this.clearPending()
-    for (let index = 0; index < sinks.length; index += 1) {
-      this.ring.push(sinks[index] as ReplySink, counts[index] as number)
-    }
-    connection.countWritten(byteCount)
-    writeSlices(connection.socket, slices, byteCount)
+    const { connection, batch } = this
+    if (connection === undefined || batch.isEmpty) return
+    if (connection.writer.isFull) return
+    batch.forEachOwner(this.owe)
+    connection.countWritten(batch.byteCount)
+    const isTaken = connection.writer.write(batch.bytes())
+    batch.clear(!isTaken)
   }
 
-  onData(bytes: Buffer): void {
+  private readonly owe = (sink: ReplySink, count: number): void => this.ring.push(sink, count)
+
+  onData(read: Buffer): void {
     const { ring, scanner } = this
+    const bytes = turnBytes(read)
     this.hasProgress = true
     const end = bytes.length
     let start = 0
@@ -140,7 +134,7 @@ export class SharedLane implements ConnectionOwner, Flushable {
   }
 
   onDrain(): void {
-    if (this.slices.length > 0) this.turn.addUpstream(this)
+    if (!this.batch.isEmpty) this.turn.addUpstream(this)
     this.wakeWaiting()
   }
 
@@ -170,13 +164,13 @@ export class SharedLane implements ConnectionOwner, Flushable {
     this.goOnFor(client)
     this.waiting.delete(client)
     this.ring.replace(client, nobody)
-    this.sinks = this.sinks.map((sink) => (sink === client ? nobody : sink))
+    this.batch.replace(client, nobody)
   }
 
   private retire(): boolean {
     if (!this.options.onRetire(this)) return false
     this.isRetired = true
-    this.giveBackPending()
+    this.batch.giveBack()
     this.wakeWaiting()
     return true
   }
@@ -186,14 +180,6 @@ export class SharedLane implements ConnectionOwner, Flushable {
     if (heldFor === undefined || ring.runCount < 2) return
     heldFor.cut()
     this.goOnFor(heldFor)
-  }
-
-  private giveBackPending(): void {
-    const { slices, sinks, counts } = this
-    this.clearPending()
-    for (let index = slices.length - 1; index >= 0; index -= 1) {
-      sinks[index]?.giveBack(slices[index] as Buffer, counts[index] as number)
-    }
   }
 
   /** Ends the connection at once and answers for every command on it. */
@@ -212,7 +198,7 @@ export class SharedLane implements ConnectionOwner, Flushable {
       sink.lose(count, isMidReply)
       isMidReply = false
     })
-    this.giveBackPending()
+    this.batch.giveBack()
     this.wakeWaiting()
     this.options.onLost(this)
   }
@@ -223,14 +209,6 @@ export class SharedLane implements ConnectionOwner, Flushable {
     this.silentTickCount = isSilent ? this.silentTickCount + 1 : 0
     this.hasProgress = false
     return this.silentTickCount
-  }
-
-  private clearPending(): void {
-    this.slices = []
-    this.sinks = []
-    this.counts = []
-    this.pendingBytes = 0
-    this.pendingCommands = 0
   }
 
   /** Has those who wait try again. */

@@ -1,0 +1,78 @@
+/**
+ * The writing side of one socket. What the operating system takes at once costs one call of it and nothing else;
+ * what it does not take waits, in order, and is counted. Where Node cannot be told to do so (TLS; another version
+ * of Node, see `node-internals.ts`) the stream of the socket does the same.
+ *
+ * All that is written to a socket goes through its one writer, or the order of bytes is lost.
+ */
+import type { Socket } from 'node:net'
+import { type StreamHandle, writableHandle } from './node-internals.ts'
+import { compactBytes, ownBytes, turnMemory } from './turn-memory.ts'
+
+export class SocketWriter {
+  /** Called when nothing waits any more after `isFull`. */
+  onDrain: () => void = () => {}
+  private readonly socket: Socket
+  private readonly handle: StreamHandle | undefined
+  private waitingBytes = 0
+  private isOverMark = false
+
+  constructor(socket: Socket) {
+    this.socket = socket
+    this.handle = writableHandle(socket)
+    if (this.handle === undefined) socket.on('drain', () => this.onDrain())
+  }
+
+  /** Bytes that the operating system has not taken yet. */
+  get backlogBytes(): number {
+    return this.waitingBytes + this.socket.writableLength
+  }
+
+  /** Whether so much waits that no more should be written before `onDrain`. */
+  get isFull(): boolean {
+    return this.isOverMark || this.socket.writableNeedDrain
+  }
+
+  /** Writes `bytes`, which may be of this turn only. False if they are kept: their memory must not be used again. */
+  write(bytes: Buffer): boolean {
+    const { socket, handle } = this
+    if (socket.destroyed || socket.writableEnded) return true
+    if (handle === undefined) {
+      socket.write(socket.writableLength > 0 ? compactBytes(bytes) : ownBytes(bytes))
+      return socket.writableLength === 0
+    }
+    const kept = this.waitingBytes > 0 ? compactBytes(bytes) : bytes
+    const result = handle.writeBuffer(null, kept)
+    if (result === 0) return true
+    if (typeof result === 'number') {
+      socket.destroy()
+      return true
+    }
+    // Nobody knows how much of it was taken, so that all of it is taken for waiting.
+    turnMemory.leave(kept)
+    this.waitingBytes += kept.length
+    if (this.waitingBytes >= socket.writableHighWaterMark) this.isOverMark = true
+    result.handle = handle
+    result.buffer = kept
+    result.oncomplete = (status) => this.complete(kept.length, status)
+    const { writeStatus } = result
+    if (writeStatus !== null) {
+      result.writeStatus = null
+      result.oncomplete(writeStatus)
+    }
+    return false
+  }
+
+  private complete(byteCount: number, status: number): void {
+    const { socket } = this
+    this.waitingBytes -= byteCount
+    if (socket.destroyed) return
+    if (status < 0) {
+      socket.destroy()
+      return
+    }
+    if (this.waitingBytes > 0 || !this.isOverMark) return
+    this.isOverMark = false
+    this.onDrain()
+  }
+}
