@@ -152,7 +152,7 @@ export const proxySchema = Type.Object(
       minimum: 1,
       maximum: 64,
       default: defaults.workers,
-      description: 'threads that share the listeners; read when a sidecar starts',
+      description: 'processes of a sidecar that share the listeners; read when it starts',
     }),
     logLevel: oneOf(
       ['error', 'warn', 'info', 'debug'],

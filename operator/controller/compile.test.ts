@@ -16,7 +16,6 @@ function proxyOf(spec: string, status?: RedisProxyStatus): RedisProxy {
 const placement: SidecarPlacement = {
   secretFile: (_proxy, name, key) => `/secrets/${name}/${key}`,
   socketPath: '/run/socket/redis.sock',
-  isMemoryLimited: true,
 }
 
 function compile(proxy: RedisProxy, version = 7, place = placement) {
@@ -139,22 +138,6 @@ test('each way in is a listener: plain, TLS, unix socket', () => {
   ])
   const elsewhere = { ...placement, socketPath: undefined }
   assert.deepEqual(listeners('{unixSocket: {}}', elsewhere), [{ host: '127.0.0.1', port: 16379 }])
-})
-
-test('memory is bounded below the limit of the container, and by nothing where there is none', () => {
-  const bound = (resources: string, place = placement) => {
-    const spec = `{backend: {endpoints: [{host: r0}]}, proxy: {resources: ${resources}}}`
-    return compile(proxyOf(spec), 7, place).limits.memoryBytesMax
-  }
-  const mebibyte = 1024 * 1024
-  assert.equal(compile(proxyOf(members)).limits.memoryBytesMax, Math.floor(192 * mebibyte * 0.9))
-  assert.equal(bound('{limits: {memory: 1Gi}}'), Math.floor(1024 * mebibyte * 0.9))
-  assert.equal(bound('{limits: {memory: 32Mi}}'), 64 * mebibyte, 'the least that is taken')
-  assert.equal(bound('{requests: {memory: 1Gi}}'), undefined)
-  assert.equal(
-    bound('{limits: {memory: 1Gi}}', { ...placement, isMemoryLimited: false }),
-    undefined,
-  )
 })
 
 test('a status that differs in offsets only is written now and then, any other at once', () => {

@@ -8,7 +8,6 @@ import {
   type RedisProxy,
   durationMs,
 } from '../api/redis-proxy.ts'
-import { memoryLimitBytes } from '../api/resources.ts'
 import type { SidecarPlacement } from './provider.ts'
 
 /** Optional keys that a Secret was found to have; absent Secrets are not listed. */
@@ -43,7 +42,8 @@ export function compileConfig(input: CompileInput): ProxyConfig {
     workers: settings.workers,
     upstream: upstream(input),
     timing: timing(settings),
-    limits: { ...defaultLimits, clientsMax: settings.clientsMax, ...memoryBound(input) },
+    // Memory is not among them: each sidecar bounds itself by what its container is allowed.
+    limits: { ...defaultLimits, clientsMax: settings.clientsMax },
     logLevel: settings.logLevel,
   }
   try {
@@ -95,17 +95,6 @@ function listeners(input: CompileInput): object[] {
         ]),
     ...(unixSocket === undefined || socketPath === undefined ? [] : [{ unixPath: socketPath }]),
   ]
-}
-
-/** What a sidecar keeps free of its limit, for what counts there and is no memory of its own: sockets, files. */
-const memoryShare = 0.9
-/** The least that the contract takes; a sidecar at rest needs about as much. */
-const memoryBytesMin = 64 * 1024 * 1024
-
-function memoryBound({ proxy, placement }: CompileInput): object {
-  const limit = placement.isMemoryLimited ? memoryLimitBytes(proxy.spec.proxy) : undefined
-  if (limit === undefined) return {}
-  return { memoryBytesMax: Math.max(memoryBytesMin, Math.floor(limit * memoryShare)) }
 }
 
 function upstream(input: CompileInput): object {

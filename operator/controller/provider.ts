@@ -69,8 +69,6 @@ export interface SidecarPlacement {
   secretFile(proxy: RedisProxy, secretName: string, dataKey: string): string
   /** Where a sidecar makes its unix socket; undefined: it is told otherwise. */
   readonly socketPath: string | undefined
-  /** Whether a sidecar that takes more memory than `spec.proxy.resources` says is killed. */
-  readonly isMemoryLimited: boolean
 }
 
 /** Where a server is, as the world knows it at first hand. */

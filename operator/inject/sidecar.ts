@@ -1,7 +1,6 @@
 /** RedisProxy → the container and volumes of its sidecar. Pure. */
 import { streamTokenAudience } from '../../common/contract/stream.ts'
 import type { RedisProxy, RedisProxySpec } from '../api/redis-proxy.ts'
-import { sidecarResources } from '../api/resources.ts'
 import { type ResourceAnnotation, type Wish, resourceAnnotations } from './annotations.ts'
 import {
   bootstrapConfigMap,
@@ -23,6 +22,11 @@ export interface SidecarOptions {
   /** Where sidecars find the configuration stream, e.g. `https://respmesh-operator.respmesh.svc:8443`. */
   readonly streamUrl: string
 }
+
+const defaultResources = {
+  requests: { cpu: '25m', memory: '64Mi' },
+  limits: { memory: '192Mi' },
+} as const
 
 const userId = 65532
 const tokenSeconds = 3600
@@ -121,7 +125,7 @@ function sidecarEnv(proxy: RedisProxy, options: SidecarOptions): object[] {
 
 /** What the RedisProxy says, or the default, with what the pod says on top. */
 function resourcesOf(proxy: RedisProxy, wish: Wish): object {
-  const { requests, limits } = sidecarResources(proxy.spec.proxy)
+  const { requests, limits } = proxy.spec.proxy.resources ?? defaultResources
   const merged: Record<'requests' | 'limits', Record<string, string>> = {
     requests: { ...requests },
     limits: { ...limits },

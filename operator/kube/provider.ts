@@ -130,7 +130,6 @@ export class Kube implements Stoppable {
       placement: {
         secretFile: (_proxy, secretName, dataKey) => secretFile(secretName, dataKey),
         socketPath: socketFile,
-        isMemoryLimited: true,
       },
       qualifyHost: (proxy, host) => qualifyHost(proxy.metadata.namespace, host),
       locate: (proxy, host) => this.addresses.locate(proxy, host),

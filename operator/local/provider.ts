@@ -55,7 +55,6 @@ export class LocalProvider
   readonly placement: SidecarPlacement = this
   /** Each sidecar has a socket of its own, and is told by a variable. */
   readonly socketPath = undefined
-  readonly isMemoryLimited = false
 
   get(key: ProxyKey): RedisProxy | undefined {
     return key === this.key ? this.proxy : undefined

@@ -281,7 +281,7 @@ export class SimWorld {
         sidecars: () => this.views(),
         onChange: () => () => {},
       },
-      placement: { secretFile: () => '/none', socketPath: undefined, isMemoryLimited: false },
+      placement: { secretFile: () => '/none', socketPath: undefined },
       expectedSidecars: () => this.sidecars.map(({ id }) => id),
       isLeader: () => true,
     }

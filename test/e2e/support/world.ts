@@ -127,9 +127,14 @@ export class World {
   }
 
   async get<T>(path: string): Promise<T> {
+    return JSON.parse(await this.text(path)) as T
+  }
+
+  async text(path: string): Promise<string> {
     const response = await fetch(this.origin + path, { signal: AbortSignal.timeout(60_000) })
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
-    return (await response.json()) as T
+    const text = await response.text()
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`)
+    return text
   }
 
   async post<T>(path: string): Promise<T> {
