@@ -199,6 +199,9 @@ export const pinnedIdleMax = 16
 /** Subscriptions of one client, and bytes of their names, that are made again when its connection was lost; a client with more is closed then. */
 export const subscriptionsMax = 10_000
 export const subscriptionBytesMax = 1024 * 1024
+/** Scripts that are given to the next server process, bytes of those that were loaded and of those that were run; the oldest are forgotten. */
+export const loadedScriptBytesMax = 4 * 1024 * 1024
+export const runScriptBytesMax = 1024 * 1024
 /** Largest confirmation of a subscription, bytes; a larger one ends the connection. */
 export const confirmationBytesMax = 512 * 1024
 /** Wait before the connection of a client that cannot be without one is tried again. */

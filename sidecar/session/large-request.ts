@@ -9,7 +9,7 @@ import { pin } from './lanes.ts'
 import { ownReplies } from './own-replies.ts'
 import { PinReason } from './pinning.ts'
 import type { Session } from './session.ts'
-import { mayBeLarge } from './special-command.ts'
+import { mayBeLarge, reasonOfLarge } from './special-command.ts'
 
 export type LargeState = 'more' | 'done' | 'error' | 'full'
 
@@ -51,7 +51,7 @@ export function startLarge(session: Session): void {
     return
   }
   if (!pin(session)) return
-  pinning.add(PinReason.once)
+  pinning.add(PinReason.once | reasonOfLarge(session))
   session.large = new LargeRequest(argumentsLeft, session.context.limits.argumentBytesMax)
   pinning.lane?.enqueue(input.slice(input.start, input.start + validBytes))
   input.start += validBytes

@@ -53,6 +53,7 @@ export function handleSpecial(session: Session): void {
     return
   }
   const command = { ...read, kind }
+  noteScript(session, command)
   if (kind === 'scripting') {
     session.isForwardingScript = true
     session.forwardRun(end, 1)
@@ -61,6 +62,18 @@ export function handleSpecial(session: Session): void {
   }
   if (!session.waitForReplies()) return
   dispatch(session, command)
+}
+
+/** Remembers scripts for servers that do not know them yet. */
+function noteScript(session: Session, command: SpecialCommand): void {
+  const { name, kind } = command
+  const { scripts } = session.context.primary
+  const isRun = kind === 'scripting' && name.startsWith('EVAL') && !name.startsWith('EVALSHA')
+  if (isRun) scripts.noteRun(command.words()[1]?.toString('latin1') ?? '')
+  if (kind !== 'script') return
+  const subcommand = command.word(1)
+  if (subcommand === 'FLUSH') scripts.forget()
+  else if (subcommand === 'LOAD') scripts.noteLoaded(command.words()[2]?.toString('latin1') ?? '')
 }
 
 function upperCase(word: Buffer | undefined): string {
@@ -80,14 +93,30 @@ export function mayBeLarge(session: Session): boolean {
   if (scanner.nameEnd > input.end || scanner.nameEnd - scanner.nameStart > wordsReadMax) return true
   const name = nameOf(session)
   const kind = commandKind(name)
-  if (!session.context.policy.passesUnread(name)) return false
-  return kind === undefined || mayCarryValues.has(kind)
+  const { policy } = session.context
+  if (kind === undefined) return policy.passesUnread(name)
+  if (!mayCarryValues.has(kind)) return false
+  const { argumentCount } = scanner
+  if (kind !== 'script' && kind !== 'function') return policy.passesUnread(name)
+  // Their sub-command has come, unless it is no sub-command.
+  if (argumentCount - scanner.unfinished.argumentsLeft < 2) return false
+  const words = frameArguments(input.bytes, input.start, 2)
+  const word = (index: number) => upperCase(words[index])
+  return policy.refusal({ name, argumentCount, word }) === undefined
+}
+
+/** Why the session keeps its connection once the command at the start of the input has gone in pieces. */
+export function reasonOfLarge(session: Session): number {
+  return commandKind(nameOf(session)) === 'watch' ? PinReason.watch : 0
 }
 
 const mayCarryValues: ReadonlySet<CommandKind> = new Set([
   'blocking',
   'blockingIfAsked',
   'scripting',
+  'script',
+  'function',
+  'watch',
 ])
 
 /** A command that is whole and next, with no reply owed before it. */

@@ -34,6 +34,8 @@ export interface Connected {
   readonly connection: UpstreamConnection
   /** What the server says of itself; a client’s own HELLO is answered with it. */
   readonly hello: Reply
+  /** Identity of the server process; empty when it hides it. */
+  readonly runId: string
 }
 
 /**
@@ -54,9 +56,9 @@ export async function connectPrimary(
   try {
     await opened(socket, target, address)
     const connection = new UpstreamConnection(socket, protocol, modules.counters)
-    const hello = await shakeHands(connection, target, modules)
+    const identity = await shakeHands(connection, target, modules)
     modules.counters.upstreamConnects += 1
-    return { connection, hello }
+    return { connection, ...identity }
   } catch (cause) {
     socket.destroy()
     countFailure(cause, modules.counters)
@@ -124,7 +126,7 @@ async function shakeHands(
   connection: UpstreamConnection,
   target: Target,
   modules: ConnectModules,
-): Promise<Reply> {
+): Promise<Omit<Connected, 'connection'>> {
   const commands = [
     ...(target.credentials ? [modules.access.login(target.credentials)] : []),
     ['HELLO', String(connection.protocol)],
@@ -143,11 +145,11 @@ async function shakeHands(
   if (hello.kind === 'error' && connection.protocol === 3) {
     throw refused('RM_UPSTREAM_CONNECT', `the server speaks no RESP3: ${hello.text}`)
   }
-  checkIdentity(target.primary, textOf(server), textOf(replication))
-  return hello
+  const runId = checkIdentity(target.primary, textOf(server), textOf(replication))
+  return { hello, runId }
 }
 
-function checkIdentity(primary: UpstreamPrimary, server: string, replication: string): void {
+function checkIdentity(primary: UpstreamPrimary, server: string, replication: string): string {
   const runId = /^run_id:(\S+)/m.exec(server)?.[1]
   if (primary.runId !== undefined && runId !== primary.runId) {
     throw refused(
@@ -157,6 +159,7 @@ function checkIdentity(primary: UpstreamPrimary, server: string, replication: st
   }
   const role = /^role:(\S+)/m.exec(replication)?.[1]
   if (role !== 'master') throw refused('RM_UPSTREAM_IDENTITY', `its role is ${role ?? 'hidden'}`)
+  return runId ?? ''
 }
 
 type ConnectCode = 'RM_UPSTREAM_AUTH' | 'RM_UPSTREAM_CONNECT' | 'RM_UPSTREAM_IDENTITY'

@@ -23,6 +23,8 @@ import type { ProtocolVersion, UpstreamConnection } from './connection.ts'
 import { Liveness, type Supervised } from './liveness.ts'
 import { QueueBounds } from './queue-bounds.ts'
 import { isReachable } from './reachable.ts'
+import { Reserve } from './reserve.ts'
+import { ScriptMemory } from './script-memory.ts'
 import { SharedLane } from './shared-lane.ts'
 import { isSameTarget, targetOf } from './target.ts'
 
@@ -51,6 +53,7 @@ export class PrimaryConnections implements Supervised {
   hello: Reply | undefined
   /** Why the last attempt to connect failed; undefined while attempts succeed. */
   failure: ErrorCode | undefined
+  readonly scripts = new ScriptMemory()
   private readonly events: PrimaryEvents
   private readonly modules: PrimaryModules
   private readonly lanes: Readonly<Record<ProtocolVersion, SharedLane[]>> = { 2: [], 3: [] }
@@ -60,8 +63,10 @@ export class PrimaryConnections implements Supervised {
   private readonly pinned = new Set<UpstreamConnection>()
   private pinnedOpening = 0
   /** Carries no client’s commands, so that none can hold up what ends them. */
-  private reserve: UpstreamConnection | undefined
-  private isReserving = false
+  private readonly reserve = new Reserve((own) => {
+    const { generation } = this
+    return generation && this.connectUntil(2, generation.abort.signal, own)
+  })
   private generation: Generation | undefined
   private lanesMax = 1
   private pinnedMax = pinnedConnectionsMax
@@ -84,7 +89,7 @@ export class PrimaryConnections implements Supervised {
 
   get connectionCount(): number {
     const ready = this.allLanes().filter((lane) => lane.isReady).length
-    return ready + this.pinned.size + this.idle.length + (this.reserve === undefined ? 0 : 1)
+    return ready + this.pinned.size + this.idle.length + (this.reserve.isOpen ? 1 : 0)
   }
 
   get pinnedCount(): number {
@@ -120,8 +125,7 @@ export class PrimaryConnections implements Supervised {
     this.generation = undefined
     this.liveness.reset()
     generation?.abort.abort()
-    this.reserve?.destroy()
-    this.reserve = undefined
+    this.reserve.end()
     for (const connection of this.idle.splice(0)) connection.destroy()
     for (const lane of this.allLanes()) lane.discard()
     for (const connection of this.pinned) connection.destroy()
@@ -186,7 +190,7 @@ export class PrimaryConnections implements Supervised {
    * @throws UpstreamError RM_UPSTREAM_LOST
    */
   askAside(request: Buffer): Promise<readonly Reply[]> | undefined {
-    return this.reserve?.ask(request, 1)
+    return this.reserve.ask(request)
   }
 
   /** A server said that it is a replica. */
@@ -322,7 +326,7 @@ export class PrimaryConnections implements Supervised {
         lane.isConnecting = false
         if (!lane.isReady) return this.keepConnected(lane)
         if (lane === this.lanes[2][0]) this.setView('ok')
-        this.keepReserve()
+        this.reserve.keep()
         this.events.onReady()
       })
       .catch((error: unknown) => {
@@ -330,24 +334,6 @@ export class PrimaryConnections implements Supervised {
         if (!signal.aborted) this.modules.log.error({ err: error }, 'connecting was given up')
         this.keepConnected(lane)
       })
-  }
-
-  /** It is opened before it is needed: a server that runs a script answers no new connection. */
-  private keepReserve(): void {
-    const { generation } = this
-    if (generation === undefined || this.reserve !== undefined || this.isReserving) return
-    this.isReserving = true
-    this.connectUntil(2, generation.abort.signal, (connection) => {
-      this.isReserving = false
-      this.reserve = connection
-      connection.socket.once('close', () => {
-        if (this.reserve !== connection) return
-        this.reserve = undefined
-        this.keepReserve()
-      })
-    }).catch(() => {
-      this.isReserving = false
-    })
   }
 
   /**
@@ -365,7 +351,10 @@ export class PrimaryConnections implements Supervised {
       if (generation === undefined || signal.aborted) throw givenUp()
       const ended = AbortSignal.any([signal, generation.abort.signal])
       try {
-        const connected = await connectPrimary(generation.target, protocol, this.modules, ended)
+        const { target } = generation
+        const connected = await connectPrimary(target, protocol, this.modules, ended)
+        const patience = AbortSignal.any([ended, AbortSignal.timeout(target.connectTimeoutMs)])
+        await this.scripts.teach(connected.connection, connected.runId, patience)
         if (this.generation === generation && !signal.aborted) {
           this.hello = connected.hello
           this.failure = undefined

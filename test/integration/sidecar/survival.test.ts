@@ -1,5 +1,6 @@
 /** What belongs to a session outlives its connection to the server, however that ended. */
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
 import { type RedisServer, startServer } from '../../support/servers.ts'
 import {
@@ -153,7 +154,8 @@ for (const { way, lose, changes } of cases) {
   })
 
   test(`MONITOR goes on after ${way}`, async (t) => {
-    const rig = await startRig(t, changes)
+    const commands = { allow: ['monitor'] }
+    const rig = await startRig(t, { ...changes, commands })
     const one = await rig.client()
     assert.equal(await one.ask('MONITOR'), '+OK\r\n')
     const next = await lose(t, rig, changes)
@@ -166,6 +168,30 @@ for (const { way, lose, changes } of cases) {
     assert.doesNotMatch(one.text(), /^\+OK/m)
     one.send(encodeCommand(['RESET']) + encodeCommand(['ECHO', 'back']))
     await until('it is an ordinary client again', () => one.text().endsWith(bulk('back')))
+  })
+
+  test(`scripts are known again after ${way}`, async (t) => {
+    const rig = await startRig(t, changes)
+    const one = await rig.client()
+    const loaded = await one.ask('SCRIPT', 'LOAD', 'return ARGV[1]')
+    const hash = /[0-9a-f]{40}/.exec(loaded)?.[0] ?? ''
+    assert.equal(await one.ask('EVAL', 'return 7', '0'), ':7\r\n')
+    await lose(t, rig, changes)
+    const others = await Promise.all([rig.client(), rig.client()])
+    assert.match(await others[0].ask('SCRIPT', 'LOAD', 'return 1'), /^\$40/)
+    const sha = 'd0f0e4a2d3d9ee6b6fd5d9ba3f4c5d2c1f2fd2aa'
+    const again = ['EVALSHA', hash, '0', 'x']
+    others[0].send(
+      encodeCommand(again) + encodeCommand(['EVALSHA', sha, '0']) + encodeCommand(again),
+    )
+    const [first, unknown, last] = await others[0].replies(3)
+    assert.deepEqual([first, last], [bulk('x'), bulk('x')])
+    assert.match(unknown ?? '', /^-NOSCRIPT/)
+    await others[1].ask('MULTI')
+    assert.equal(await others[1].ask(...again), '+QUEUED\r\n')
+    assert.equal(await others[1].ask('EXEC'), `*1\r\n${bulk('x')}`)
+    const run = createHash('sha1').update('return 7').digest('hex')
+    assert.equal(await others[1].ask('EVALSHA', run, '0'), ':7\r\n')
   })
 }
 
@@ -238,4 +264,15 @@ test('a transaction is aborted and a WATCH fails its EXEC after the server was s
   assert.equal(await watching.ask('SET', 'k', '1'), '+QUEUED\r\n')
   assert.equal(await watching.ask('EXEC'), '*-1\r\n')
   assert.match(await server.command('EXISTS', 'half', 'k'), /^:0/)
+})
+
+test('a script that a client had the server forget is not known again', async (t) => {
+  const { client, server } = await startRig(t)
+  const one = await client()
+  const hash = /[0-9a-f]{40}/.exec(await one.ask('SCRIPT', 'LOAD', 'return 5'))?.[0] ?? ''
+  assert.equal(await one.ask('EVALSHA', hash, '0'), ':5\r\n')
+  assert.equal(await one.ask('SCRIPT', 'FLUSH'), '+OK\r\n')
+  await server.kill()
+  await server.restart()
+  assert.match(await one.ask('EVALSHA', hash, '0'), /^-NOSCRIPT/)
 })
