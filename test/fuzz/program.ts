@@ -1,0 +1,267 @@
+/** Random programs: what several clients send, in which pieces and in which order. */
+import { encodeCommand } from '../../sidecar/resp/encode.ts'
+import { Random } from '../sim/random.ts'
+import { blocking, common, connection, keyed, keyless, subscriptions } from './vocabulary.ts'
+import { drawWords, type Place } from './words.ts'
+
+/** Words, or bytes as they are. */
+export type Command = readonly string[] | string
+
+export interface Burst {
+  readonly client: number
+  readonly commands: readonly Command[]
+  /** Where the bytes are cut, as offsets modulo their number. */
+  readonly cuts: readonly number[]
+  /** Ends the connection: what came behind it would destroy, on its way, what was answered. */
+  readonly isEnd?: boolean
+}
+
+/** What is sent at once: by one client, or by several whose keys have nothing in common. */
+export interface Step {
+  readonly bursts: readonly Burst[]
+  /** A client that goes away before. */
+  readonly leaves?: number
+}
+
+export interface Program {
+  readonly protocols: readonly (2 | 3)[]
+  readonly steps: readonly Step[]
+}
+
+const clientsMax = 4
+const stepsMax = 40
+
+interface ClientState {
+  inTransaction: boolean
+  hasPattern: boolean
+}
+
+export function randomProgram(seed: number): Program {
+  return new Generator(new Random(seed)).program()
+}
+
+class Generator {
+  private readonly random: Random
+  private readonly states: ClientState[] = []
+  private isParallel = false
+
+  constructor(random: Random) {
+    this.random = random
+  }
+
+  program(): Program {
+    const { random } = this
+    const count = 1 + random.below(clientsMax)
+    const protocols = Array.from({ length: count }, () => random.pick([2, 3] as const))
+    for (let index = 0; index < count; index += 1) {
+      this.states.push({ inTransaction: false, hasPattern: false })
+    }
+    this.isParallel = count > 1 && random.chance(0.3)
+    const steps: Step[] = []
+    for (let left = 1 + random.below(stepsMax); left > 0; left -= 1) steps.push(this.step())
+    return { protocols, steps }
+  }
+
+  private step(): Step {
+    const { random, states } = this
+    const clients = states.map((_, index) => index)
+    if (this.isParallel) return { bursts: clients.map((client) => this.burst(client)) }
+    const client = random.pick(clients)
+    const leaver = random.pick(clients)
+    const mayLeave = states.length > 1 && states[leaver]?.hasPattern === false
+    const step = { bursts: [this.burst(client)] }
+    return mayLeave && random.chance(0.01) ? { ...step, leaves: leaver } : step
+  }
+
+  private burst(client: number): Burst {
+    const { random } = this
+    const commands = withoutShortWaits(this.commands(client))
+    let cuts: number[] = []
+    if (random.chance(0.5)) {
+      cuts = Array.from({ length: 1 + random.below(6) }, () => random.below(1 << 30))
+    } else if (random.chance(0.03)) cuts = Array.from({ length: 200 }, (_, at) => at)
+    const last = commands.at(-1)
+    const isEnd = foreign.some((command) => command === last)
+    return isEnd ? { client, commands, cuts: [], isEnd } : { client, commands, cuts }
+  }
+
+  private commands(client: number): Command[] {
+    const { random } = this
+    const state = this.states[client]
+    if (state === undefined) return []
+    const kind = random.next()
+    if (state.inTransaction) return this.insideTransaction(client, state)
+    if (kind < 0.15) return this.transaction(client, state)
+    if (kind < 0.24) return [...this.some(client, 2), this.from(connection, client)]
+    if (kind < 0.26) return this.silent(client)
+    if (kind < 0.27) return [...this.some(client, 3), random.pick(foreign)]
+    if (kind < 0.28) return [...this.some(client, 3), ['ECHO', 'client-id'], ['CLIENT', 'ID']]
+    if (this.isParallel) return this.some(client, this.depth())
+    if (kind < 0.33) return this.subscription(client, state)
+    if (kind < 0.38) {
+      return [...this.some(client, 2), this.from(blocking, client), this.from(keyless, client)]
+    }
+    return this.some(client, this.depth())
+  }
+
+  /** One line in twenty is deep. */
+  private depth(): number {
+    const { random } = this
+    if (random.chance(0.006)) return 500 + random.below(1500)
+    return 1 + random.below(random.chance(0.09) ? 100 : 10)
+  }
+
+  private some(client: number, countMax: number): Command[] {
+    const count = countMax > 10 ? countMax : this.random.below(countMax + 1)
+    return Array.from({ length: count }, () => this.ordinary(client))
+  }
+
+  private ordinary(client: number): Command {
+    const { random } = this
+    const kind = random.next()
+    if (kind < 0.08) return this.from(keyless, client)
+    if (kind < 0.22 && !this.isParallel) return this.from(common, client)
+    const words = this.from(keyed, client)
+    if (/^(SPOP|.*RAND.*|SORT|SADD)$/i.test(words[0] ?? '')) return words
+    if (kind < 0.24) return words.slice(0, random.below(words.length - 1) + 1)
+    if (kind < 0.25) return [...words, 'more', 'x']
+    if (kind < 0.28 && waitOf(words) === 'none') return inline(words, random)
+    return words
+  }
+
+  private from(lines: readonly string[], client: number): string[] {
+    const { random } = this
+    const place: Place = { random, prefix: this.isParallel ? `${client}:` : '' }
+    const [name = '', ...rest] = drawWords(random.pick(lines), place)
+    // A server may keep what it learns of a tracked key from another client’s command for later.
+    const isShared = name === 'CLIENT' && rest[0] === 'TRACKING' && this.isParallel
+    if (isShared) return ['PING']
+    return [random.chance(0.1) ? mixedCase(name, random) : name, ...rest]
+  }
+
+  private transaction(client: number, state: ClientState): Command[] {
+    const watch = this.random.chance(0.4)
+      ? [['WATCH', ...this.from(['x {any} {any}'], client).slice(1)]]
+      : []
+    if (watch.length > 0 && this.random.chance(0.4)) return watch
+    state.inTransaction = true
+    return [...watch, ['MULTI'], ...this.insideTransaction(client, state)]
+  }
+
+  private insideTransaction(client: number, state: ClientState): Command[] {
+    const { random } = this
+    const commands = this.some(client, 8)
+    if (random.chance(0.05)) commands.push(random.pick([['MULTI'], ['WATCH', 'x']]))
+    if (!this.isParallel && random.chance(0.04)) commands.push(this.from(blocking, client))
+    if (random.chance(0.75)) {
+      state.inTransaction = false
+      commands.push(random.pick([['EXEC'], ['EXEC'], ['EXEC'], ['DISCARD'], ['RESET']]))
+      commands.push(...this.some(client, 2))
+    }
+    return commands
+  }
+
+  private subscription(client: number, state: ClientState): Command[] {
+    const words = this.from(subscriptions, client)
+    if (/^psub/i.test(words[0] ?? '')) state.hasPattern = true
+    return this.random.chance(0.3) ? [words, ['RESET']] : [words, ...this.some(client, 2)]
+  }
+
+  private silent(client: number): Command[] {
+    if (this.random.chance(0.5)) {
+      return [['CLIENT', 'REPLY', 'SKIP'], this.ordinary(client), ['PING']]
+    }
+    const off = ['CLIENT', 'REPLY', 'OFF']
+    return [off, ...this.some(client, 5), ['CLIENT', 'REPLY', 'ON']]
+  }
+}
+
+/** Each ends the connection. */
+const foreign: readonly Command[] = [
+  ['QUIT'],
+  '*1\r\n:1\r\n',
+  '*1\r\n$-5\r\n',
+  '*x\r\n',
+  '*2\r\n$3\r\nGET\r\n$x\r\n',
+  'SET a "x\r\n',
+  '*3000000000\r\n',
+]
+
+function mixedCase(name: string, random: Random): string {
+  return name.replace(/[A-Z]/g, (letter) => (random.chance(0.5) ? letter.toLowerCase() : letter))
+}
+
+/** The same command as a line, with whatever quotes it needs. */
+function inline(words: readonly string[], random: Random): Command {
+  if (words.join('').length > 2000) return words
+  const quoted = words.map((word) => {
+    if (/^[a-z0-9.:-]+$/i.test(word) && random.chance(0.8)) return word
+    const escape = (letter: string) => `\\x${letter.charCodeAt(0).toString(16).padStart(2, '0')}`
+    return `"${word.replace(/[^a-z0-9 ]/gi, escape)}"`
+  })
+  const empty = random.chance(0.2) ? random.pick(['\r\n', '\n', '*0\r\n', '*-1\r\n']) : ''
+  return `${empty}${quoted.join(random.pick([' ', '  ', '\t']))}${random.pick(['\r\n', '\n'])}`
+}
+
+export function bytesOf(commands: readonly Command[]): Buffer {
+  return Buffer.concat(
+    commands.map((command) =>
+      typeof command === 'string' ? Buffer.from(command, 'latin1') : encodeCommand(command),
+    ),
+  )
+}
+
+const endsWithTimeout = /^(blpop|brpop|blmove|brpoplpush|bzpopmin|bzpopmax)$/i
+const beginsWithTimeout = /^(blmpop|bzmpop)$/i
+
+/** How long a command may wait for another client: `end` is up to the client, `time` is bounded. */
+function waitOf(command: Command): 'none' | 'time' | 'end' {
+  if (typeof command === 'string') return 'none'
+  const [name = '', ...rest] = command
+  let timeout: string | undefined
+  if (/^wait$/i.test(name)) timeout = 'finite'
+  else if (endsWithTimeout.test(name)) timeout = rest.at(-1)
+  else if (beginsWithTimeout.test(name)) timeout = rest[0]
+  else if (/^xread(group)?$/i.test(name)) {
+    const at = rest.findIndex((word) => word.toUpperCase() === 'BLOCK')
+    timeout = at < 0 ? undefined : rest[at + 1]
+  }
+  if (timeout === undefined) return 'none'
+  return timeout === '0' ? 'end' : 'time'
+}
+
+/** Whether something in it can wait for another client without end. */
+export function mayBlock(commands: readonly Command[]): boolean {
+  return commands.some((command) => waitOf(command) === 'end')
+}
+
+/** A client that waits without end must not wait for a time as well: it could not be told which it does. */
+function withoutShortWaits(commands: readonly Command[]): readonly Command[] {
+  if (!mayBlock(commands)) return commands
+  return commands.filter((command) => waitOf(command) !== 'time')
+}
+
+const keylessNames = new Set(keyless.map((line) => line.split(' ')[0]))
+
+/**
+ * Whether two servers, or one twice, do the same: what is behind a command that waits without end is run as soon as
+ * it is over, at the same time as the rest of what ended it, and so may not touch data. HELLO and AUTH are queued by
+ * servers in a transaction and refused there by the sidecar, whose they are.
+ */
+export function isComparable(program: Program): boolean {
+  const open = new Set<number>()
+  for (const { bursts } of program.steps) {
+    for (const { client, commands } of bursts) {
+      let isWaiting = false
+      for (const command of commands) {
+        const name = typeof command === 'string' ? '' : (command[0] ?? '').toUpperCase()
+        if (isWaiting && !keylessNames.has(name)) return false
+        if (name === 'MULTI') open.add(client)
+        else if (name === 'EXEC' || name === 'DISCARD' || name === 'RESET') open.delete(client)
+        else if ((name === 'HELLO' || name === 'AUTH') && open.has(client)) return false
+        if (!open.has(client) && waitOf(command) === 'end') isWaiting = true
+      }
+    }
+  }
+  return true
+}
