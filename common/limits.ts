@@ -231,10 +231,16 @@ export const unreachableAttemptsMax = 2
 export const keepAliveMs = 15_000
 /** Wrong passwords of one connection; at the last it is closed. */
 export const authFailuresMax = 32
-/** Wrong passwords of one address before its attempts are slowed to one per `authSlowMs`, for `authForgetMs`. */
+/** Wrong passwords of a connection, and of an address within `authForgetMs`, that are answered at once. */
 export const authFailuresFree = 10
-export const authSlowMs = 100
 export const authForgetMs = 60_000
+/** The answer to each later one of a connection waits so long, and for the number of those before it longer. */
+export const authSlowMs = 100
+export const authSlowStepMs = 10
+/** Wrong passwords of an address are answered no closer to each other than this. */
+export const authSpacingMs = 50
+/** Answers that wait longer than this: until fewer do, no further password of the address is looked at. */
+export const authBacklogMs = 10_000
 /** Files with secrets and certificates are looked at this often, so that new content is in use within a second. */
 export const filesPollMs = 500
 /** A TLS handshake of a client that takes longer is cut. */

@@ -5,9 +5,12 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import {
   authAddressesMax,
+  authBacklogMs,
   authFailuresFree,
   authForgetMs,
   authSlowMs,
+  authSlowStepMs,
+  authSpacingMs,
 } from '../../common/limits.ts'
 import type { Secret } from '../../common/secret.ts'
 
@@ -47,38 +50,49 @@ function digestOf(username: Buffer, password: Buffer): Buffer {
 interface Failures {
   count: number
   lastMs: number
-  nextAttemptMs: number
+  /** When the last answer that waits will be given. */
+  answeredMs: number
 }
 
-/** Attempts of an address that has failed often are spaced; those of others are not touched. */
+/**
+ * How fast may be guessed. A password is looked at as it comes and a right one is accepted at once, since many apps
+ * share an address and one of them must not lock out the others; the answer to a wrong one waits. It keeps its place
+ * among the answers that wait even if its client is gone, and when these are too many no password of the address is
+ * looked at: leaving early to try the next one gains nothing.
+ */
 export class AuthThrottle {
   private readonly byAddress = new Map<string, Failures>()
 
-  /** How long this attempt must wait before it is looked at; reserves its place. */
-  delayMs(address: string, nowMs: number): number {
+  /** How long before a password of this address may be looked at; then ask again. */
+  waitMs(address: string, nowMs: number): number {
     const failures = this.byAddress.get(address)
-    if (failures === undefined || failures.count < authFailuresFree) return 0
-    if (nowMs - failures.lastMs > authForgetMs) {
-      this.byAddress.delete(address)
-      return 0
-    }
-    const at = Math.max(nowMs, failures.nextAttemptMs)
-    failures.nextAttemptMs = at + authSlowMs
-    return at - nowMs
+    return failures === undefined ? 0 : Math.max(0, failures.answeredMs - nowMs - authBacklogMs)
   }
 
-  noteFailure(address: string, nowMs: number): void {
+  /** Notes a wrong password, the `count`th of its connection. How long its answer waits. */
+  failureDelayMs(address: string, count: number, nowMs: number): number {
+    const failures = this.failuresOf(address, nowMs)
+    failures.count += 1
+    failures.lastMs = nowMs
+    const slowCount = count - authFailuresFree
+    const own = slowCount > 0 ? authSlowMs + (slowCount - 1) * authSlowStepMs : 0
+    if (failures.count <= authFailuresFree) return own
+    failures.answeredMs = Math.max(nowMs, failures.answeredMs + authSpacingMs)
+    return Math.max(own, failures.answeredMs - nowMs)
+  }
+
+  private failuresOf(address: string, nowMs: number): Failures {
     const known = this.byAddress.get(address)
     if (known !== undefined) {
-      known.count += 1
-      known.lastMs = nowMs
-      if (known.nextAttemptMs < nowMs) known.nextAttemptMs = nowMs + authSlowMs
-      return
+      if (nowMs - known.lastMs > authForgetMs) known.count = 0
+      return known
     }
     if (this.byAddress.size >= authAddressesMax) {
       const oldest = this.byAddress.keys().next()
       if (oldest.done !== true) this.byAddress.delete(oldest.value)
     }
-    this.byAddress.set(address, { count: 1, lastMs: nowMs, nextAttemptMs: nowMs })
+    const added = { count: 0, lastMs: nowMs, answeredMs: Number.NEGATIVE_INFINITY }
+    this.byAddress.set(address, added)
+    return added
   }
 }

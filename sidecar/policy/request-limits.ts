@@ -1,8 +1,9 @@
-/** How large a client’s commands may be. */
+/** How large a client’s commands may be, and how much it may leave unread. */
 import type { Limits } from '../../common/contract/proxy-config.ts'
 import {
   unauthenticatedArgumentBytesMax,
   unauthenticatedArgumentCountMax,
+  unauthenticatedOutputBytesMax,
 } from '../../common/limits.ts'
 import type { RequestLimits } from '../resp/request-scanner.ts'
 
@@ -17,4 +18,14 @@ export function requestLimits(limits: Limits, isAuthenticated: boolean): Request
     argumentBytesMax: Math.min(argumentBytesMax, unauthenticatedArgumentBytesMax),
     excess: 'unauthenticated',
   }
+}
+
+/** Reply bytes that a client may leave unread before it is paused, or cut if it has not authenticated. */
+export function outputBytesMax(client: {
+  readonly isAuthenticated: boolean
+  readonly context: { readonly limits: Limits }
+}): number {
+  const { clientOutputBytesMax } = client.context.limits
+  if (client.isAuthenticated) return clientOutputBytesMax
+  return Math.min(clientOutputBytesMax, unauthenticatedOutputBytesMax)
 }

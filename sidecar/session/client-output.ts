@@ -48,6 +48,7 @@ export class ClientOutput implements Flushable {
   push(bytes: Buffer): void {
     this.counters.clientBytesWritten += bytes.length
     this.outbox.push(bytes)
+    if (this.outbox.backlogBytes > this.bytesMax()) this.flush()
   }
 
   /** Writes what was gathered in this turn and looks how much of it the client left. */

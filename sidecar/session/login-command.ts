@@ -40,35 +40,43 @@ interface Login {
   readonly password: Buffer
 }
 
-/** Checks a login now, or when this address may try again; `tell` gives the reply. */
+/** Checks a login; `tell` gives the reply: at once if it is right, later the more were wrong. */
 function login(session: Session, given: Login, tell: (isAccepted: boolean) => void): void {
-  const { context } = session
-  const delayMs = context.throttle.delayMs(session.address, context.clock.monotonicMs())
-  if (delayMs === 0) return settleLogin(session, given, tell)
+  const { throttle, clock, counters } = session.context
+  const waitMs = throttle.waitMs(session.address, clock.monotonicMs())
+  if (waitMs > 0) return later(session, waitMs, () => login(session, given, tell))
+  if (isRight(session, given)) {
+    session.isAuthenticated = true
+    session.refreshLimits()
+    return tell(true)
+  }
+  counters.authFailures += 1
+  session.authFailureCount += 1
+  const count = session.authFailureCount
+  const delayMs = throttle.failureDelayMs(session.address, count, clock.monotonicMs())
+  const refuse = () => {
+    tell(false)
+    if (count >= authFailuresMax) session.close()
+  }
+  if (delayMs === 0) refuse()
+  else later(session, delayMs, refuse)
+}
+
+function isRight(session: Session, { username, password }: Login): boolean {
+  const { authenticator } = session.context
+  if (authenticator !== undefined) return authenticator.accepts(username, password)
+  return username?.toString('latin1') === 'default'
+}
+
+/** The client is read no further until then. */
+function later(session: Session, delayMs: number, then: () => void): void {
   session.wait = 'outside'
   setTimeout(() => {
     if (session.isClosed) return
-    settleLogin(session, given, tell)
+    // First, since `then` may have to wait again.
     session.resume()
-  }, delayMs)
-}
-
-function settleLogin(session: Session, given: Login, tell: (isAccepted: boolean) => void): void {
-  const { context } = session
-  const isAccepted = context.authenticator
-    ? context.authenticator.accepts(given.username, given.password)
-    : given.username?.toString('latin1') === 'default'
-  if (isAccepted) {
-    session.isAuthenticated = true
-    session.refreshLimits()
-    tell(true)
-    return
-  }
-  context.counters.authFailures += 1
-  context.throttle.noteFailure(session.address, context.clock.monotonicMs())
-  session.authFailureCount += 1
-  tell(false)
-  if (session.authFailureCount >= authFailuresMax) session.close()
+    then()
+  }, delayMs).unref()
 }
 
 interface HelloRequest {

@@ -8,7 +8,7 @@
 import type { Socket } from 'node:net'
 import { gatheredFrameBytesMax } from '../../common/limits.ts'
 import { readBytes } from '../net/reader.ts'
-import { requestLimits } from '../policy/request-limits.ts'
+import { outputBytesMax, requestLimits } from '../policy/request-limits.ts'
 import { encodeError } from '../resp/encode.ts'
 import { RequestScanner, ScanStop } from '../resp/request-scanner.ts'
 import type { ProtocolVersion } from '../upstream/connection.ts'
@@ -87,8 +87,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.isAuthenticated = context.authenticator === undefined
     const limits = requestLimits(context.limits, this.isAuthenticated)
     this.scanner = new RequestScanner(context.filter, limits)
-    const outputBytesMax = () => context.limits.clientOutputBytesMax
-    this.output = new ClientOutput(socket, this, context, outputBytesMax)
+    this.output = new ClientOutput(socket, this, context, () => outputBytesMax(this))
     this.patience = new Patience(context.watchdog, () => this.cutFor('clientsCutPatience'))
     this.pinning = new Pinning(this, context)
     readBytes(socket, (chunk) => this.receive(chunk))
@@ -332,6 +331,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   }
 
   onOutputBlocked(isBlocked: boolean): void {
+    if (isBlocked && !this.isAuthenticated) return this.onOutputOverflow()
     this.pinning.lane?.setReading(!isBlocked)
     if (isBlocked) this.sharedLane?.holdFor(this)
     else this.sharedLane?.goOnFor(this)
