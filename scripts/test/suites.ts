@@ -37,7 +37,7 @@ export const suites: readonly Suite[] = [
   },
   {
     name: 'integration',
-    patterns: ['test/{integration,fuzz}/**/*.test.ts'],
+    patterns: ['test/{integration,fuzz,hostile}/**/*.test.ts'],
     concurrency: 1,
     timeoutMs: 900_000,
     before: { name: 'bundle', command: ['node', 'scripts/bundle.ts'] },

@@ -1,0 +1,248 @@
+/** L: what clients can do with very little: announce much, ask much and read nothing, send hardly anything. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Bystander } from './bystander.ts'
+import { peakOf, residentNow, startPeak, within } from './run-row.ts'
+import type { Site } from './sites.ts'
+import { ask, command, open, type Wire } from './wire.ts'
+
+export interface AbuseOutcome {
+  readonly id: string
+  readonly name: string
+  readonly aim: string
+  readonly figures: Readonly<Record<string, number>>
+  readonly isMet: boolean
+  readonly isAlive: boolean
+}
+
+export interface Abuse {
+  readonly id: string
+  readonly name: string
+  readonly aim: string
+  /** Its part of the small size, that CI runs. */
+  readonly scale: (isFull: boolean) => number
+  readonly run: (scene: AbuseScene, scale: number) => Promise<Readonly<Record<string, number>>>
+  readonly isMet: (figures: Readonly<Record<string, number>>, scale: number) => boolean
+}
+
+export interface AbuseScene {
+  readonly site: Site
+  readonly bystander: Bystander
+}
+
+const megabyte = 2 ** 20
+const inMegabytes = (bytes: number) => Math.round((10 * bytes) / megabyte) / 10
+const slowMs = 1500
+
+/** The proxy’s and the server’s largest size meanwhile, less what they had before. */
+async function measured(
+  { site, bystander }: AbuseScene,
+  what: () => Promise<Readonly<Record<string, number>>>,
+): Promise<Readonly<Record<string, number>>> {
+  await bystander.settle()
+  bystander.take()
+  const before = startPeak(site.pid())
+  const serverBefore = startPeak(site.server.pid)
+  const more = await what()
+  await bystander.settle()
+  const waits = bystander.take()
+  return {
+    growthMB: site.isAlive() ? inMegabytes(Math.max(0, peakOf(site.pid()) - before)) : 0,
+    serverGrowthMB: inMegabytes(Math.max(0, peakOf(site.server.pid) - serverBefore)),
+    bystanderMs: waits.worstMs,
+    controlMs: waits.controlWorstMs,
+    latePercent: Math.round(1000 * waits.lateShare) / 10,
+    ...more,
+  }
+}
+
+async function openMany(port: number, count: number): Promise<Wire[]> {
+  const wires: Wire[] = []
+  while (wires.length < count) {
+    const few = Array.from({ length: Math.min(50, count - wires.length) }, () => open(port))
+    wires.push(...(await Promise.all(few)))
+  }
+  return wires
+}
+
+const destroyAll = (wires: readonly Wire[]) => {
+  for (const wire of wires) wire.socket.destroy()
+}
+
+/** Clients that ask for `count` times a megabyte and read none of it. */
+async function slowReaders(scene: AbuseScene, clients: number, count: number) {
+  const { site } = scene
+  await ask(site.server.port, 'SET', 'large', 'x'.repeat(megabyte))
+  const figures = await measured(scene, async () => {
+    const wires = await openMany(site.port, clients)
+    for (const wire of wires) {
+      wire.socket.pause()
+      wire.send(Buffer.concat(Array.from({ length: count }, () => command('GET', 'large'))))
+    }
+    await delay(slowMs)
+    destroyAll(wires)
+    return {}
+  })
+  await ask(site.server.port, 'DEL', 'large')
+  return figures
+}
+
+/** How much more memory a connection costs that has sent an opening than one that has sent a whole command. */
+async function announcing(scene: AbuseScene, connections: number, openings: readonly string[]) {
+  const { site } = scene
+  const costOf = async (texts: readonly string[]) => {
+    const before = residentNow(site.pid())
+    const wires = await openMany(site.port, connections)
+    for (const [index, wire] of wires.entries()) wire.send(texts[index % texts.length] as string)
+    await delay(300)
+    const bytes = site.isAlive() ? residentNow(site.pid()) - before : 0
+    destroyAll(wires)
+    await delay(300)
+    return Math.round(Math.max(0, bytes) / connections / 102.4) / 10
+  }
+  return measured(scene, async () => {
+    // The first ones pay for what the process keeps for the next.
+    const firstKilobytesEach = await costOf([pong])
+    const idleKilobytesEach = await costOf([pong])
+    const kilobytesEach = await costOf(openings)
+    return { firstKilobytesEach, idleKilobytesEach, kilobytesEach }
+  })
+}
+
+const pong = '*1\r\n$4\r\nPING\r\n'
+
+async function burst(scene: AbuseScene, requests: Buffer, replyBytes: number) {
+  return measured(scene, async () => {
+    const wire = await open(scene.site.port)
+    wire.send(requests)
+    await within(60_000, () => wire.byteCount >= replyBytes || wire.isClosed)
+    const isWhole = wire.byteCount === replyBytes
+    wire.socket.destroy()
+    return { isWhole: isWhole ? 1 : 0 }
+  })
+}
+
+/** Each sends a byte of one command now and then; all must be closed when the time for a command is over. */
+async function slowloris(scene: AbuseScene, connections: number) {
+  return measured(scene, async () => {
+    const wires = await openMany(scene.site.port, connections)
+    const text = '*2\r\n$4\r\nECHO\r\n$1000\r\n'
+    const start = performance.now()
+    let sent = 0
+    const drip = setInterval(() => {
+      for (const wire of wires) wire.send(text[1 + (sent % (text.length - 1))] as string)
+      sent += 1
+    }, 2500)
+    for (const wire of wires) wire.send('*')
+    await within(25_000, () => wires.every((wire) => wire.isClosed))
+    clearInterval(drip)
+    const closed = wires.filter((wire) => wire.isClosed).length
+    const seconds = Math.round((performance.now() - start) / 100) / 10
+    destroyAll(wires)
+    return { connections, closed, seconds }
+  })
+}
+
+async function slowSubscriber(scene: AbuseScene, megabytes: number) {
+  return measured(scene, async () => {
+    const subscriber = await open(scene.site.port)
+    subscriber.send(command('SUBSCRIBE', 'flood'))
+    await within(3000, () => subscriber.byteCount > 0)
+    subscriber.socket.pause()
+    const publisher = await open(scene.site.server.port)
+    const message = command('PUBLISH', 'flood', 'x'.repeat(megabyte / 4))
+    const start = performance.now()
+    for (let sent = 0; sent < 4 * megabytes; sent += 1) publisher.send(message)
+    const isPublished = await within(30_000, () => countLines(publisher) >= 4 * megabytes)
+    const publisherMs = Math.round(performance.now() - start)
+    const answers = publisher.text()
+    publisher.socket.destroy()
+    subscriber.socket.resume()
+    await within(5000, () => subscriber.isClosed)
+    const isCut = subscriber.isClosed
+    subscriber.socket.destroy()
+    // The server no longer has the subscriber if it, or the sidecar, cut it off.
+    return {
+      isCut: isCut || answers.endsWith(':0\r\n') ? 1 : 0,
+      isPublished: isPublished ? 1 : 0,
+      publisherMs,
+    }
+  })
+}
+
+const countLines = (wire: Wire) => wire.byteCount / ':1\r\n'.length
+
+const pings = Buffer.from('*1\r\n$4\r\nPING\r\n'.repeat(200_000))
+const set = '*3\r\n$3\r\nSET\r\n$2\r\nsk\r\n$64\r\n' + 'v'.repeat(64) + '\r\n'
+
+export const abuses: readonly Abuse[] = [
+  {
+    id: 'L2',
+    name: '1,000 GET of 1 MB by a client that reads nothing',
+    aim: 'proxy ≤ 8 MB, server ≤ 32 MB',
+    scale: (isFull) => (isFull ? 1000 : 200),
+    run: (scene, scale) => slowReaders(scene, 1, scale),
+    isMet: ({ growthMB = 0, serverGrowthMB = 0 }) => growthMB <= 16 && serverGrowthMB <= 40,
+  },
+  {
+    id: 'L4',
+    name: '1,000 connections that announce 2^31 arguments or 512 MB',
+    aim: '≤ 16 KB each',
+    scale: (isFull) => (isFull ? 1000 : 300),
+    run: (scene, scale) =>
+      announcing(scene, scale, ['*2147483647\r\n', '*1048577\r\n', '*1\r\n$536870912\r\n']),
+    isMet: ({ kilobytesEach = 0 }) => kilobytesEach <= 16,
+  },
+  {
+    id: 'L5',
+    name: '200,000 PING at once',
+    aim: '≤ 8 MB',
+    scale: () => 1,
+    run: (scene) => burst(scene, pings, 200_000 * 7),
+    isMet: ({ growthMB = 0, isWhole }) => growthMB <= 20 && isWhole === 1,
+  },
+  {
+    id: 'L5b',
+    name: '1,000,000 SET at once',
+    aim: '≤ 8 MB',
+    scale: (isFull) => (isFull ? 1_000_000 : 100_000),
+    run: (scene, scale) => burst(scene, Buffer.from(set.repeat(scale)), scale * 5),
+    isMet: ({ growthMB = 0, isWhole }) => growthMB <= 20 && isWhole === 1,
+  },
+  {
+    id: 'L13',
+    name: '5,000 connections with a byte of a command every few seconds',
+    aim: 'all closed within 10 s of its first byte',
+    scale: (isFull) => (isFull ? 5000 : 500),
+    run: (scene, scale) => slowloris(scene, scale),
+    isMet: ({ closed = 0, seconds = 0 }, scale) => closed === scale && seconds <= 15,
+  },
+  {
+    id: 'L14',
+    name: '100 MB published to a subscriber that reads nothing',
+    aim: 'cut, the publisher is not held up',
+    scale: (isFull) => (isFull ? 200 : 100),
+    run: (scene, scale) => slowSubscriber(scene, scale),
+    isMet: ({ isCut, isPublished, growthMB = 0 }) =>
+      isCut === 1 && isPublished === 1 && growthMB <= 80,
+  },
+  {
+    id: 'L3',
+    name: '200 clients that read nothing',
+    aim: '≤ 200 MB in all',
+    scale: (isFull) => (isFull ? 200 : 40),
+    run: (scene, scale) => slowReaders(scene, scale, 20),
+    isMet: ({ growthMB = 0 }, scale) => growthMB <= Math.max(48, scale),
+  },
+]
+
+export async function tryAbuse(
+  abuse: Abuse,
+  scene: AbuseScene,
+  isFull: boolean,
+): Promise<AbuseOutcome> {
+  const scale = abuse.scale(isFull)
+  const figures = await abuse.run(scene, scale)
+  const isAlive = scene.site.isAlive()
+  const { id, name, aim } = abuse
+  return { id, name, aim, figures, isMet: isAlive && abuse.isMet(figures, scale), isAlive }
+}
