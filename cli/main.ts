@@ -18,6 +18,10 @@ const programs: Readonly<
     summary: 'run the operator inside a Kubernetes cluster, or against KUBECONFIG',
     load: async () => (await import('../operator/main.ts')).operator,
   },
+  'sidecar-worker': {
+    summary: 'one of several processes of a sidecar; it starts them itself',
+    load: async () => (await import('../sidecar/workers/worker-main.ts')).sidecarWorker,
+  },
   verify: {
     summary: 'check a manifest file and list all its errors: respmesh verify FILE',
     load: async () => (await import('./verify.ts')).verify,

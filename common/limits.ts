@@ -217,6 +217,33 @@ export const upstreamRetryMaxMs = 1000
 export const identityCheckMs = 1000
 /** While the oldest waits this share of the longest wait for a server, the next command is refused at once. */
 export const shedEarlyShare = 0.5
+/** At this share of its memory the process closes the clients that hold most, at the next it takes no new ones. */
+export const memoryCutShare = 0.85
+export const memoryRefuseShare = 0.95
+/** A client that holds less, bytes, is not closed for memory; and so many are at once. */
+export const memoryCutBytesMin = 64 * 1024
+export const memoryCutsMax = 256
+/** Near the bound garbage is collected this often at most. */
+export const memoryCollectMs = 1000
+/** How often within the idle timeout it is looked who is idle. */
+export const idleLooks = 4
+/** Open files that are kept from clients: an eighth of what there is, within these. */
+export const filesReservedMin = 32
+export const filesReservedMax = 1024
+/** How exactly the delay of the event loop is measured, and for how long it is remembered. */
+export const loopDelayResolutionMs = 20
+export const loopDelayWindowMs = 60_000
+/** Least memory that a process of the sidecar is bounded to. */
+export const memoryBytesMin = 64 * 1024 * 1024
+/** How often a worker tells what has changed, and how long it may take to obey; then it is ended. */
+export const workerStateMs = 100
+export const workerAnswerMs = 2000
+/** Clients that wait while no worker serves; the next is refused. */
+export const workerClientsWaitingMax = 512
+/** Wait before a worker that ended is started again: doubles from the first to the last; one that lasts this long is well. */
+export const workerRestartMinMs = 100
+export const workerRestartMaxMs = 5000
+export const workerSettledMs = 10_000
 /** How often it is looked whether a server still lives; it costs nothing while nothing is owed. */
 export const livenessTickMs = 250
 /** A server that owes replies and is silent this long is sent a PING, and one that only has waiting clients after the second. */
@@ -263,5 +290,8 @@ export const consoleBodyBytesMax = 1024
 export const consoleRefreshMs = 100
 /** Events that the status page remembers; older ones are forgotten. */
 export const consoleEventsMax = 200
+/** `respmesh status`: longest wait for an answer, and the longest answer. */
+export const statusTimeoutMs = 5000
+export const statusBytesMax = 4 * 1024 * 1024
 /** A step of the demo that does not come to pass in this time is a failure of the demo. */
 export const demoDeadlineMs = 30_000

@@ -3,8 +3,10 @@
  * (configuration sources, admin port, life cycle: `main.ts`). The data path obeys the last configuration it
  * was given and asks nobody anything.
  */
+import type { Socket } from 'node:net'
 import type { ProxyConfig } from '../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../common/contract/stream.ts'
+import type { SidecarUse } from './overload/process-use.ts'
 
 /** Plain numbers that only rise, read when metrics are scraped. */
 export interface DataPlaneCounters {
@@ -74,6 +76,12 @@ export function newCounters(): DataPlaneCounters {
   }
 }
 
+export interface WorkerView {
+  readonly pid: number
+  readonly clients: number
+  readonly use: SidecarUse
+}
+
 export interface DataPlaneView {
   readonly counters: Readonly<DataPlaneCounters>
   readonly clients: number
@@ -85,8 +93,13 @@ export interface DataPlaneView {
   /** `host:port` of the primary in use. */
   readonly primaryAddress?: string
   readonly isPaused: boolean
+  /** What the process, or all of them, keep below; absent: no bound is known. */
+  readonly memoryBytesMax?: number
   /** Passwords and certificates in use that are older than their files, which cannot be used. */
   readonly staleFiles?: number
+  /** What each worker process uses, where there are several, and how often one was started again. */
+  readonly workers?: readonly WorkerView[]
+  readonly workerRestarts?: number
 }
 
 export interface DataPlane {
@@ -98,9 +111,11 @@ export interface DataPlane {
    * Obeys `config` from the next event-loop turn on. A changed or withdrawn primary closes the connections to
    * the old one at once; commands not yet sent are held for the new one. Listeners and members that did not
    * change are left alone. Synchronous: when it returns, no further byte goes to a server that `config` does
-   * not name as the primary, so that an acknowledgement may be sent.
+   * not name as the primary, so that an acknowledgement may be sent. With several workers the same holds when
+   * its promise resolves.
+   * @throws ConfigError RM_SECRET_UNREADABLE
    */
-  apply(config: ProxyConfig): void
+  apply(config: ProxyConfig): void | Promise<void>
   /** Holds new commands and waits until none is in flight. @throws ProxyError RM_UPSTREAM_TIMEOUT after drainTimeoutMs, still paused */
   pause(): Promise<void>
   resume(): void
@@ -109,4 +124,12 @@ export interface DataPlane {
   onPrimaryChange(listener: (view: PrimaryView) => void): void
   /** Accepts no more, lets commands in flight finish (drainTimeoutMs at most), closes everything. */
   stop(): Promise<void>
+}
+
+/** The data path of one process. */
+export interface LocalDataPlane extends DataPlane {
+  /** Obeys at once. */
+  apply(config: ProxyConfig): void
+  /** Takes over a client that another process accepted at `listener` (its key). */
+  adopt(socket: Socket, listener: string): void
 }

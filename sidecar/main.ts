@@ -13,7 +13,7 @@ import {
   storedConfigGraceMs,
 } from '../common/limits.ts'
 import { type Log, createLog } from '../common/log.ts'
-import { measureProcess, renderMetrics } from '../common/metrics.ts'
+import { renderMetrics } from '../common/metrics.ts'
 import { version } from '../common/version.ts'
 import {
   AdminServer,
@@ -33,8 +33,10 @@ import {
 } from './config/index.ts'
 import { ConfigKeeper, ConfigStore, FileSource, StreamClient } from './control/index.ts'
 import type { DataPlane } from './data-plane.ts'
-import { createDataPlane } from './pipeline.ts'
+import { processBounds } from './overload/process-bounds.ts'
+import { UseMeter, addUses } from './overload/process-use.ts'
 import { Discovery } from './topology/index.ts'
+import { createWorkers } from './workers/index.ts'
 
 export interface SidecarModules {
   readonly dataPlane: DataPlane
@@ -49,6 +51,7 @@ export class Sidecar {
   private readonly keeper: ConfigKeeper
   private readonly discovery: Discovery
   private readonly admin: AdminServer
+  private readonly meter: UseMeter
   private adminAddress: HostPort | undefined
   private stream: StreamClient | undefined
   private file: FileSource | undefined
@@ -59,6 +62,7 @@ export class Sidecar {
     this.options = options
     this.modules = modules
     this.keeper = new ConfigKeeper(options.overrides, modules)
+    this.meter = new UseMeter(modules.clock)
     this.admin = new AdminServer(
       {
         ready: () => readiness(this.health()),
@@ -137,6 +141,7 @@ export class Sidecar {
     await dataPlane.stop()
     await this.stream?.stop()
     await this.admin.stop()
+    this.meter.stop()
     log.info({}, 'stopped')
   }
 
@@ -240,9 +245,10 @@ export class Sidecar {
 
   private async metrics() {
     const { config, appliedAt } = this.keeper
+    const view = this.modules.dataPlane.view()
     return renderMetrics(sidecarMetrics, {
-      view: this.modules.dataPlane.view(),
-      process: await measureProcess(),
+      view,
+      process: addUses(await this.meter.read(), view.workers?.map(({ use }) => use) ?? []),
       version,
       isReady: readiness(this.health()).isOk,
       ...(config !== undefined && {
@@ -274,7 +280,12 @@ export async function sidecar(args: readonly string[]): Promise<number> {
 
 async function run(options: SidecarOptions): Promise<number> {
   const log = createLog({ level: options.logLevel, part: 'sidecar' })
-  const dataPlane = createDataPlane({ env: options.env, log, clock: systemClock })
+  const dataPlane = createWorkers({
+    env: options.env,
+    log,
+    clock: systemClock,
+    bounds: processBounds(),
+  })
   const program = new Sidecar(options, { dataPlane, log, clock: systemClock, random: Math.random })
   exitOnBugs(log)
   const ended = untilSignal(program, log)

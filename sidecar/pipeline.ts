@@ -16,12 +16,13 @@ import {
 } from '../common/limits.ts'
 import type { Log } from '../common/log.ts'
 import { FileWatch } from '../common/secret-files.ts'
-import { type DataPlane, type DataPlaneView, newCounters } from './data-plane.ts'
+import { type DataPlaneView, type LocalDataPlane, newCounters } from './data-plane.ts'
 import { ClientListener, listenerKey } from './net/listener.ts'
 import { Turn } from './net/turn.ts'
+import { ClientGuard } from './overload/client-guard.ts'
+import type { ProcessBounds } from './overload/process-bounds.ts'
 import { UserSource } from './policy/authentication-source.ts'
 import { AuthThrottle } from './policy/authentication.ts'
-import { encodeError } from './resp/encode.ts'
 import { CommandPolicy } from './policy/command-policy.ts'
 import { createNameFilter, fillNameFilter } from './route/name-filter.ts'
 import type { SessionContext } from './session/context.ts'
@@ -41,18 +42,21 @@ export interface DataPlaneModules {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock?: Clock
   readonly random?: () => number
+  /** What the machine allows; absent: anything. */
+  readonly bounds?: ProcessBounds
+  /** Clients are handed to it (`adopt`): it binds no listener. */
+  readonly isWorker?: boolean
 }
 
-export function createDataPlane(modules: DataPlaneModules): DataPlane {
+export function createDataPlane(modules: DataPlaneModules): LocalDataPlane {
   return new Pipeline(modules)
 }
 
-const tooManyClients = encodeError('ERR max number of clients reached')
 const drainPollMs = 5
 /** A silent server is looked for this many times per reply timeout. */
 const silenceTicks = 4
 
-class Pipeline implements DataPlane {
+class Pipeline implements LocalDataPlane {
   private readonly modules: DataPlaneModules
   private readonly clock: Clock
   private readonly counters = newCounters()
@@ -70,7 +74,8 @@ class Pipeline implements DataPlane {
   private config: ProxyConfig | undefined
   private readonly queue: ServerQueue
   private silenceTimer: NodeJS.Timeout | undefined
-  private livenessTimer: NodeJS.Timeout | undefined
+  private readonly guard: ClientGuard
+  private tickTimer: NodeJS.Timeout | undefined
   private nextClientId = 1
   private lastVerifyMs = Number.NEGATIVE_INFINITY
   private isStopping = false
@@ -90,6 +95,9 @@ class Pipeline implements DataPlane {
     const queueTimeoutMs = () => this.config?.timing.queueTimeoutMs ?? defaultTiming.queueTimeoutMs
     this.queue = new ServerQueue(this.clock, queueTimeoutMs)
     this.watchdog = new Watchdog(this.clock, incompleteCommandMs / 4)
+    const { counters, sessions } = this
+    const bounds = modules.bounds ?? {}
+    this.guard = new ClientGuard({ counters, sessions, bounds, log: modules.log })
     this.primary = new PrimaryConnections(
       {
         onReady: () => {
@@ -111,12 +119,11 @@ class Pipeline implements DataPlane {
 
   async start(config: ProxyConfig): Promise<void> {
     this.obey(config)
-    const look = () => this.primary.watchLiveness(this.clock.monotonicMs())
-    this.livenessTimer ??= setInterval(look, livenessTickMs).unref()
+    this.tickTimer ??= setInterval(() => this.tick(), livenessTickMs).unref()
     try {
       for (const listener of config.listeners) {
         const opened = this.newListener(listener)
-        await opened.open()
+        if (this.modules.isWorker !== true) await opened.open()
         this.listeners.set(opened.key, opened)
       }
     } catch (error) {
@@ -155,6 +162,7 @@ class Pipeline implements DataPlane {
 
   view(): DataPlaneView {
     const { address } = this.primary
+    const memoryBytesMax = this.config?.limits.memoryBytesMax ?? this.modules.bounds?.memoryBytesMax
     let heldCommands = 0
     for (const session of this.sessions) {
       if (session.wait === 'held') heldCommands += countCommands(session.input, session.scanner)
@@ -168,6 +176,7 @@ class Pipeline implements DataPlane {
       pinnedConnections: this.primary.pinnedCount,
       primary: this.primary.view,
       ...(address !== undefined && { primaryAddress: address }),
+      ...(memoryBytesMax !== undefined && { memoryBytesMax }),
       isPaused: this.context?.isPaused ?? false,
       staleFiles: this.files.staleCount,
     }
@@ -184,7 +193,7 @@ class Pipeline implements DataPlane {
     if (this.context !== undefined) this.context.isPaused = true
     await this.drained(this.config?.timing.drainTimeoutMs ?? 0)
     clearInterval(this.silenceTimer)
-    clearInterval(this.livenessTimer)
+    clearInterval(this.tickTimer)
     this.files.stop()
     this.holds.stop()
     this.restores.stop()
@@ -260,11 +269,24 @@ class Pipeline implements DataPlane {
       }
       const added = this.newListener(listener)
       this.listeners.set(key, added)
+      if (this.modules.isWorker === true) continue
       added.open().catch((error: unknown) => {
         if (this.listeners.get(key) === added) this.listeners.delete(key)
         this.modules.log.error({ err: error, listener: key }, 'a listener cannot be bound')
       })
     }
+  }
+
+  private tick(): void {
+    const now = this.clock.monotonicMs()
+    this.primary.watchLiveness(now)
+    if (this.config !== undefined) this.guard.tick(now, this.config.limits, this.config.timing)
+  }
+
+  adopt(socket: Socket, listener: string): void {
+    const taker = this.listeners.get(listener)
+    if (taker === undefined) socket.destroy()
+    else taker.take(socket)
   }
 
   private accept(socket: Socket): void {
@@ -273,10 +295,11 @@ class Pipeline implements DataPlane {
       socket.destroy()
       return
     }
-    if (this.sessions.size >= context.limits.clientsMax) {
+    const refusal = this.guard.refusal(context.limits)
+    if (refusal !== undefined) {
       counters.clientsRefused += 1
       socket.on('error', () => {})
-      socket.end(tooManyClients)
+      socket.end(refusal)
       socket.destroySoon()
       return
     }

@@ -27,6 +27,7 @@ const source: MetricSource = {
     heapUsedBytes: 3,
     startedAtSeconds: 4,
     eventLoopLagSeconds: 5,
+    loopDelay: { p99Seconds: 0.01, maxSeconds: 0.02 },
   },
 }
 

@@ -1,11 +1,12 @@
 /** The catalogue of the sidecar’s metrics; `docs/reference/metrics.md` lists the same, which a test compares. */
-import { type MetricDefinition, type ProcessUse, processMetrics } from '../../common/metrics.ts'
+import { type MetricDefinition, processMetrics } from '../../common/metrics.ts'
 import type { StreamView } from '../control/stream-client.ts'
 import type { DataPlaneCounters, DataPlaneView } from '../data-plane.ts'
+import type { SidecarUse } from '../overload/process-use.ts'
 
 export interface MetricSource {
   readonly view: DataPlaneView
-  readonly process: ProcessUse
+  readonly process: SidecarUse
   readonly version: string
   readonly config?: {
     readonly epoch: number
@@ -156,6 +157,26 @@ const gauges: readonly Definition[] = [
     'Passwords and certificates in use that are older than their files, which cannot be used.',
     ({ view }) => view.staleFiles ?? 0,
   ),
+  gauge(
+    'respmesh_memory_limit_bytes',
+    'Memory that the sidecar keeps below by closing clients.',
+    ({ view }) => view.memoryBytesMax,
+  ),
+  {
+    name: 'respmesh_event_loop_delay_seconds',
+    help: 'How late the event loop was in the last minutes: all but one percent of the time, and at worst.',
+    type: 'gauge',
+    labels: ['quantile'],
+    read: ({ process: { loopDelay } }) => [
+      { labels: { quantile: '0.99' }, value: loopDelay.p99Seconds },
+      { labels: { quantile: '1' }, value: loopDelay.maxSeconds },
+    ],
+  },
+  gauge(
+    'respmesh_workers',
+    'Worker processes that serve clients.',
+    ({ view }) => view.workers?.length,
+  ),
   gauge('respmesh_paused', '1 while the sidecar is paused.', ({ view }) => flag(view.isPaused)),
   gauge(
     'respmesh_ready',
@@ -185,6 +206,12 @@ const gauges: readonly Definition[] = [
 ]
 
 const streamCounters: readonly Definition[] = [
+  {
+    name: 'respmesh_worker_restarts_total',
+    help: 'Worker processes that ended by themselves and were started again.',
+    type: 'counter',
+    read: ({ view }) => view.workerRestarts,
+  },
   {
     name: 'respmesh_stream_connects_total',
     help: 'Configuration streams opened.',

@@ -44,6 +44,9 @@ export function statusPage(status: Status): string {
       'Lost, held too long',
       `${status.counters.commandsLost}, ${status.counters.commandsHeldTooLong}`,
     ],
+    ['Shed, stalls', `${status.counters.commandsShed}, ${status.counters.upstreamStalls}`],
+    ['Clients cut', describeCuts(status)],
+    ...(status.workers === undefined ? [] : [describeWorkers(status.workers)]),
   ]
   return html`<!doctype html>
 <html lang="en">
@@ -60,6 +63,15 @@ th { text-align: left; padding-right: 2em; font-weight: 600; vertical-align: top
 <p><a href="/status">status</a> · <a href="/config">config</a> · <a href="/metrics">metrics</a></p>
 </html>
 `.text
+}
+
+function describeCuts({ counters }: Status): string {
+  const { clientsCutSlow, clientsCutMemory, clientsCutIdle, clientsCutPatience } = counters
+  return `${clientsCutSlow} slow, ${clientsCutMemory} for memory, ${clientsCutIdle} idle, ${clientsCutPatience} incomplete`
+}
+
+function describeWorkers(workers: NonNullable<Status['workers']>): readonly [string, string] {
+  return ['Clients by worker', workers.map(({ pid, clients }) => `${pid}: ${clients}`).join(', ')]
 }
 
 function describeConfig(status: Status): string {

@@ -1,7 +1,7 @@
 /** The sidecar’s state as one value, for `/status`, the page and the metrics. */
 import type { PrimaryView } from '../../common/contract/stream.ts'
 import type { StreamView } from '../control/stream-client.ts'
-import type { DataPlaneCounters } from '../data-plane.ts'
+import type { DataPlaneCounters, WorkerView } from '../data-plane.ts'
 import type { Health } from './health.ts'
 
 export interface Status {
@@ -24,5 +24,8 @@ export interface Status {
   readonly heldCommands: number
   readonly upstreamConnections: number
   readonly pinnedConnections: number
+  readonly memoryBytesMax?: number
+  /** Where there are several. */
+  readonly workers?: readonly WorkerView[]
   readonly counters: Readonly<DataPlaneCounters>
 }

@@ -127,21 +127,28 @@ export class ConfigKeeper {
         ...(primary && { primary }),
       },
     }
-    this.modules.dataPlane.apply(next)
+    const obeyed = this.modules.dataPlane.apply(next)
+    obeyed?.catch((err: unknown) => this.modules.log.error({ err }, 'a worker does not obey'))
     this.applied(next)
+  }
+
+  /** Takes no other offer meanwhile. */
+  private async during(obeyed: Promise<void>): Promise<void> {
+    this.starting = obeyed
+    try {
+      await obeyed
+    } finally {
+      this.starting = undefined
+    }
   }
 
   private async enforce(next: ProxyConfig): Promise<void> {
     const config = this.compile(next)
     if (this.inForce === undefined) {
-      this.starting = this.modules.dataPlane.start(config)
-      try {
-        await this.starting
-      } finally {
-        this.starting = undefined
-      }
+      await this.during(this.modules.dataPlane.start(config))
     } else {
-      this.modules.dataPlane.apply(config)
+      const obeyed = this.modules.dataPlane.apply(config)
+      if (obeyed !== undefined) await this.during(obeyed)
     }
     this.base = next
     this.applied(config)

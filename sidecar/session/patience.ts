@@ -16,6 +16,11 @@ export class Patience implements Watched {
     this.onExhausted = onExhausted
   }
 
+  /** All that ever came. */
+  get bytesReceived(): number {
+    return this.byteCount
+  }
+
   /** Bytes came. */
   note(byteCount: number): void {
     this.byteCount += byteCount

@@ -3,7 +3,7 @@ import { type Socket, createConnection } from 'node:net'
 import type { TestContext } from 'node:test'
 import { type ProxyConfig, standaloneConfig } from '../../../common/contract/proxy-config.ts'
 import { silentLog } from '../../../common/log.ts'
-import type { DataPlane } from '../../../sidecar/data-plane.ts'
+import type { DataPlane, LocalDataPlane } from '../../../sidecar/data-plane.ts'
 import { createDataPlane } from '../../../sidecar/pipeline.ts'
 import { ReplyScanner } from '../../../sidecar/resp/reply-scanner.ts'
 import {
@@ -46,13 +46,13 @@ export function configFor(server: Address, changes: ConfigChanges = {}): ProxyCo
 
 export interface Rig {
   readonly server: RedisServer
-  readonly plane: DataPlane
+  readonly plane: LocalDataPlane
   readonly port: number
   readonly client: () => Promise<Client>
   readonly direct: () => Promise<Client>
 }
 
-export async function startPlane(t: TestContext, config: ProxyConfig): Promise<DataPlane> {
+export async function startPlane(t: TestContext, config: ProxyConfig): Promise<LocalDataPlane> {
   const plane = createDataPlane({ log: silentLog, env: process.env })
   t.after(() => plane.stop())
   await plane.start(config)
