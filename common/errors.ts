@@ -38,6 +38,7 @@ export const errorCodes = {
   RM_PKI: 'A certificate cannot be made or read.',
   RM_SERVER_NOT_FOUND: 'No redis-server or valkey-server was found on this machine.',
   RM_LOCAL_START: 'A local process could not be started.',
+  RM_STATUS: 'Nobody answers where a status was asked for, or not with one.',
   RM_USAGE: 'The command line is not understood.',
 } as const
 

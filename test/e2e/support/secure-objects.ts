@@ -56,16 +56,16 @@ function serverArguments({ app, admin }: Passwords): readonly string[] {
     `/tls/${['tls.crt', 'tls.key', 'ca.crt'][index]}`,
   ])
   return [
-    ...['redis-server', '--port', '0', '--tls-port', '6379', '--dir', '/data', '--save', ''],
-    ...['--tls-auth-clients', 'yes', '--tls-replication', 'yes', ...files],
-    ...['--user', 'default', 'off'],
-    ...['--user', 'root', 'on', '>root', '~*', '&*', '+@all'],
-    ...['--user', 'link', 'on', '>link', '-@all', '+psync', '+replconf', '+ping'],
-    ...['--masteruser', 'link', '--masterauth', 'link'],
-    ...['--user', 'app', 'on', `>${app}`, '~*', '&*', '+@all'],
-    ...['--user', 'respmesh', 'on', `>${admin}`, '-@all', '+info', '+replicaof', '+slaveof'],
-    ...['--repl-diskless-sync-delay', '0', '--replicaof', '127.0.0.1 1'],
-  ]
+    ['redis-server', '--port', '0', '--tls-port', '6379', '--dir', '/data', '--save', ''],
+    ['--tls-auth-clients', 'yes', '--tls-replication', 'yes', ...files],
+    ['--user', 'default', 'off'],
+    ['--user', 'root', 'on', '>root', '~*', '&*', '+@all'],
+    ['--user', 'link', 'on', '>link', '-@all', '+psync', '+replconf', '+ping'],
+    ['--masteruser', 'link', '--masterauth', 'link'],
+    ['--user', 'app', 'on', `>${app}`, '~*', '&*', '+@all'],
+    ['--user', 'respmesh', 'on', `>${admin}`, '-@all', '+info', '+replicaof', '+slaveof'],
+    ['--repl-diskless-sync-delay', '0', '--replicaof', '127.0.0.1 1'],
+  ].flat()
 }
 
 export function secureServers(passwords: Passwords): readonly object[] {

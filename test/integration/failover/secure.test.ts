@@ -34,11 +34,11 @@ async function secureServers(t: TestContext): Promise<SecureSet> {
       password: 'default',
       ...(replicaOf && { replicaOf }),
       args: [
-        ...['--tls-port', String(ports[index]), '--tls-auth-clients', 'yes'],
-        ...['--tls-cert-file', certFile, '--tls-key-file', keyFile],
-        ...['--tls-ca-cert-file', authority.caFile, '--tls-replication', 'yes'],
-        ...adminUser,
-      ],
+        ['--tls-port', String(ports[index]), '--tls-auth-clients', 'yes'],
+        ['--tls-cert-file', certFile, '--tls-key-file', keyFile],
+        ['--tls-ca-cert-file', authority.caFile, '--tls-replication', 'yes'],
+        adminUser,
+      ].flat(),
     })
   const primary = await start(0)
   t.after(() => primary.stop())
