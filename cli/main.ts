@@ -22,6 +22,10 @@ const programs: Readonly<
     summary: 'one of several processes of a sidecar; it starts them itself',
     load: async () => (await import('../sidecar/workers/worker-main.ts')).sidecarWorker,
   },
+  status: {
+    summary: 'one screen of what a sidecar, or respmesh up, says of itself',
+    load: async () => (await import('./status.ts')).status,
+  },
   verify: {
     summary: 'check a manifest file and list all its errors: respmesh verify FILE',
     load: async () => (await import('./verify.ts')).verify,
