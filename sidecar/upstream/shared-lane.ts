@@ -21,6 +21,9 @@ import type { QueueBounds } from './queue-bounds.ts'
 import { nobody, type ReplySink } from './reply-sink.ts'
 import { RequestBatch } from './request-batch.ts'
 
+/** Room, as a share of what may be in flight, at which those who wait are woken. */
+const wakeShare = 0.25
+
 export interface SharedLaneOptions {
   readonly protocol: ProtocolVersion
   /** What may wait for the server before clients are asked to wait. */
@@ -126,7 +129,7 @@ export class SharedLane implements ConnectionOwner, Flushable {
       if (this.isMidReply && sink.isOutputBlocked) this.holdFor(sink)
     }
     if (this.isRetired && this.ring.commandCount === 0) this.discard()
-    else if (this.waiting.size > 0 && this.isWritable) this.wakeWaiting()
+    else if (this.waiting.size > 0) this.wakeFitting()
     if (scanner.sawReadOnly) {
       scanner.sawReadOnly = false
       this.options.onReadOnly()
@@ -209,6 +212,20 @@ export class SharedLane implements ConnectionOwner, Flushable {
     this.silentTickCount = isSilent ? this.silentTickCount + 1 : 0
     this.hasProgress = false
     return this.silentTickCount
+  }
+
+  /** Has as many try again as may fit, and not for each reply, lest all be woken for one. */
+  private wakeFitting(): void {
+    const { commandsMax } = this.options.bounds
+    const room = commandsMax - this.inFlightCommands
+    if (this.inFlightCommands > 0 && room < commandsMax * wakeShare) return
+    let left = Math.max(1, room)
+    for (const waiter of this.waiting) {
+      if (left === 0) return
+      left -= 1
+      this.waiting.delete(waiter)
+      this.turn.addWake(waiter)
+    }
   }
 
   /** Has those who wait try again. */
