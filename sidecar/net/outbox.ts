@@ -15,7 +15,9 @@ const copyBytesMax = 8192
 export class Outbox implements Flushable {
   private readonly writer: SocketWriter
   private readonly schedule: (outbox: Outbox) => void
-  private slices: Buffer[] = []
+  /** Mostly there is one; a list for it would be an allocation in every turn. */
+  private first: Buffer | undefined
+  private others: Buffer[] | undefined
   private gathered = 0
   private isScheduled = false
 
@@ -31,7 +33,9 @@ export class Outbox implements Flushable {
 
   /** Takes `slice`, which may be of this turn only. */
   push(slice: Buffer): void {
-    this.slices.push(slice)
+    if (this.first === undefined) this.first = slice
+    else if (this.others === undefined) this.others = [slice]
+    else this.others.push(slice)
     this.gathered += slice.length
     if (this.isScheduled) return
     this.isScheduled = true
@@ -40,18 +44,22 @@ export class Outbox implements Flushable {
 
   flush(): void {
     this.isScheduled = false
-    const { slices, gathered } = this
-    if (slices.length === 0) return
-    this.slices = []
+    const { first, others, gathered } = this
+    if (first === undefined) return
+    this.first = undefined
     this.gathered = 0
-    writeSlices(this.writer, slices, gathered)
+    if (others === undefined) {
+      this.writer.write(first)
+      return
+    }
+    this.others = undefined
+    writeSlices(this.writer, [first, ...others], gathered)
   }
 }
 
 /** Hands `slices`, `byteCount` bytes in all, to the socket with as few system calls and copies as pay. */
 function writeSlices(writer: SocketWriter, slices: readonly Buffer[], byteCount: number): void {
-  if (slices.length === 1) writer.write(slices[0] as Buffer)
-  else if (byteCount < slices.length * copyBytesMax) {
+  if (byteCount < slices.length * copyBytesMax) {
     writer.write(turnMemory.concat(slices, byteCount))
   } else for (const slice of slices) writer.write(slice)
 }

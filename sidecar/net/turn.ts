@@ -14,9 +14,9 @@ export interface Wakeable {
 
 export class Turn {
   private isScheduled = false
-  private wakes: Wakeable[] = []
-  private upstreams: Flushable[] = []
-  private clients: Flushable[] = []
+  private readonly wakes = new TurnList<Wakeable>()
+  private readonly upstreams = new TurnList<Flushable>()
+  private readonly clients = new TurnList<Flushable>()
 
   /** Has `wake` called at the end of this turn, before anything is written. */
   addWake(wakeable: Wakeable): void {
@@ -42,20 +42,45 @@ export class Turn {
   }
 
   private readonly run = (): void => {
-    this.isScheduled = false
-    const { wakes, upstreams, clients } = this
-    if (wakes.length > 0) {
-      this.wakes = []
-      for (const wakeable of wakes) wakeable.wake()
+    this.wakes.empty(wake)
+    this.upstreams.empty(flush)
+    this.clients.empty(flush)
+    if (this.wakes.isEmpty && this.upstreams.isEmpty && this.clients.isEmpty) {
+      this.isScheduled = false
+      turnMemory.reset()
+    } else setImmediate(this.run)
+  }
+}
+
+const wake = (one: Wakeable): void => one.wake()
+const flush = (one: Flushable): void => one.flush()
+
+/** Whoever has something to do at the end of a turn; the list is used again in every turn. */
+class TurnList<T> {
+  private present: (T | undefined)[] = []
+  private spare: (T | undefined)[] = []
+  private count = 0
+
+  get isEmpty(): boolean {
+    return this.count === 0
+  }
+
+  push(one: T): void {
+    this.present[this.count] = one
+    this.count += 1
+  }
+
+  /** Calls `each` with all that are there; those that come meanwhile are of the next turn. */
+  empty(each: (one: T) => void): void {
+    const { present, count } = this
+    if (count === 0) return
+    this.present = this.spare
+    this.spare = present
+    this.count = 0
+    for (let index = 0; index < count; index += 1) {
+      const one = present[index] as T
+      present[index] = undefined
+      each(one)
     }
-    if (upstreams.length > 0) {
-      this.upstreams = []
-      for (const flushable of upstreams) flushable.flush()
-    }
-    if (clients.length > 0) {
-      this.clients = []
-      for (const flushable of clients) flushable.flush()
-    }
-    if (!this.isScheduled) turnMemory.reset()
   }
 }

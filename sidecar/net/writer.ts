@@ -25,12 +25,12 @@ export class SocketWriter {
 
   /** Bytes that the operating system has not taken yet. */
   get backlogBytes(): number {
-    return this.waitingBytes + this.socket.writableLength
+    return this.handle === undefined ? this.socket.writableLength : this.waitingBytes
   }
 
   /** Whether so much waits that no more should be written before `onDrain`. */
   get isFull(): boolean {
-    return this.isOverMark || this.socket.writableNeedDrain
+    return this.handle === undefined ? this.socket.writableNeedDrain : this.isOverMark
   }
 
   /** Writes `bytes`, which may be of this turn only. False if they are kept: their memory must not be used again. */

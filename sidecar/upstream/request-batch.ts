@@ -2,22 +2,25 @@
  * Commands of many clients on their way to one server: copied into one piece of memory, so that they go out in one
  * call, and whose they are.
  */
-import type { ReplySink } from './reply-sink.ts'
+import { nobody, type ReplySink } from './reply-sink.ts'
 
 /** Memory of a new batch, and what is kept of one that was large. */
 const memoryBytesMin = 16 * 1024
 const memoryBytesKept = 256 * 1024
+const entriesKept = 1024
 
 export class RequestBatch {
   byteCount = 0
   commandCount = 0
   private memory = Buffer.allocUnsafeSlow(memoryBytesMin)
+  /** Entries up to `entryCount` are meant: lists that shrink would have to grow again in every turn. */
   private sinks: ReplySink[] = []
   private counts: number[] = []
   private ends: number[] = []
+  private entryCount = 0
 
   get isEmpty(): boolean {
-    return this.sinks.length === 0
+    return this.entryCount === 0
   }
 
   /** Takes a copy of `count` whole commands of `sink`. */
@@ -27,9 +30,11 @@ export class RequestBatch {
     this.memory.set(bytes, this.byteCount)
     this.byteCount = end
     this.commandCount += count
-    this.sinks.push(sink)
-    this.counts.push(count)
-    this.ends.push(end)
+    const at = this.entryCount
+    this.sinks[at] = sink
+    this.counts[at] = count
+    this.ends[at] = end
+    this.entryCount = at + 1
   }
 
   /** All bytes, valid until the next `add` after `clear`. */
@@ -38,8 +43,8 @@ export class RequestBatch {
   }
 
   forEachOwner(each: (sink: ReplySink, count: number) => void): void {
-    const { sinks, counts } = this
-    for (let index = 0; index < sinks.length; index += 1) {
+    const { sinks, counts, entryCount } = this
+    for (let index = 0; index < entryCount; index += 1) {
       each(sinks[index] as ReplySink, counts[index] as number)
     }
   }
@@ -51,20 +56,21 @@ export class RequestBatch {
     }
     this.byteCount = 0
     this.commandCount = 0
-    this.sinks.length = 0
-    this.counts.length = 0
-    this.ends.length = 0
+    if (this.entryCount > entriesKept) this.sinks = []
+    // Of clients that are gone nothing is to be kept.
+    else this.sinks.fill(nobody, 0, this.entryCount)
+    this.entryCount = 0
   }
 
   /** Empties it and gives every client its commands back, the last first, so that each can put them before others. */
   giveBack(): void {
-    const { sinks, counts, ends } = this
+    const { sinks, counts, ends, entryCount } = this
     const all = this.bytes()
     this.sinks = []
     this.counts = []
     this.ends = []
     this.clear(true)
-    for (let index = sinks.length - 1; index >= 0; index -= 1) {
+    for (let index = entryCount - 1; index >= 0; index -= 1) {
       const start = index === 0 ? 0 : (ends[index - 1] as number)
       const bytes = all.subarray(start, ends[index] as number)
       sinks[index]?.giveBack(bytes, counts[index] as number)
@@ -72,7 +78,7 @@ export class RequestBatch {
   }
 
   replace(sink: ReplySink, other: ReplySink): void {
-    for (let index = 0; index < this.sinks.length; index += 1) {
+    for (let index = 0; index < this.entryCount; index += 1) {
       if (this.sinks[index] === sink) this.sinks[index] = other
     }
   }
