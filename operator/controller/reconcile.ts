@@ -126,9 +126,26 @@ export class Reconciler {
     const known = memory.access
     const isFresh = known !== undefined && now - known.atMs < secretCacheMs
     if (isFresh && known.generation === generation) return known.value
-    const value = await readAccess(proxy, this.modules.provider.secrets)
+    const value = await this.readAccess(
+      proxy,
+      known?.generation === generation ? known.value : undefined,
+    )
     memory.access = { value, atMs: now, generation }
     return value
+  }
+
+  /** A Secret that is gone does not stop a failover: what it held has been serving, and may still do. */
+  private async readAccess(
+    proxy: RedisProxy,
+    known: ServerAccess | undefined,
+  ): Promise<ServerAccess> {
+    try {
+      return await readAccess(proxy, this.modules.provider.secrets)
+    } catch (error) {
+      const isMissing = error instanceof Error && codeOf(error) === 'RM_SECRET_UNREADABLE'
+      if (known === undefined || !isMissing) throw error
+      return { ...known, missing: [error.message] }
+    }
   }
 
   private async observe(
@@ -174,6 +191,7 @@ export class Reconciler {
       expectedSidecars: provider.expectedSidecars(key),
       ...(memory.published && { published: memory.published }),
       watchedSinceMs: memory.watchedSinceMs,
+      missingSecrets: access.missing,
     }
   }
 

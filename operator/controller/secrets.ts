@@ -10,32 +10,32 @@ export interface ServerAccess {
   readonly credentials?: ServerCredentials
   readonly tls?: ServerTls
   readonly secretKeys: SecretKeys
+  /** Sentences about Secrets that only sidecars need, and that are missing: no reason to leave the servers alone. */
+  readonly missing: readonly string[]
 }
 
-/** @throws ConfigError RM_SECRET_UNREADABLE naming the Secret, or the key, that is missing */
+/** @throws ConfigError RM_SECRET_UNREADABLE naming the Secret, or the key, that the controller itself lacks */
 export async function readAccess(proxy: RedisProxy, reader: SecretReader): Promise<ServerAccess> {
   const { auth, tls } = proxy.spec.backend
-  const names = new Set(
-    [
-      auth?.secretRef,
-      auth?.adminSecretRef,
-      tls?.caSecretRef,
-      tls?.clientCertSecretRef,
-      proxy.spec.proxy.auth?.secretRef,
-    ].flatMap((ref) => (ref === undefined ? [] : [ref.name])),
-  )
-  const secrets = new Map<string, Readonly<Record<string, string>>>()
-  for (const name of names) {
-    const data = await reader.readSecret(proxy.metadata.namespace, name)
-    if (data === undefined) throw missing(proxy, name)
-    secrets.set(name, data)
-  }
-  const value = (name: string, key: string) => {
-    const found = secrets.get(name)?.[key]
-    if (found === undefined) throw missing(proxy, name, key)
-    return found
-  }
   const admin = auth?.adminSecretRef ?? auth?.secretRef
+  const needs = [
+    ...need(admin, 'password'),
+    ...need(tls?.caSecretRef, 'ca.crt'),
+    ...need(tls?.clientCertSecretRef, 'tls.crt', 'tls.key'),
+  ]
+  const sidecarNeeds = needsOfSidecars(proxy)
+  const secrets = new Map<string, Readonly<Record<string, string>>>()
+  for (const name of new Set([...needs, ...sidecarNeeds].map((each) => each.name))) {
+    const data = await reader.readSecret(proxy.metadata.namespace, name)
+    if (data !== undefined) secrets.set(name, data)
+  }
+  const lacks = ({ name, key }: Need) => secrets.get(name)?.[key] === undefined
+  const lacking = needs.find(lacks)
+  if (lacking !== undefined) {
+    const message = missing(proxy, lacking, secrets.has(lacking.name))
+    throw new ConfigError('RM_SECRET_UNREADABLE', message, { retryable: true })
+  }
+  const value = (name: string, key: string) => secrets.get(name)?.[key] ?? ''
   const username = admin && secrets.get(admin.name)?.['username']
   return {
     ...(admin && {
@@ -46,7 +46,27 @@ export async function readAccess(proxy: RedisProxy, reader: SecretReader): Promi
     }),
     ...(tls && { tls: serverTls(tls, value) }),
     secretKeys: new Map([...secrets].map(([name, data]) => [name, new Set(Object.keys(data))])),
+    missing: sidecarNeeds.filter(lacks).map((each) => missing(proxy, each, secrets.has(each.name))),
   }
+}
+
+interface Need {
+  readonly name: string
+  readonly key: string
+}
+
+function need(ref: { readonly name: string } | undefined, ...keys: readonly string[]): Need[] {
+  return ref === undefined ? [] : keys.map((key) => ({ name: ref.name, key }))
+}
+
+function needsOfSidecars({ spec }: RedisProxy): Need[] {
+  const { auth, tls } = spec.proxy
+  return [
+    ...need(spec.backend.auth?.secretRef, 'password'),
+    ...need(auth?.secretRef, 'password'),
+    ...need(tls?.secretRef, 'tls.crt', 'tls.key'),
+    ...need(tls?.clientCaSecretRef, 'ca.crt'),
+  ]
 }
 
 function serverTls(
@@ -65,12 +85,8 @@ function serverTls(
   }
 }
 
-function missing(proxy: RedisProxy, name: string, key?: string): ConfigError {
+function missing(proxy: RedisProxy, { name, key }: Need, isThere: boolean): string {
   const { namespace } = proxy.metadata
-  const what = key === undefined ? '' : `the key ${key} of `
-  return new ConfigError(
-    'RM_SECRET_UNREADABLE',
-    `${what}the Secret ${namespace}/${name}, which RedisProxy ${proxy.metadata.name} names, is missing`,
-    { retryable: true },
-  )
+  const what = isThere ? `the key ${key} of ` : ''
+  return `${what}the Secret ${namespace}/${name}, which RedisProxy ${proxy.metadata.name} names, is missing`
 }

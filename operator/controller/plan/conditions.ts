@@ -21,7 +21,7 @@ export function conditionsOf(
   const sidecars = sidecarsInSync(snapshot, decision, now)
   const stalled = isStalled(decision)
   const parts: readonly Bare[] = [
-    ready([stalledFirst(stalled), backend, primaryAvailable, sidecars]),
+    ready([stalledFirst(stalled), backend, primaryAvailable, secrets(snapshot), sidecars]),
     primaryAvailable,
     singlePrimary(members),
     backend,
@@ -54,6 +54,12 @@ function ready(parts: readonly Bare[]): Bare {
   }
   const status = wrong.status === 'Unknown' ? 'Unknown' : 'False'
   return { type: 'Ready', status, reason: wrong.reason, message: wrong.message }
+}
+
+/** As a part of Ready. */
+function secrets({ missingSecrets = [] }: Snapshot): Bare {
+  const status = missingSecrets.length === 0 ? 'True' : 'False'
+  return { type: 'Ready', status, reason: 'SecretMissing', message: missingSecrets.join('; ') }
 }
 
 function isStalled({ record, verdict }: Decision): Bare {

@@ -29,6 +29,8 @@ export interface Snapshot {
   readonly published?: { readonly version: number; readonly atMs: number }
   /** Since when this controller has been watching these servers, monotonic. */
   readonly watchedSinceMs: number
+  /** Sentences about Secrets that are missing, and that the servers can be arranged without. */
+  readonly missingSecrets?: readonly string[]
 }
 
 /** A command to a server. It goes to the process `runId` or to none. */

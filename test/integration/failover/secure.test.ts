@@ -54,6 +54,8 @@ interface Wish {
   readonly tls?: string
   readonly password?: string
   readonly caFile?: string
+  /** A Secret that is not there. */
+  readonly without?: string
 }
 
 function watch(t: TestContext, { authority, servers, ports }: SecureSet, wish: Wish): Harness {
@@ -63,15 +65,17 @@ function watch(t: TestContext, { authority, servers, ports }: SecureSet, wish: W
     password = 'geheim',
     caFile = authority.caFile,
   } = wish
+  const secrets = new Map<string, Readonly<Record<string, string>>>([
+    ['default/app', { username: 'app', password: 'not-for-the-operator' }],
+    ['default/admin', { username: 'respmesh', password }],
+    ['default/ca', { 'ca.crt': text(caFile) }],
+    ['default/client', { 'tls.crt': text(client.certFile), 'tls.key': text(client.keyFile) }],
+  ])
+  secrets.delete(`default/${wish.without}`)
   const set = new Harness(servers, '  failover: {downAfter: 500ms}', {
     ports,
     backend: `auth: {secretRef: {name: app}, adminSecretRef: {name: admin}}, tls: ${tls}`,
-    secrets: new Map([
-      ['default/app', { username: 'app', password: 'not-for-the-operator' }],
-      ['default/admin', { username: 'respmesh', password }],
-      ['default/ca', { 'ca.crt': text(caFile) }],
-      ['default/client', { 'tls.crt': text(client.certFile), 'tls.key': text(client.keyFile) }],
-    ]),
+    secrets,
   })
   t.after(() => set.stop())
   set.start()
@@ -97,6 +101,19 @@ test('over TLS, with a certificate and a user of its own, a dead primary is repl
   assert.match(tls?.certFile ?? '', /default\.client\.tls\.crt$/)
   assert.doesNotMatch(JSON.stringify(set.sidecars.last), /default\.admin|geheim/)
 })
+
+test('without a Secret that only sidecars need the servers are arranged, and it is said', async (t) => {
+  const secure = await secureServers(t)
+  const set = watch(t, secure, { without: 'app' })
+  const ready = () => set.condition('Ready') === 'False/SecretMissing'
+  await set.reached('a primary, and the Secret to be missed', () => ready() && isWhole(set))
+  await secure.servers[0]?.kill()
+  await set.reached('a promotion', () => set.status.primary?.address === set.address(1))
+})
+
+const isWhole = (set: Harness) =>
+  set.condition('ReplicationHealthy').startsWith('True') &&
+  set.condition('PrimaryAvailable').startsWith('True')
 
 const refusals: readonly (readonly [string, (other: Authority) => Wish, RegExp])[] = [
   ['an authority that is not trusted', ({ caFile }) => ({ caFile }), /certificate/i],
