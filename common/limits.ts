@@ -282,6 +282,18 @@ export const unauthenticatedOutputBytesMax = 64 * 1024
 export const authAddressesMax = 1024
 /** Longest client or library name that the sidecar remembers, bytes. */
 export const clientNameBytesMax = 1024
+/** Commands beside those of the table that are remembered of a server; the oldest is forgotten. */
+export const liveCommandsMax = 2048
+/** A longer name of a command, characters, is not asked for but passed on. */
+export const liveNameLengthMax = 128
+/** Commands that the server is asked about in one question. */
+export const liveCommandsAskedAtOnce = 64
+/** How long a server is believed that it has no such command: a module may be loaded. */
+export const liveCommandAbsentMs = 5000
+/** The same where it could not tell. */
+export const liveCommandRetryMs = 100
+/** How long a command that the table does not know waits for a server that can be asked; then it is passed on. */
+export const liveCommandWaitMs = 1000
 /** Status pages open at once; the next gets 503. */
 export const consoleClientsMax = 32
 /** Longest body of a request to the status page; a longer one is refused. */

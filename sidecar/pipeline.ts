@@ -23,8 +23,7 @@ import { ClientGuard } from './overload/client-guard.ts'
 import type { ProcessBounds } from './overload/process-bounds.ts'
 import { UserSource } from './policy/authentication-source.ts'
 import { AuthThrottle } from './policy/authentication.ts'
-import { CommandPolicy } from './policy/command-policy.ts'
-import { createNameFilter, fillNameFilter } from './route/name-filter.ts'
+import { CommandRules } from './route/command-rules.ts'
 import type { SessionContext } from './session/context.ts'
 import { countCommands } from './session/held-commands.ts'
 import { watchSilence } from './session/flow.ts'
@@ -67,6 +66,7 @@ class Pipeline implements LocalDataPlane {
   private readonly files: FileWatch
   private readonly users: UserSource
   private readonly primary: PrimaryConnections
+  private readonly rules: CommandRules
   private readonly holds: HoldQueue
   private readonly restores = new RestoreQueue(restoreRetryMs)
   private readonly watchdog: Watchdog
@@ -91,6 +91,7 @@ class Pipeline implements LocalDataPlane {
         if (this.context !== undefined) this.context.authenticator = authenticator
       },
     })
+    this.rules = new CommandRules(this.clock, (request) => this.primary.askAside(request))
     this.holds = new HoldQueue(this.clock, () => this.config?.timing.holdTimeoutMs ?? 0)
     const queueTimeoutMs = () => this.config?.timing.queueTimeoutMs ?? defaultTiming.queueTimeoutMs
     this.queue = new ServerQueue(this.clock, queueTimeoutMs)
@@ -104,6 +105,7 @@ class Pipeline implements LocalDataPlane {
           this.restores.releaseAll()
           this.releaseHeld()
         },
+        onReserve: () => void this.rules.live.refresh(),
         onViewChange: (view) => this.viewListeners.forEach((listener) => listener(view)),
         onReadOnly: () => this.verifyPrimary(),
       },
@@ -211,8 +213,7 @@ class Pipeline implements LocalDataPlane {
     context.timing = config.timing
     context.isPerClient = config.upstream.isolation === 'perClient'
     context.hasPrimary = config.upstream.primary !== undefined
-    context.policy = new CommandPolicy(config.commands)
-    fillNameFilter(context.filter, context.policy)
+    this.rules.use(config.commands)
     this.primary.apply(config)
     this.watchSilence(config.timing.replyTimeoutMs)
     this.modules.log.setLevel(config.logLevel)
@@ -229,8 +230,7 @@ class Pipeline implements LocalDataPlane {
       clock: this.clock,
       log: this.modules.log,
       counters: this.counters,
-      filter: createNameFilter(),
-      policy: new CommandPolicy(undefined),
+      rules: this.rules,
       primary: this.primary,
       holds: this.holds,
       restores: this.restores,

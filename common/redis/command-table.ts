@@ -38,6 +38,8 @@ export type CommandKind =
   /** Has replies that no request asked for, or more than one. */
   | 'subscription'
   | 'monitor'
+  /** Turns its connection into something that cannot be followed. */
+  | 'raw'
 
 /** What no flag tells, or what a flag tells too coarsely. */
 const decided: Readonly<Partial<Record<CommandKind, readonly string[]>>> = {
@@ -57,8 +59,9 @@ const decided: Readonly<Partial<Record<CommandKind, readonly string[]>>> = {
   connectionFlag: ['READONLY', 'READWRITE', 'ASKING'],
   blockingIfAsked: ['XREAD', 'XREADGROUP'],
   waiting: ['WAIT', 'WAITAOF'],
-  // The others turn their connection into one between servers, if they are let through at all.
-  monitor: ['MONITOR', 'SYNC', 'PSYNC', 'REPLCONF'],
+  monitor: ['MONITOR'],
+  // A connection between servers, if they are let through at all.
+  raw: ['SYNC', 'PSYNC', 'REPLCONF'],
   // It waits for replicas, and its client hears nothing if it succeeds.
   blocking: ['SHUTDOWN'],
 }

@@ -27,6 +27,7 @@ const handling: Readonly<Record<CommandKind, string>> = {
   scripting: `${shared}, apart from commands that are no scripts`,
   subscription: 'own connection while subscribed',
   monitor: 'own connection from then on',
+  raw: 'own connection from then on',
 }
 
 const subcommandHandling: Readonly<Record<string, string>> = {

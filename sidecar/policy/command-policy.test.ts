@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { readCommandFile } from '../../scripts/generate/commands.ts'
+import { isContainerCommand } from '../../common/redis/command-table.ts'
 import { CommandPolicy, type PolicyQuestion, refusalText } from './command-policy.ts'
 import { defaultDecisions, secretSettings } from './default-policy.ts'
 import { mayNameSecret } from './secret-settings.ts'
 
-function ask(text: string): PolicyQuestion {
+function ask(text: string, isAdmin = false): PolicyQuestion {
   const words = text.toUpperCase().split(' ')
+  const [name = ''] = words
   return {
-    name: words[0] ?? '',
+    name,
+    isContainer: isAdmin || isContainerCommand(name),
+    isAdmin,
     argumentCount: words.length,
     word: (index) => words[index] ?? '',
   }
@@ -74,7 +78,7 @@ for (const [allow, deny, command, refused] of cases) {
     if (refused === undefined) return
     const name = ask(command).name
     assert.ok(policy.refusesOthers || policy.names().includes(name), 'it is looked at')
-    assert.equal(policy.passesUnread(name), false)
+    assert.equal(policy.passesUnread(ask(name)), false)
   })
 }
 
@@ -83,11 +87,23 @@ test('no list at all is the default', () => {
   assert.equal(new CommandPolicy({}).refusal(ask('debug')), 'debug')
 })
 
+test('what a server calls administrative and the table does not know passes by name only', () => {
+  const fate = (config: { allow?: string[]; deny?: string[] }) =>
+    new CommandPolicy(config).refusal(ask('x.config set a', true))
+  assert.equal(fate({}), 'x.config|set')
+  assert.equal(fate({ allow: ['x.config'] }), undefined)
+  assert.equal(fate({ allow: ['x.config|set'] }), undefined)
+  assert.equal(fate({ allow: ['x.config|get'] }), 'x.config|set')
+  assert.equal(fate({ allow: ['*'] }), undefined)
+  assert.equal(fate({ deny: ['*'] }), 'x.config|set')
+  assert.equal(fate({ deny: ['x.config'] }), 'x.config|set')
+})
+
 test('what is allowed to pass may be larger than is gathered', () => {
   const policy = new CommandPolicy({ allow: ['set'], deny: ['*'] })
-  assert.equal(policy.passesUnread('SET'), true)
-  assert.equal(policy.passesUnread('GET'), false)
-  assert.equal(new CommandPolicy(undefined).passesUnread('RESTORE'), false)
+  assert.equal(policy.passesUnread(ask('SET')), true)
+  assert.equal(policy.passesUnread(ask('GET')), false)
+  assert.equal(new CommandPolicy(undefined).passesUnread(ask('RESTORE')), false)
 })
 
 test('a refusal names what was refused and never more of it than is safe to show', () => {

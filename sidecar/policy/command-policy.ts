@@ -4,13 +4,16 @@
  * is not seen.
  */
 import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
-import { isContainerCommand } from '../../common/redis/command-table.ts'
 import { defaultDecisions } from './default-policy.ts'
 import { mayNameSecret } from './secret-settings.ts'
 
 export interface PolicyQuestion {
   /** In upper case. */
   readonly name: string
+  /** Whether its first argument is a sub-command. */
+  readonly isContainer: boolean
+  /** Whether its server calls it administrative and the defaults do not know it. */
+  readonly isAdmin: boolean
   readonly argumentCount: number
   /** An argument in upper case, or the empty string. */
   word(index: number): string
@@ -31,10 +34,11 @@ export class CommandPolicy {
   /** Whether names that no rule has are refused. */
   readonly refusesOthers: boolean
   private readonly rules: ReadonlyMap<string, Rule>
+  private readonly given = new Map<string, boolean>()
   private readonly guardsSecrets: boolean
 
   constructor(config: ProxyConfig['commands']) {
-    const given = new Map<string, boolean>()
+    const { given } = this
     for (const name of config?.allow ?? []) given.set(name.toUpperCase(), false)
     // A name in both lists is refused.
     for (const name of config?.deny ?? []) given.set(name.toUpperCase(), true)
@@ -48,24 +52,35 @@ export class CommandPolicy {
     return [...this.rules.keys()]
   }
 
-  /** Whether every command of this upper-case name passes, whatever its arguments turn out to be. */
-  passesUnread(name: string): boolean {
-    const isRead = isContainerCommand(name) && (this.refusesOthers || this.rules.has(name))
-    return !isRead && this.refusal({ name, argumentCount: 1, word: () => '' }) === undefined
+  /** Whether every such command passes, whatever its arguments turn out to be. */
+  passesUnread(command: Omit<PolicyQuestion, 'argumentCount' | 'word'>): boolean {
+    const isRead = command.isContainer && (this.refusesOthers || this.rules.has(command.name))
+    if (isRead) return false
+    return this.refusal({ ...command, argumentCount: 1, word: () => '' }) === undefined
   }
 
   /** The name to allow in lower case, `config|set` for a sub-command, if the command is refused. */
   refusal(command: PolicyQuestion): string | undefined {
     const { name } = command
     if (alwaysAllowed.has(name)) return undefined
-    const rule = this.rules.get(name)
-    const subcommand = isContainerCommand(name) ? command.word(1) : ''
+    const rule = this.rules.get(name) ?? this.adminRule(command)
+    const subcommand = command.isContainer ? command.word(1) : ''
     const isException = rule?.exceptions.has(subcommand) === true
     const isRefused = (rule?.isRefused ?? this.refusesOthers) !== isException
     const isSecret = !isRefused && this.guardsSecrets && name === 'CONFIG' && asksForSecret(command)
     if (!isRefused && !isSecret) return undefined
     const isShown = /^[A-Z0-9._-]{1,64}$/.test(subcommand)
     return (isShown ? `${name}|${subcommand}` : name.slice(0, 64)).toLowerCase()
+  }
+
+  /** A command that its server calls administrative passes only by name, or where everything does. */
+  private adminRule({ name, isAdmin }: PolicyQuestion): Rule | undefined {
+    if (!isAdmin || this.given.get('*') !== undefined) return undefined
+    const allowed = [...this.given].filter(([path, isDenied]) => {
+      return !isDenied && path.startsWith(`${name}|`)
+    })
+    const exceptions = new Set(allowed.map(([path]) => path.slice(name.length + 1)))
+    return { isRefused: !this.given.has(name), exceptions }
   }
 }
 

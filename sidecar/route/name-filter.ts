@@ -1,8 +1,8 @@
 /**
- * Which command names stop the scan of a run. Kept as bits by length, first and last letter, so that an ordinary
- * command costs one look into a table and no string.
+ * Which command names stop the scan of a run: all but those that are known to be ordinary. Kept as bits by length,
+ * first and last letter, so that an ordinary command costs one look into a table and no string.
  */
-import { specialCommandNames } from '../../common/redis/command-table.ts'
+import { knownCommandNames, specialCommandNames } from '../../common/redis/command-table.ts'
 import { type NameFilter, nameFilterSize, nameHash } from '../resp/request-scanner.ts'
 
 /** Names that browsers send; servers cut such clients, whatever the framing. */
@@ -21,9 +21,15 @@ export function createNameFilter(watched?: Watched): NameFilter {
   return filter
 }
 
-/** Changes the filter in place: those who scan with it go by it from their next command on. */
-export function fillNameFilter(filter: NameFilter, watched?: Watched): void {
-  filter.fill(watched?.refusesOthers === true ? 1 : 0)
+/** Changes the filter in place. `ordinary` are upper-case names beside those of the table. */
+export function fillNameFilter(
+  filter: NameFilter,
+  watched?: Watched,
+  ordinary: readonly string[] = [],
+): void {
+  filter.fill(1)
+  if (watched?.refusesOthers === true) return
+  for (const name of [...knownCommandNames(), ...ordinary]) filter[hashOf(name)] = 0
   for (const name of [...specialCommandNames(), ...foreignNames, ...(watched?.names() ?? [])]) {
     filter[hashOf(name)] = 1
   }

@@ -5,8 +5,7 @@ import type { Log } from '../../common/log.ts'
 import type { DataPlaneCounters } from '../data-plane.ts'
 import type { Turn } from '../net/turn.ts'
 import type { Authenticator, AuthThrottle } from '../policy/authentication.ts'
-import type { CommandPolicy } from '../policy/command-policy.ts'
-import type { NameFilter } from '../resp/request-scanner.ts'
+import type { CommandRules } from '../route/command-rules.ts'
 import type { PrimaryConnections } from '../upstream/primary-connections.ts'
 import type { HoldQueue } from './hold-queue.ts'
 import type { ServerQueue } from './server-queue.ts'
@@ -18,7 +17,7 @@ export interface SessionContext {
   readonly clock: Clock
   readonly log: Log
   readonly counters: DataPlaneCounters
-  readonly filter: NameFilter
+  readonly rules: CommandRules
   readonly primary: PrimaryConnections
   readonly holds: HoldQueue
   readonly restores: RestoreQueue
@@ -30,7 +29,6 @@ export interface SessionContext {
   timing: Timing
   /** Absent: anyone who can connect may send commands. */
   authenticator: Authenticator | undefined
-  policy: CommandPolicy
   /** Whether every client has an upstream connection of its own. */
   isPerClient: boolean
   isPaused: boolean

@@ -40,7 +40,9 @@ export class LargeRequest {
 export function startLarge(session: Session): void {
   const { scanner, input, pinning } = session
   const { validBytes, argumentsLeft } = scanner.unfinished
-  if (argumentsLeft === 0 || !mayBeLarge(session)) {
+  const isFit = argumentsLeft > 0 && mayBeLarge(session)
+  if (isFit === undefined) return
+  if (!isFit) {
     session.refuseProtocol('the command is too large, or may be refused (RM_COMMAND_REFUSED)')
     return
   }

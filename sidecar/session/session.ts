@@ -86,7 +86,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.onEnded = onEnded
     this.isAuthenticated = context.authenticator === undefined
     const limits = requestLimits(context.limits, this.isAuthenticated)
-    this.scanner = new RequestScanner(context.filter, limits)
+    this.scanner = new RequestScanner(context.rules.filter, limits)
     this.output = new ClientOutput(socket, this, context, () => outputBytesMax(this))
     this.patience = new Patience(context.watchdog, () => this.cutFor('clientsCutPatience'))
     this.pinning = new Pinning(this, context)

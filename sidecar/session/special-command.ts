@@ -1,10 +1,6 @@
 /** Commands that cannot just be passed on over a connection that clients share. */
 import { assertNever } from '../../common/errors.ts'
-import {
-  type CommandKind,
-  commandKind,
-  isContainerCommand,
-} from '../../common/redis/command-table.ts'
+import type { CommandKind } from '../../common/redis/command-table.ts'
 import { refusalText } from '../policy/command-policy.ts'
 import { frameArguments } from '../resp/arguments.ts'
 import { encodeCommand, encodeError } from '../resp/encode.ts'
@@ -30,20 +26,22 @@ const wordsReadMax = 64
 /** Deals with the whole command at the start of the input, or has the session wait. */
 export function handleSpecial(session: Session): void {
   const { scanner, input } = session
-  const name = nameOf(session)
-  const kind = commandKind(name)
+  const { rules } = session.context
+  const written = nameOf(session)
   const end = scanner.frameEnd
-  if (foreignNames.has(name)) return cut(session, 'a client speaks another protocol')
+  if (foreignNames.has(written)) return cut(session, 'a client speaks another protocol')
+  if (isLookedUp(session, written)) return
+  const known = rules.find(written)
+  const { kind, isContainer } = known
   const words = () => frameArguments(input.bytes, input.start, wordsReadMax)
-  const isContainer = isContainerCommand(name)
   const word = (index: number) => {
     const text = upperCase(words()[index])
     // Servers read a sub-command up to its first NUL.
     return isContainer && index === 1 ? (text.split('\0', 1)[0] ?? '') : text
   }
-  const read = { name, argumentCount: scanner.argumentCount, end, words, word }
+  const read = { ...known, argumentCount: scanner.argumentCount, end, words, word }
   const isLogin = kind !== undefined && loginKinds.has(kind)
-  const refused = session.isAuthenticated ? session.context.policy.refusal(read) : undefined
+  const refused = session.isAuthenticated ? rules.policy.refusal(read) : undefined
   if (refused !== undefined) {
     if (session.waitForReplies()) refuseCommand(session, read, encodeError(refusalText(refused)))
     return
@@ -62,6 +60,16 @@ export function handleSpecial(session: Session): void {
   }
   if (!session.waitForReplies()) return
   dispatch(session, command)
+}
+
+/** Whether the session waits to be told of a name that the table does not know. */
+function isLookedUp(session: Session, name: string): boolean {
+  if (!session.isAuthenticated) return false
+  const asked = session.context.rules.live.lookUp(name)
+  if (asked === undefined) return false
+  session.wait = 'outside'
+  void asked.then(() => session.resume())
+  return true
 }
 
 /** Remembers scripts for servers that do not know them yet. */
@@ -87,27 +95,31 @@ function nameOf(session: Session): string {
   return input.bytes.toString('latin1', scanner.nameStart, scanner.nameEnd).toUpperCase()
 }
 
-/** Whether the unfinished command at the start of the input may be so large that it is passed on in pieces. */
-export function mayBeLarge(session: Session): boolean {
+/**
+ * Whether the unfinished command at the start of the input may be so large that it is passed on in pieces; undefined:
+ * the session waits to be told.
+ */
+export function mayBeLarge(session: Session): boolean | undefined {
   const { scanner, input } = session
   if (scanner.nameEnd > input.end || scanner.nameEnd - scanner.nameStart > wordsReadMax) return true
   const name = nameOf(session)
-  const kind = commandKind(name)
-  const { policy } = session.context
-  if (kind === undefined) return policy.passesUnread(name)
-  if (!mayCarryValues.has(kind)) return false
-  const { argumentCount } = scanner
-  if (kind !== 'script' && kind !== 'function') return policy.passesUnread(name)
+  if (isLookedUp(session, name)) return undefined
+  const { rules } = session.context
+  const known = rules.find(name)
+  const { kind } = known
+  if (kind !== undefined && !mayCarryValues.has(kind)) return false
+  if (kind !== 'script' && kind !== 'function') return rules.policy.passesUnread(known)
   // Their sub-command has come, unless it is no sub-command.
+  const { argumentCount } = scanner
   if (argumentCount - scanner.unfinished.argumentsLeft < 2) return false
   const words = frameArguments(input.bytes, input.start, 2)
   const word = (index: number) => upperCase(words[index])
-  return policy.refusal({ name, argumentCount, word }) === undefined
+  return rules.policy.refusal({ ...known, argumentCount, word }) === undefined
 }
 
 /** Why the session keeps its connection once the command at the start of the input has gone in pieces. */
 export function reasonOfLarge(session: Session): number {
-  return commandKind(nameOf(session)) === 'watch' ? PinReason.watch : 0
+  return session.context.rules.find(nameOf(session)).kind === 'watch' ? PinReason.watch : 0
 }
 
 const mayCarryValues: ReadonlySet<CommandKind> = new Set([
@@ -168,6 +180,8 @@ function route(session: Session, command: SpecialCommand): void {
     case 'monitor':
       session.raw.noteMonitor()
       return forwardPinned(session, command, PinReason.raw)
+    case 'raw':
+      return forwardPinned(session, command, PinReason.raw)
     case 'connectionFlag':
       return setReadOnly(session, command)
     case 'script':
@@ -196,7 +210,7 @@ function isQueued(session: Session, command: SpecialCommand): boolean {
   if (command.kind === 'exec' || command.kind === 'discard' || command.kind === 'unwatch') {
     return command.argumentCount !== 1 || command.kind === 'unwatch'
   }
-  if (command.kind === 'subscription' || command.kind === 'monitor') return false
+  if (['subscription', 'monitor', 'raw'].includes(command.kind)) return false
   const isHarmless = ['blocking', 'blockingIfAsked', 'function'].includes(command.kind)
   // What it will do to the connection when EXEC runs it is not followed: the session keeps the connection.
   if (!isHarmless) session.pinning.add(PinReason.sticky)

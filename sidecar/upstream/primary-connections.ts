@@ -37,6 +37,8 @@ export interface PrimaryModules extends ConnectModules {
 export interface PrimaryEvents {
   /** A lane can take commands again. */
   onReady(): void
+  /** There is a connection that carries no client’s commands. */
+  onReserve(): void
   onViewChange(view: PrimaryView): void
   onReadOnly(): void
 }
@@ -65,7 +67,10 @@ export class PrimaryConnections implements Supervised {
   /** Carries no client’s commands, so that none can hold up what ends them. */
   private readonly reserve = new Reserve((own) => {
     const { generation } = this
-    return generation && this.connectUntil(2, generation.abort.signal, own)
+    return generation && this.connectUntil(2, generation.abort.signal, (connection) => {
+      own(connection)
+      this.events.onReserve()
+    })
   })
   private generation: Generation | undefined
   private lanesMax = 1
