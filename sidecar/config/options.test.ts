@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { standaloneConfig } from '../../common/contract/proxy-config.ts'
+import { proxyConfigSchema } from '../../common/contract/schema.ts'
 import { ConfigError } from '../../common/errors.ts'
+import { defaultLimits, defaultTiming } from '../../common/limits.ts'
+import { numberSettings } from './numbers.ts'
 import { applyOverrides } from './overrides.ts'
 import { type SidecarOptions, sidecarOptions } from './options.ts'
 import { type Environment, helpText, readSettings, settingNames, settings } from './settings.ts'
@@ -184,4 +189,141 @@ test('flags win over what a file or the control plane says', () => {
 test('the help names every flag and variable', () => {
   const help = helpText()
   for (const name of settingNames) assert.ok(help.includes(settings[name].env), name)
+})
+
+test('clients may connect in several places, with TLS and without', () => {
+  const tls = { certFile: '/c', keyFile: '/k' }
+  const env = {
+    [settings.upstream.env]: 'unix:///run/redis.sock',
+    [settings.listen.env]: '127.0.0.1:7000, [::1]:7000',
+    [settings.listenTls.env]: '0.0.0.0:7001',
+    [settings.listenTlsCertFile.env]: '/c',
+    [settings.listenTlsKeyFile.env]: '/k',
+    [settings.unix.env]: '/run/a.sock,@b',
+  }
+  const places = [{ unixPath: '/run/a.sock' }, { unixPath: '@b' }]
+  const plain = ['127.0.0.1', '::1'].map((host) => ({ host, port: 7000 }))
+  const listenersWith = (more: Environment) =>
+    read([], { ...env, ...more }).overrides.listeners ?? []
+  const onTls = (more: object) => ({ host: '0.0.0.0', port: 7001, tls: { ...tls, ...more } })
+  assert.deepEqual(listenersWith({}), [...plain, onTls({}), ...places])
+  const [wish, caFile] = [
+    settings.listenTlsClientCertificate.env,
+    settings.listenTlsClientCaFile.env,
+  ]
+  const required = { clientCertificate: 'required', clientCaFile: '/ca' }
+  assert.deepEqual(listenersWith({ [caFile]: '/ca' })[2], onTls(required))
+  const optional = { ...required, clientCertificate: 'optional' }
+  assert.deepEqual(listenersWith({ [wish]: 'optional', [caFile]: '/ca' })[2], onTls(optional))
+  assert.deepEqual(configOf(read([], env)).upstream.members, [
+    { host: '/run/redis.sock', port: 0, role: 'unknown' },
+  ])
+})
+
+test('wrong settings of listeners, users and numbers are each named with a remedy', () => {
+  const message = refusal(['--upstream', 'db'], {
+    [settings.listen.env]: '127.0.0.1:7000,127.0.0.1:7000,nowhere',
+    [settings.listenTls.env]: ':7001',
+    [settings.listenTlsKeyFile.env]: '/k',
+    [settings.listenTlsClientCertificate.env]: 'sometimes',
+    [settings.unix.env]: `relative,/${'x'.repeat(107)}`,
+    [settings.clientUsersDir.env]: '/nowhere/users',
+    [settings.isolation.env]: 'none',
+    [settings.workers.env]: '0',
+    [settings.holdTimeoutMs.env]: '5s',
+    [settings.argumentBytesMax.env]: '512mb',
+    [settings.tlsVerify.env]: 'true',
+  })
+  for (const part of [
+    /LISTEN is "nowhere": expected HOST:PORT/,
+    /127\.0\.0\.1:7000 is given twice/,
+    /LISTEN_TLS_CERT_FILE is missing/,
+    /CLIENT_CERTIFICATE is "sometimes": expected one of none, optional, required/,
+    /UNIX is "relative": give the socket’s path from the root/,
+    /a socket’s path has at most 107 bytes/,
+    /USERS_DIR is "\/nowhere\/users": it cannot be read/,
+    /ISOLATION is "none": expected one of shared, perClient/,
+    /WORKERS is "0": expected a number from 1 to 64/,
+    /HOLD_TIMEOUT_MS is "5s": expected a number of milliseconds from 0 to 600000/,
+    /ARGUMENT_BYTES_MAX is "512mb": expected a number of bytes/,
+    /TLS_VERIFY is "true": it needs rediss:\/\//,
+  ]) {
+    assert.match(message, part)
+  }
+  assert.match(
+    refusal(['--upstream', 'db'], { [settings.listenTlsCertFile.env]: '/c' }),
+    /CERT_FILE is "\/c": it needs \w+LISTEN_TLS\b/,
+  )
+})
+
+test('numbers have the bounds of the contract and the defaults that are told', () => {
+  const { timing, limits, upstream, workers } = proxyConfigSchema.properties
+  const schemas: Record<string, unknown> = {
+    ...timing.properties,
+    ...limits.properties,
+    connectionsMax: upstream.properties.connectionsMax,
+    workers,
+  }
+  const config = configOf(read(['--upstream', 'db']))
+  const defaults: Record<string, unknown> = {
+    ...defaultTiming,
+    ...defaultLimits,
+    clientIdleTimeoutMs: 0,
+    connectionsMax: config.upstream.connectionsMax,
+    workers: 1,
+    memoryBytesMax: 'that of the container',
+  }
+  for (const [name, { minimum, maximum, help }] of Object.entries(numberSettings)) {
+    const { minimum: least, maximum: most } = schemas[name] as Record<string, unknown>
+    assert.deepEqual([minimum, maximum], [least, most], name)
+    const told = /\(([^()]*)\)$/.exec(help)?.[1]?.replace(/^(absent: |)|: \w+$/g, '')
+    assert.equal(told, String(defaults[name]), name)
+    if (minimum > 0)
+      assert.ok(
+        read(['--upstream', 'db'], { [numberSettings[name as 'workers'].env]: String(minimum) }),
+      )
+  }
+  const fields = [...Object.keys(timing.properties), ...Object.keys(limits.properties)]
+  assert.deepEqual(
+    fields.filter((field) => !(field in numberSettings)),
+    [],
+  )
+})
+
+test('numbers replace those of the source one by one', () => {
+  const { overrides } = read(['--config', '/f.json'], {
+    [settings.holdTimeoutMs.env]: '700',
+    [settings.clientsMax.env]: '5',
+    [settings.isolation.env]: 'perClient',
+    [settings.connectionsMax.env]: '3',
+    [settings.workers.env]: '2',
+  })
+  const base = standaloneConfig({
+    members: [{ host: 'z', port: 3 }],
+    listeners: [{ unixPath: '/s' }],
+  })
+  const config = applyOverrides(base, overrides)
+  assert.deepEqual(config.timing, { ...base.timing, holdTimeoutMs: 700 })
+  assert.deepEqual(config.limits, { ...base.limits, clientsMax: 5 })
+  assert.deepEqual(
+    [config.upstream.isolation, config.upstream.connectionsMax, config.workers],
+    ['perClient', 3, 2],
+  )
+  assert.deepEqual(config.upstream.members, base.upstream.members)
+})
+
+test('the reference tells of every setting what the help tells', () => {
+  const page = readFileSync(
+    join(import.meta.dirname, '../../docs/reference/environment.md'),
+    'utf8',
+  )
+  for (const name of settingNames) {
+    const { env, help } = settings[name]
+    const meaning = help.replaceAll('|', '\\|')
+    const row = page.split('\n').find((line) => line.startsWith(`| \`${env}\` `))
+    const told = name in numberSettings ? meaning.replace(/ \([^()]*\)$/, '') : meaning
+    assert.ok(row?.includes(told), env)
+    const shown = /\(([^()]*)\)$/.exec(help)?.[1]
+    if (name in numberSettings) assert.ok(row?.includes(`| ${shown} `), `default of ${env}`)
+  }
 })

@@ -6,10 +6,12 @@ import {
 } from '../../common/contract/proxy-config.ts'
 import { streamIdLengthMax } from '../../common/limits.ts'
 import type { LogLevel } from '../../common/log.ts'
-import { parseHostPort } from '../../common/redis/url.ts'
+import { readClientUsers } from './client-users.ts'
 import { readCommandPolicy } from './commands.ts'
+import { readAddress, readListeners } from './listeners.ts'
+import { readNumbers } from './numbers.ts'
 import { Problems } from './problems.ts'
-import type { HostPort, Overrides } from './overrides.ts'
+import type { Overrides } from './overrides.ts'
 import {
   type Environment,
   type Given,
@@ -18,7 +20,7 @@ import {
   type SettingName,
   settings,
 } from './settings.ts'
-import { readClientAuth, readUpstream } from './upstream.ts'
+import { readUpstream } from './upstream.ts'
 
 export interface StreamOptions {
   /** `https:`, or `http:` to a loopback address. */
@@ -63,6 +65,7 @@ export function sidecarOptions(
   const problems = new Problems()
   const { given } = read
   const upstream = readUpstream(given, problems)
+  const users = readClientUsers(given, problems)
   const logLevel = readLogLevel(given.logLevel, problems)
   const warnings = read.unknownVariables.map(
     (name) => `${name} is not a variable of respmesh and has no effect`,
@@ -73,7 +76,9 @@ export function sidecarOptions(
     ...optional('admin', readAddress(given.admin, problems)),
     // An injected variable cannot be changed without a restart, the level of a RedisProxy can.
     ...(kind !== 'stream' && optional('logLevel', logLevel)),
-    ...optional('clientAuth', readClientAuth(given, problems)),
+    ...optional('clientAuth', users.clientAuth),
+    ...optional('isolation', readIsolation(given.isolation, problems)),
+    ...readNumbers(given, problems),
     ...optional('commands', readCommandPolicy(given, problems)),
     ...upstream.overrides,
   }
@@ -84,7 +89,7 @@ export function sidecarOptions(
     source: sourceOf({ kind, given, stream, overrides }),
     overrides,
     logLevel: logLevel ?? 'info',
-    env: { ...env, ...upstream.secrets },
+    env: { ...env, ...upstream.secrets, ...users.secrets },
     warnings,
   }
 }
@@ -141,26 +146,13 @@ function sourceOf(options: {
   return { kind: 'standalone', config }
 }
 
-function readListeners(given: GivenSettings, problems: Problems): readonly Listener[] | undefined {
-  const address = readAddress(given.listen, problems)
-  const { unix } = given
-  if (unix !== undefined && !unix.value.startsWith('/')) {
-    problems.add(unix, 'give the socket’s path from the root, e.g. /run/respmesh/redis.sock')
-  }
-  const listeners: Listener[] = []
-  if (address !== undefined) listeners.push(address)
-  if (unix !== undefined) listeners.push({ unixPath: unix.value })
-  return listeners.length === 0 ? undefined : listeners
-}
+const isolations = ['shared', 'perClient'] as const
 
-function readAddress(given: Given | undefined, problems: Problems): HostPort | undefined {
+function readIsolation(given: Given | undefined, problems: Problems) {
   if (given === undefined) return undefined
-  try {
-    return parseHostPort(given.value)
-  } catch {
-    problems.add(given, 'expected HOST:PORT, e.g. 127.0.0.1:16379; port 0 takes a free one')
-    return undefined
-  }
+  const isolation = isolations.find((known) => known === given.value)
+  if (isolation === undefined) problems.add(given, `expected one of ${isolations.join(', ')}`)
+  return isolation
 }
 
 const logLevels = ['error', 'warn', 'info', 'debug'] as const

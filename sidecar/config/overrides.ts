@@ -1,8 +1,10 @@
 /** What flags and variables say over a configuration that comes from a file or the control plane. */
 import {
   type Credentials,
+  type Limits,
   type Listener,
   type ProxyConfig,
+  type Timing,
   type UpstreamConfig,
   type UpstreamTls,
   parseProxyConfig,
@@ -21,13 +23,18 @@ export interface Overrides {
   readonly clientAuth?: ProxyConfig['clientAuth']
   readonly commands?: ProxyConfig['commands']
   readonly credentials?: Credentials
+  readonly isolation?: NonNullable<UpstreamConfig['isolation']>
+  readonly connectionsMax?: number
+  readonly workers?: number
+  readonly timing?: Partial<Timing>
+  readonly limits?: Partial<Limits>
   readonly upstream?: { readonly members: readonly HostPort[]; readonly tls?: UpstreamTls }
 }
 
 /** @throws ConfigError RM_CONFIG_INVALID if the result violates the contract */
 export function applyOverrides(config: ProxyConfig, overrides: Overrides): ProxyConfig {
   if (Object.keys(overrides).length === 0) return config
-  const { listeners, admin, logLevel, clientAuth, commands } = overrides
+  const { listeners, admin, logLevel, clientAuth, commands, workers } = overrides
   return parseProxyConfig(
     structuredClone({
       ...config,
@@ -36,14 +43,22 @@ export function applyOverrides(config: ProxyConfig, overrides: Overrides): Proxy
       ...(logLevel && { logLevel }),
       ...(clientAuth && { clientAuth }),
       ...(commands && { commands }),
+      ...(workers !== undefined && { workers }),
+      timing: { ...config.timing, ...overrides.timing },
+      limits: { ...config.limits, ...overrides.limits },
       upstream: overrideUpstream(config.upstream, overrides),
     }),
   )
 }
 
 function overrideUpstream(upstream: UpstreamConfig, overrides: Overrides): UpstreamConfig {
-  const { credentials } = overrides
-  const base = credentials === undefined ? upstream : { ...upstream, credentials }
+  const { credentials, isolation, connectionsMax } = overrides
+  const base = {
+    ...upstream,
+    ...(credentials && { credentials }),
+    ...(isolation && { isolation }),
+    ...(connectionsMax !== undefined && { connectionsMax }),
+  }
   if (overrides.upstream === undefined) return base
   const { members, tls } = overrides.upstream
   const { primary: _primary, tls: _tls, ...rest } = base

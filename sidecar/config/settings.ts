@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import { ConfigError } from '../../common/errors.ts'
+import { numberSettings } from './numbers.ts'
 
 interface Setting {
   readonly env: string
@@ -18,19 +19,44 @@ export const settings = {
     env: 'RESPMESH_UPSTREAM',
     flag: 'upstream',
     value: 'URL[,URL…]',
-    help: 'servers to front: redis://, valkey://, rediss://, valkeys:// or HOST:PORT; of several, the primary is found and followed',
+    help: 'servers to front: redis://, valkey://, rediss://, valkeys://, unix:// or HOST:PORT; of several, the primary is found and followed',
   },
   listen: {
     env: 'RESPMESH_LISTEN',
     flag: 'listen',
-    value: 'HOST:PORT',
+    value: 'HOST:PORT[,…]',
     help: 'where clients connect (127.0.0.1:16379 where nothing says otherwise)',
   },
   unix: {
     env: 'RESPMESH_UNIX',
     flag: 'unix',
-    value: 'PATH',
-    help: 'unix socket where clients connect, beside or instead of --listen',
+    value: 'PATH[,…]',
+    help: 'unix socket where clients connect, beside or instead of --listen; @NAME is one without a file',
+  },
+  listenTls: {
+    env: 'RESPMESH_LISTEN_TLS',
+    value: 'HOST:PORT[,…]',
+    help: 'where clients connect with TLS 1.2 or 1.3, beside or instead of the others',
+  },
+  listenTlsCertFile: {
+    env: 'RESPMESH_LISTEN_TLS_CERT_FILE',
+    value: 'FILE',
+    help: 'PEM certificate chain that those clients are shown',
+  },
+  listenTlsKeyFile: {
+    env: 'RESPMESH_LISTEN_TLS_KEY_FILE',
+    value: 'FILE',
+    help: 'PEM key of that certificate',
+  },
+  listenTlsClientCertificate: {
+    env: 'RESPMESH_LISTEN_TLS_CLIENT_CERTIFICATE',
+    value: 'none|optional|required',
+    help: 'whether those clients must show a certificate; optional: one that is shown must be good (none; required with the file of authorities)',
+  },
+  listenTlsClientCaFile: {
+    env: 'RESPMESH_LISTEN_TLS_CLIENT_CA_FILE',
+    value: 'FILE',
+    help: 'PEM bundle of the authorities of client certificates',
   },
   admin: {
     env: 'RESPMESH_ADMIN',
@@ -115,6 +141,17 @@ export const settings = {
     value: 'FILE',
     help: 'the same, read from a file',
   },
+  clientUsersDir: {
+    env: 'RESPMESH_CLIENT_USERS_DIR',
+    value: 'FOLDER',
+    help: 'users that clients may be, one file each: its name is the user, its content the password, as a Secret is mounted; the names are read at the start',
+  },
+  isolation: {
+    env: 'RESPMESH_ISOLATION',
+    value: 'shared|perClient',
+    help: 'whether clients share connections where nothing can tell, or each has one of its own (shared)',
+  },
+  ...numberSettings,
   commandsAllow: {
     env: 'RESPMESH_COMMANDS_ALLOW',
     value: 'NAME[,NAME…]',

@@ -1,5 +1,5 @@
 /** The settings about servers and passwords. A password never becomes part of a configuration: only its place does. */
-import type { Credentials, ProxyConfig, SecretRef } from '../../common/contract/proxy-config.ts'
+import type { Credentials, SecretRef } from '../../common/contract/proxy-config.ts'
 import { ConfigError } from '../../common/errors.ts'
 import { type ServerUrl, parseServerUrl } from '../../common/redis/url.ts'
 import type { Overrides } from './overrides.ts'
@@ -120,15 +120,7 @@ function readTls(isTls: boolean, given: GivenSettings, problems: Problems) {
   }
 }
 
-export function readClientAuth(
-  given: GivenSettings,
-  problems: Problems,
-): ProxyConfig['clientAuth'] | undefined {
-  const user = readCredentials('client', given, problems)
-  return user === undefined ? undefined : { users: [user] }
-}
-
-function readCredentials(
+export function readCredentials(
   whose: 'upstream' | 'client',
   given: GivenSettings,
   problems: Problems,
