@@ -202,6 +202,10 @@ export const subscriptionBytesMax = 1024 * 1024
 /** Scripts that are given to the next server process, bytes of those that were loaded and of those that were run; the oldest are forgotten. */
 export const loadedScriptBytesMax = 4 * 1024 * 1024
 export const runScriptBytesMax = 1024 * 1024
+/** Longest reply that is read because client ids in it are ours to tell, bytes; a longer one passes as it is. */
+export const rewrittenReplyBytesMax = 4 * 1024 * 1024
+/** How long clients have connections of their own after a CLIENT PAUSE of writes that lasts longer. */
+export const writePauseMaxMs = 600_000
 /** Largest confirmation of a subscription, bytes; a larger one ends the connection. */
 export const confirmationBytesMax = 512 * 1024
 /** Wait before the connection of a client that cannot be without one is tried again. */

@@ -31,6 +31,7 @@ import { HoldQueue } from './session/hold-queue.ts'
 import { ServerQueue } from './session/server-queue.ts'
 import { RestoreQueue } from './session/restore-queue.ts'
 import { Session } from './session/session.ts'
+import { firstClientId } from './session/client-ids.ts'
 import { Watchdog } from './session/watchdog.ts'
 import { UpstreamAccess } from './upstream/access.ts'
 import { PrimaryConnections } from './upstream/primary-connections.ts'
@@ -76,13 +77,14 @@ class Pipeline implements LocalDataPlane {
   private silenceTimer: NodeJS.Timeout | undefined
   private readonly guard: ClientGuard
   private tickTimer: NodeJS.Timeout | undefined
-  private nextClientId = 1
+  private nextClientId: number
   private lastVerifyMs = Number.NEGATIVE_INFINITY
   private isStopping = false
 
   constructor(modules: DataPlaneModules) {
     this.modules = modules
     this.clock = modules.clock ?? systemClock
+    this.nextClientId = firstClientId(modules.random ?? Math.random)
     this.files = new FileWatch(modules.log, this.counters)
     this.users = new UserSource({
       files: this.files,
@@ -234,6 +236,7 @@ class Pipeline implements LocalDataPlane {
       primary: this.primary,
       holds: this.holds,
       restores: this.restores,
+      sessions: this.sessions,
       queue: this.queue,
       watchdog: this.watchdog,
       throttle: new AuthThrottle(),

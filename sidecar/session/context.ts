@@ -10,6 +10,7 @@ import type { PrimaryConnections } from '../upstream/primary-connections.ts'
 import type { HoldQueue } from './hold-queue.ts'
 import type { ServerQueue } from './server-queue.ts'
 import type { RestoreQueue } from './restore-queue.ts'
+import type { Session } from './session.ts'
 import type { Watchdog } from './watchdog.ts'
 
 export interface SessionContext {
@@ -21,6 +22,8 @@ export interface SessionContext {
   readonly primary: PrimaryConnections
   readonly holds: HoldQueue
   readonly restores: RestoreQueue
+  /** Everyone who is connected. */
+  readonly sessions: ReadonlySet<Session>
   readonly queue: ServerQueue
   readonly watchdog: Watchdog
   readonly throttle: AuthThrottle

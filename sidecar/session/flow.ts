@@ -17,6 +17,14 @@ export function noteReplies(session: Session, byteCount: number, replyCount: num
   }
 }
 
+/** Commands that may be sent ahead at present. */
+export function roomLeft(session: Session): number {
+  const { inFlight, replies, window } = session
+  if (session.inFlightBytes > session.context.limits.clientInFlightBytesMax) return 0
+  const room = window.size - inFlight
+  return replies.isPlain ? room : replies.limit(room, inFlight)
+}
+
 /** After the session went as far as it could: gives back what it needs no more, reads on or ends. */
 export function settle(session: Session): void {
   const { pinning } = session

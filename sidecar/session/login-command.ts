@@ -222,6 +222,7 @@ function clear(session: Session): void {
   session.database = 0
   session.state.clear()
   session.raw.clear()
+  session.replies.clear()
   session.subscriber.clear()
   session.broken = 'none'
   session.isAuthenticated = !canAuthenticate(session)

@@ -22,10 +22,11 @@ export function afterOwnLaneEnded(session: Session, isMidReply: boolean): void {
   if (pinning.has(PinReason.transaction)) session.broken = 'transaction'
   else if (pinning.has(PinReason.watch)) session.broken = 'watch'
   pinning.drop()
+  session.replies.endRewriting()
   if (session.isClosed) return
   if (isLost) return end(session, isMidReply)
   pinning.isMissed = isMissed(session)
-  if (session.protocol === 3 && session.state.tracking !== undefined) session.answer(dropCache)
+  if (session.protocol === 3 && session.state.tracking !== undefined) session.onMessage(dropCache)
   session.lose(session.inFlight - (session.subscriber.isPending ? 1 : 0), false)
   if (isTorn) session.close()
   else if (pinning.isMissed) restore(session)

@@ -57,6 +57,8 @@ export class Pinning {
   private abort: AbortController | undefined
   /** Whether its connection was lost and the session cannot go on without one. */
   isMissed = false
+  /** Ends when the connection that is being opened is there or never will be. */
+  opening: Promise<void> | undefined
   private isSetUp = false
   /** A connection that is being given what the session had. */
   private candidate: PinnedLane | undefined
@@ -72,7 +74,8 @@ export class Pinning {
 
   /** Whether the session’s commands may only go over a connection of its own. */
   get isNeeded(): boolean {
-    const isOwn = this.lane !== undefined || this.context.isPerClient
+    const { isPerClient, primary } = this.context
+    const isOwn = this.lane !== undefined || isPerClient || primary.prefersOwn
     return isOwn || this.owner.database !== 0 || this.isMissed
   }
 
@@ -118,7 +121,7 @@ export class Pinning {
       return true
     }
     this.abort = new AbortController()
-    void this.open(idle, this.abort)
+    this.opening = this.open(idle, this.abort)
     return false
   }
 

@@ -28,8 +28,9 @@ import { ownReplies } from './own-replies.ts'
 import { Patience } from './patience.ts'
 import { type PinFailure, PinReason, Pinning, type PinningOwner } from './pinning.ts'
 import { RawPassage } from './raw-passage.ts'
+import { ReplyPath } from './reply-path.ts'
 import { ReplyWindow } from './reply-window.ts'
-import { noteReplies, settle, updatePatience, updateReading } from './flow.ts'
+import { noteReplies, roomLeft, settle, updatePatience, updateReading } from './flow.ts'
 import { handleSpecial } from './special-command.ts'
 import type { BrokenState, Wait } from './states.ts'
 import { Subscriber } from './subscriber.ts'
@@ -43,6 +44,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   readonly state = new ConnectionState()
   readonly subscriber = new Subscriber(this)
   readonly raw = new RawPassage()
+  readonly replies = new ReplyPath()
   readonly input = new Input()
   readonly scanner: RequestScanner
   protocol: ProtocolVersion = 2
@@ -153,7 +155,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
       return
     }
     const { input, scanner } = this
-    const room = this.pinning.isRaw ? Number.POSITIVE_INFINITY : this.roomLeft()
+    const room = this.pinning.isRaw ? Number.POSITIVE_INFINITY : roomLeft(this)
     if (room <= 0) {
       this.wait = 'window'
       return
@@ -184,11 +186,6 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     }
   }
 
-  private roomLeft(): number {
-    if (this.inFlightBytes > this.context.limits.clientInFlightBytesMax) return 0
-    return this.window.size - this.inFlight
-  }
-
   private onIncomplete(): void {
     const { input } = this
     if (input.length === 0) return
@@ -214,6 +211,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     context.counters.commands += count
     if (this.pinning.isRaw) return this.raw.noteSent(count)
     if (isOwn) this.state.caching = undefined
+    if (!this.replies.isPlain) this.replies.noteSent()
     this.inFlight += count
     this.inFlightBytes += bytes.length
     return true
@@ -237,8 +235,9 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   updateSorting(): void {
     const { lane } = this.pinning
     if (lane === undefined) return
-    const isMixed = this.subscriber.isListening
-    lane.sorting = isMixed ? (this.protocol === 3 ? 'pushes' : 'arrays') : 'none'
+    const isListening = this.subscriber.isListening
+    if (isListening) lane.sorting = this.protocol === 3 ? 'pushes' : 'arrays'
+    else lane.sorting = this.replies.isPlain ? 'none' : 'pushes'
   }
 
   /** Whether no reply is owed; if one is, the session goes on when the last has come. */
@@ -260,7 +259,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
 
   /** A reply of the sidecar’s own. Only when none is owed before it. */
   answer(bytes: Buffer): void {
-    this.output.push(bytes)
+    if (this.replies.isPlain || this.replies.passesOwn()) this.output.push(bytes)
   }
 
   private answerRun(end: number, count: number, reply: Buffer): boolean {
@@ -278,7 +277,8 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     if (this.isClosed) return
     const isSubscriber = this.pinning.has(PinReason.subscribed)
     if (isSubscriber && replyCount > 0 && !this.subscriber.takeReply()) return
-    this.output.push(bytes)
+    this.output.push(this.replies.isPlain ? bytes : this.replies.pass(bytes, replyCount))
+    if (!this.replies.isPlain) this.updateSorting()
     if (this.pinning.isRaw) this.raw.noteBytes(this)
     else noteReplies(this, bytes.length, replyCount)
   }

@@ -134,6 +134,7 @@ const mayCarryValues: ReadonlySet<CommandKind> = new Set([
 /** A command that is whole and next, with no reply owed before it. */
 function dispatch(session: Session, command: SpecialCommand): void {
   const { kind } = command
+  if (session.subscriber.isConfined && !freeKinds.has(kind)) return confine(session, command)
   if (kind === 'auth') return handleAuth(session, command)
   if (kind === 'hello') return handleHello(session, command)
   if (kind === 'reset') return handleReset(session, command)
@@ -144,6 +145,21 @@ function dispatch(session: Session, command: SpecialCommand): void {
     return
   }
   route(session, command)
+}
+
+/** What a subscriber in RESP2 may send. */
+const freeKinds: ReadonlySet<CommandKind> = new Set(['subscription', 'quit', 'reset'])
+
+/** Has the server refuse it; but it shall not see a login. */
+function confine(session: Session, command: SpecialCommand): void {
+  if (command.kind !== 'auth' && command.kind !== 'hello') {
+    session.forwardRun(command.end, 1)
+    return
+  }
+  const name = command.name.toLowerCase()
+  const allowed = '(P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET'
+  const text = `ERR Can't execute '${name}': only ${allowed} are allowed in this context`
+  answerCommand(session, command, encodeError(text))
 }
 
 function route(session: Session, command: SpecialCommand): void {

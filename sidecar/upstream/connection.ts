@@ -34,6 +34,8 @@ export class UpstreamConnection {
   readonly socket: Socket
   readonly writer: SocketWriter
   isClosed = false
+  /** What the server calls it; 0 until it has said so. */
+  serverId = 0
   private owner: ConnectionOwner | undefined
   private readonly counters: DataPlaneCounters
   private readonly questions: Question[] = []

@@ -20,6 +20,7 @@ import type { Reply } from '../resp/decode.ts'
 import { retryDelayMs } from './backoff.ts'
 import { type ConnectModules, type Target, connectPrimary } from './connect.ts'
 import type { ProtocolVersion, UpstreamConnection } from './connection.ts'
+import { connectionIdOf } from './hello.ts'
 import { Liveness, type Supervised } from './liveness.ts'
 import { QueueBounds } from './queue-bounds.ts'
 import { isReachable } from './reachable.ts'
@@ -27,6 +28,7 @@ import { Reserve } from './reserve.ts'
 import { ScriptMemory } from './script-memory.ts'
 import { SharedLane } from './shared-lane.ts'
 import { isSameTarget, targetOf } from './target.ts'
+import { WritePause } from './write-pause.ts'
 
 export interface PrimaryModules extends ConnectModules {
   readonly log: Log
@@ -56,6 +58,7 @@ export class PrimaryConnections implements Supervised {
   /** Why the last attempt to connect failed; undefined while attempts succeed. */
   failure: ErrorCode | undefined
   readonly scripts = new ScriptMemory()
+  readonly writePause = new WritePause()
   private readonly events: PrimaryEvents
   private readonly modules: PrimaryModules
   private readonly lanes: Readonly<Record<ProtocolVersion, SharedLane[]>> = { 2: [], 3: [] }
@@ -180,6 +183,11 @@ export class PrimaryConnections implements Supervised {
     } finally {
       this.pinnedOpening -= 1
     }
+  }
+
+  /** Whether clients do better with a connection of their own: a write that the server holds delays those behind it. */
+  get prefersOwn(): boolean {
+    return this.writePause.isOn && this.pinned.size < this.pinnedMax / 2
   }
 
   /** Takes back a pinned connection; only a clean one is kept. */
@@ -362,6 +370,7 @@ export class PrimaryConnections implements Supervised {
         await this.scripts.teach(connected.connection, connected.runId, patience)
         if (this.generation === generation && !signal.aborted) {
           this.hello = connected.hello
+          connected.connection.serverId = connectionIdOf(connected.hello)
           this.failure = undefined
           own(connected.connection)
           return connected.connection

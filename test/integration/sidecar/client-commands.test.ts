@@ -1,7 +1,7 @@
 /** CLIENT and other commands about connections, scripts that run, and commands of unusual size. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { startRig } from './harness.ts'
+import { type Client, encodeCommand, startRig, until } from './harness.ts'
 
 const bulk = (text: string) => `$${text.length}\r\n${text}\r\n`
 
@@ -20,4 +20,137 @@ test('SCRIPT LOAD, FUNCTION LOAD and WATCH may be larger than what is gathered',
   await one.ask('MULTI')
   await one.ask('PING')
   assert.equal(await one.ask('EXEC'), '*-1\r\n')
+})
+
+const idOf = (text: string) => /id=(\d+)/.exec(text)?.[1]
+const numberOf = (reply: string) => reply.slice(1, -2)
+
+for (const isolation of ['shared', 'perClient'] as const) {
+  test(`a client has one id, from HELLO to its end: ${isolation}`, async (t) => {
+    const commands = { allow: ['client|kill'] }
+    const { client, server } = await startRig(t, { commands, upstream: { isolation } })
+    const [one, other] = [await client(), await client()]
+    const id = numberOf(await one.ask('CLIENT', 'ID'))
+    const hello = await one.ask('HELLO', '3')
+    assert.match(hello, new RegExp(`\\$2\\r\\nid\\r\\n:${id}\\r\\n`))
+    assert.equal(idOf(await one.ask('CLIENT', 'INFO')), id)
+    assert.match(await one.ask('CLIENT', 'LIST'), new RegExp(`id=${id} `))
+    assert.equal(idOf(await one.ask('CLIENT', 'LIST', 'ID', id)), id)
+    await one.ask('SUBSCRIBE', 'c')
+    await server.command('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    await server.command('CLIENT', 'KILL', 'TYPE', 'normal')
+    await until(
+      'it is subscribed',
+      async () => !(await server.command('PUBLISH', 'c', '')).startsWith(':0'),
+    )
+    assert.match(await one.reply(), /message/)
+    assert.equal(numberOf(await one.ask('CLIENT', 'ID')), id)
+    assert.equal(idOf(await one.ask('CLIENT', 'INFO')), id)
+    assert.notEqual(numberOf(await other.ask('CLIENT', 'ID')), id)
+    assert.equal(await one.ask('CLIENT', 'KILL', 'ID', id), ':0\r\n')
+    assert.equal(await other.ask('CLIENT', 'KILL', 'ID', id), ':1\r\n')
+    await one.rest()
+    assert.equal(await other.ask('CLIENT', 'KILL', 'ID', id), ':0\r\n')
+  })
+}
+
+test('CLIENT UNBLOCK ends what the client with that id waits for', async (t) => {
+  const { client, server } = await startRig(t)
+  const [one, other] = [await client(), await client()]
+  const id = numberOf(await one.ask('CLIENT', 'ID'))
+  assert.equal(await other.ask('CLIENT', 'UNBLOCK', id), ':0\r\n')
+  one.send(encodeCommand(['BLPOP', 'list', '0']))
+  await until('it blocks', async () => (await server.info('blocked_clients')) === '1')
+  assert.equal(await other.ask('CLIENT', 'UNBLOCK', id, 'ERROR'), ':1\r\n')
+  assert.match(await one.reply(), /^-UNBLOCKED/)
+})
+
+for (const isSubscribedFirst of [true, false]) {
+  const when = isSubscribedFirst ? 'before' : 'after'
+  test(`invalidations go to the client with the id, subscribed ${when} the tracking began`, async (t) => {
+    const { client, server } = await startRig(t)
+    const [data, told] = [await client(), await client()]
+    const id = numberOf(await told.ask('CLIENT', 'ID'))
+    if (isSubscribedFirst) await told.ask('SUBSCRIBE', '__redis__:invalidate')
+    assert.equal(await data.ask('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id), '+OK\r\n')
+    if (!isSubscribedFirst) await told.ask('SUBSCRIBE', '__redis__:invalidate')
+    assert.equal(await data.ask('CLIENT', 'GETREDIR'), `:${id}\r\n`)
+    assert.match(await data.ask('CLIENT', 'TRACKINGINFO'), new RegExp(`redirect\\r\\n:${id}\\r\\n`))
+    await data.ask('GET', 'k')
+    await server.command('SET', 'k', '1')
+    const message = `*3\r\n${bulk('message')}${bulk('__redis__:invalidate')}*1\r\n${bulk('k')}`
+    assert.equal(await told.reply(), message)
+  })
+}
+
+test('CLIENT REPLY silences replies, on a shared connection too, and a pause still counts', async (t) => {
+  const { client, server, plane } = await startRig(t, { timing: { drainTimeoutMs: 5000 } })
+  const one: Client = await client()
+  one.send(encodeCommand(['CLIENT', 'REPLY', 'OFF']) + encodeCommand(['INCR', 'n']).repeat(1000))
+  one.send(encodeCommand(['SELECT', '1']) + encodeCommand(['MULTI']) + encodeCommand(['EXEC']))
+  one.send(encodeCommand(['SELECT', '0']) + encodeCommand(['CLIENT', 'REPLY', 'ON']))
+  assert.equal(await one.reply(), '+OK\r\n')
+  one.send(encodeCommand(['CLIENT', 'REPLY', 'SKIP']) + encodeCommand(['GET', 'n']))
+  assert.equal(await one.ask('INCR', 'n'), ':1001\r\n')
+  one.send(encodeCommand(['CLIENT', 'REPLY', 'SKIP']) + encodeCommand(['CLIENT', 'ID']))
+  assert.equal(await one.ask('CLIENT', 'REPLY', 'x'), '-ERR syntax error\r\n')
+  one.send(encodeCommand(['CLIENT', 'REPLY', 'OFF']) + encodeCommand(['WAIT', '1', '300']))
+  await until('it is in flight', () => plane.view().inFlightCommands === 1)
+  await plane.pause()
+  assert.equal(await server.info('blocked_clients'), '0')
+  plane.resume()
+  assert.equal(await one.ask('CLIENT', 'REPLY', 'ON'), '+OK\r\n')
+})
+
+test('messages reach a subscriber whose replies are silenced', async (t) => {
+  const { client, server } = await startRig(t)
+  const one = await client()
+  await one.ask('HELLO', '3')
+  await one.ask('SUBSCRIBE', 'c')
+  one.send(encodeCommand(['CLIENT', 'REPLY', 'OFF']) + encodeCommand(['ECHO', 'x']))
+  await server.command('PUBLISH', 'c', 'hi')
+  assert.match(await one.reply(), /message/)
+  assert.equal(await one.ask('CLIENT', 'REPLY', 'ON'), '+OK\r\n')
+})
+
+test('a subscriber in RESP2 may do as much as the server lets it, and HELLO once it is none', async (t) => {
+  const { client, direct } = await startRig(t)
+  const [one, server] = [await client(), await direct()]
+  for (const words of [
+    ['SUBSCRIBE', 'a'],
+    ['PING'],
+    ['PING', 'x'],
+    ['GET', 'k'],
+    ['MULTI'],
+    ['SUBSCRIBE'],
+    ['SELECT', '1'],
+    ['CLIENT', 'ID'],
+    ['CLIENT', 'SETNAME', 'x'],
+    ['HELLO', '3'],
+    ['HELLO'],
+    ['AUTH', 'x'],
+    ['UNSUBSCRIBE'],
+    ['UNSUBSCRIBE'],
+    ['PUNSUBSCRIBE', 'x'],
+    ['GET', 'k'],
+    ['CLIENT', 'GETNAME'],
+  ]) {
+    assert.equal(await one.ask(...words), await server.ask(...words), words.join(' '))
+  }
+  assert.match(await one.ask('HELLO', '3'), /^%/)
+  assert.equal(await one.ask('GET', 'k'), '_\r\n')
+})
+
+test('reads pass while CLIENT PAUSE holds the writes of others', async (t) => {
+  const { client, server } = await startRig(t, {
+    commands: { allow: ['client|pause', 'client|unpause'] },
+  })
+  const [writer, reader, other] = [await client(), await client(), await client()]
+  await reader.ask('GET', 'k')
+  assert.equal(await other.ask('CLIENT', 'PAUSE', '60000', 'WRITE'), '+OK\r\n')
+  writer.send(encodeCommand(['SET', 'k', 'v']))
+  await until('the write waits', async () => (await server.info('blocked_clients')) === '1')
+  assert.equal(await reader.ask('GET', 'k'), '$-1\r\n')
+  assert.equal(await other.ask('CLIENT', 'UNPAUSE'), '+OK\r\n')
+  assert.equal(await writer.reply(), '+OK\r\n')
 })

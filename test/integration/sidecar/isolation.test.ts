@@ -168,7 +168,7 @@ test('with perClient one client’s slow command delays no other, a pause waits 
   await until('it is in flight', () => plane.view().inFlightCommands === 1)
   assert.equal(await other.ask('PING'), '+PONG\r\n')
   await plane.pause()
-  assert.equal(one.text(), ':0\r\n')
+  assert.equal(await one.reply(), ':0\r\n')
   plane.resume()
   assert.equal(await other.ask('PING'), '+PONG\r\n')
 })
