@@ -123,3 +123,22 @@ test('a READONLY error is noticed, one inside a reply is not', () => {
   scanner.scan(plain, 0, plain.length, 1)
   assert.equal(scanner.sawReadOnly, true)
 })
+
+test('a message within a reply is not one of its values, a confirmation is malformed there', () => {
+  const message = '>3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n'
+  const pattern = '>4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$1\r\nc\r\n$1\r\nx\r\n'
+  const bytes = Buffer.from(
+    `*2\r\n${message}:1\r\n${pattern}${message}*1\r\n${message}+a\r\n+OK\r\n`,
+  )
+  const cuts = Array.from({ length: bytes.length }, (_, index) => index)
+  for (const pieces of [[], cuts]) {
+    const { found, isValid } = scanPieces(bytes, pieces, true)
+    assert.ok(isValid)
+    assert.deepEqual(found, [bytes.length - 5, bytes.length])
+    assert.ok(!scanPieces(bytes, pieces).isValid, 'not where no messages may come')
+  }
+  const confirmation = '>3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n'
+  for (const inner of [confirmation, '>1\r\n:1\r\n', '>1\r\n*1\r\n:1\r\n']) {
+    assert.ok(!scanPieces(Buffer.from(`*1\r\n${inner}`), [], true).isValid)
+  }
+})

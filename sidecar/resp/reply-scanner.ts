@@ -4,6 +4,10 @@
  *
  * Nesting needs no stack: an aggregate of n elements adds n to the number of values that are owed before the
  * reply is whole, so that any depth costs one counter. Attributes belong to the reply that they precede.
+ *
+ * Servers up to Redis 7.0 put the message that a transaction causes for its own client into the reply to EXEC: it is
+ * not one of the values that are owed. What EXEC answers to a subscription is one, or several; these cannot be told
+ * apart and are malformed.
  */
 
 const State = {
@@ -33,6 +37,8 @@ const lineFeed = 10
 const minus = 45
 const plus = 43
 const valuesOwedMax = 2 ** 50
+/** `message`, `pmessage` and `smessage`, but none of the confirmations of subscriptions. */
+const messageWordBytes: readonly number[] = [7, 8]
 
 export interface ReplyScannerOptions {
   /** Whether out-of-band pushes may come; they pass but are not counted as replies, unless told. */
@@ -63,6 +69,8 @@ export class ReplyScanner {
   private shape: number = Shape.none
   private owed = 1
   private isPush = false
+  /** Whether the next value must be the word that a message within a reply begins with. */
+  private awaitsMessageWord = false
   private length = 0
   private digitCount = 0
   private isNegative = false
@@ -129,7 +137,8 @@ export class ReplyScanner {
           this.sawReadOnly = true
         }
       }
-    } else if (shape === Shape.push) return -1
+    } else if (shape === Shape.push && !this.options.allowsPushes) return -1
+    if (this.awaitsMessageWord && shape !== Shape.bulk) return -1
     this.shape = shape
     this.length = 0
     this.digitCount = 0
@@ -177,16 +186,21 @@ export class ReplyScanner {
     if (bytes[at] !== lineFeed || this.digitCount === 0) return -1
     if (this.isNegative) {
       const mayBeNull = this.shape === Shape.bulk || this.shape === Shape.array
-      if (!mayBeNull || this.length !== 1) return -1
+      if (!mayBeNull || this.length !== 1 || this.awaitsMessageWord) return -1
       return this.finishValue(at + 1)
     }
     if (this.shape === Shape.bulk) {
+      if (this.awaitsMessageWord && !messageWordBytes.includes(this.length)) return -1
+      this.awaitsMessageWord = false
       this.state = this.length === 0 ? State.bulkReturn : State.bulk
       return at + 1
     }
     if (this.shape === Shape.map) this.owed += 2 * this.length
     else if (this.shape === Shape.attribute) this.owed += 2 * this.length + 1
-    else this.owed += this.length
+    else if (this.shape === Shape.push && !this.isPush) {
+      this.owed += this.length + 1
+      this.awaitsMessageWord = true
+    } else this.owed += this.length
     return this.owed > valuesOwedMax ? -1 : this.finishValue(at + 1)
   }
 

@@ -130,3 +130,32 @@ test('a client may change its protocol while the server tracks its keys', async 
   assert.equal(await other.ask('SET', 'k', 'new'), '+OK\r\n')
   assert.equal(await one.reply(), '>2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n')
 })
+
+test('a subscriber that publishes to itself in a transaction gets what the server gives', async (t) => {
+  const { client, direct } = await startRig(t)
+  const run = async (open: typeof client, channel: string) => {
+    const one = await open()
+    assert.match(await one.ask('HELLO', '3'), /^%/)
+    assert.match(await one.ask('SUBSCRIBE', channel), /^>3/)
+    const commands = [['MULTI'], ['PUBLISH', channel, 'x'], ['ECHO', 'a'], ['EXEC'], ['ECHO', 'b']]
+    one.send(commands.map(encodeCommand).join(''))
+    await until('all came', () => one.text().endsWith('$1\r\nb\r\n'))
+    return one.text().replaceAll(channel, 'channel')
+  }
+  assert.equal(await run(client, 'one'), await run(direct, 'two'))
+})
+
+test('CLIENT REPLY that changes nothing leaves the order of replies as it is', async (t) => {
+  const { client } = await startRig(t)
+  const one = await client()
+  const commands = [
+    ['CLIENT', 'REPLY', 'ON'],
+    ['CLIENT', 'REPLY', 'NOSUCH'],
+    ['ECHO', 'a'],
+  ]
+  one.send([...commands, ['AUTH', 'x'], ['ECHO', 'b']].map(encodeCommand).join(''))
+  const replies = await one.replies(5)
+  assert.deepEqual([replies[0], replies[2], replies[4]], ['+OK\r\n', '$1\r\na\r\n', '$1\r\nb\r\n'])
+  assert.match(replies[1] ?? '', /^-ERR syntax/)
+  assert.match(replies[3] ?? '', /^-ERR AUTH/)
+})
