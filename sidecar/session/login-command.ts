@@ -201,6 +201,11 @@ function plain(value: Reply): Encodable {
 }
 
 export function handleReset(session: Session, command: SpecialCommand): void {
+  if (command.argumentCount !== 1) {
+    if (session.pinning.isRaw) session.forwardRun(command.end, 1)
+    else answerCommand(session, command, resetArguments)
+    return
+  }
   if (session.pinning.isRaw) {
     // The connection’s own reply comes after all that it still has to say.
     if (!session.forwardRun(command.end, 1)) return
@@ -214,6 +219,8 @@ export function handleReset(session: Session, command: SpecialCommand): void {
   clear(session)
   answerCommand(session, command, ownReplies.reset)
 }
+
+const resetArguments = encodeError("ERR wrong number of arguments for 'reset' command")
 
 function clear(session: Session): void {
   session.pinning.drop()
