@@ -27,7 +27,7 @@ import { isReachable } from './reachable.ts'
 import { Reserve } from './reserve.ts'
 import { ScriptMemory } from './script-memory.ts'
 import { SharedLane } from './shared-lane.ts'
-import { isSameTarget, targetOf } from './target.ts'
+import { givenUp, isSameTarget, targetOf } from './target.ts'
 import { WritePause } from './write-pause.ts'
 
 export interface PrimaryModules extends ConnectModules {
@@ -70,10 +70,13 @@ export class PrimaryConnections implements Supervised {
   /** Carries no client’s commands, so that none can hold up what ends them. */
   private readonly reserve = new Reserve((own) => {
     const { generation } = this
-    return generation && this.connectUntil(2, generation.abort.signal, (connection) => {
-      own(connection)
-      this.events.onReserve()
-    })
+    return (
+      generation &&
+      this.connectUntil(2, generation.abort.signal, (connection) => {
+        own(connection)
+        this.events.onReserve()
+      })
+    )
   })
   private generation: Generation | undefined
   private lanesMax = 1
@@ -394,8 +397,4 @@ export class PrimaryConnections implements Supervised {
     this.currentView = view
     this.events.onViewChange(view)
   }
-}
-
-function givenUp(): UpstreamError {
-  return new UpstreamError('RM_NO_PRIMARY', 'no primary can be used', { retryable: true })
 }

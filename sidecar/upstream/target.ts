@@ -1,5 +1,6 @@
 /** What a configuration says of the primary and of the way to it. */
 import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
+import { UpstreamError } from '../../common/errors.ts'
 import type { Target } from './connect.ts'
 
 export function targetOf(config: ProxyConfig): Target | undefined {
@@ -15,4 +16,8 @@ export function targetOf(config: ProxyConfig): Target | undefined {
 
 export function isSameTarget(left: Target | undefined, right: Target | undefined): boolean {
   return JSON.stringify(left) === JSON.stringify(right)
+}
+
+export function givenUp(): UpstreamError {
+  return new UpstreamError('RM_NO_PRIMARY', 'no primary can be used', { retryable: true })
 }
