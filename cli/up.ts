@@ -70,9 +70,6 @@ async function startAll(options: UpOptions, input: UpInput, stack: StopStack): P
       { clock: systemClock, log, onEvent: (event) => events.add(event) },
     ),
   )
-  if (input.proxy.spec.proxy.tls !== undefined) {
-    console.error('spec.proxy.tls has no effect here: the sidecars of up listen without TLS.')
-  }
   const [first] = world.sidecars()
   if (first !== undefined && first.port !== options.port) {
     console.error(`Port ${options.port} is taken; the sidecar listens on ${first.port} instead.`)

@@ -42,7 +42,7 @@ export function readyBlock(
   const status = world.proxy().status ?? {}
   const ports = world.sidecars().map(({ port }) => port)
   const [first = 0, ...more] = ports
-  const socketPath = world.sidecars()[0]?.socketPath
+  const { socketPath, tlsPort } = world.sidecars()[0] ?? {}
   const primary = status.primary?.address
   const others = (status.members ?? [])
     .map(({ address }) => address)
@@ -60,6 +60,7 @@ export function readyBlock(
     '',
     ...(isReady ? [] : [`  why          ${ready?.message ?? 'nothing was observed yet'}`]),
     `  endpoint     ${paint.bold(`127.0.0.1:${first}`)}${also}`,
+    ...(tlsPort === undefined ? [] : [`  with TLS     127.0.0.1:${tlsPort}`]),
     ...(socketPath === undefined ? [] : [`  unix socket  ${socketPath}`]),
     `  primary      ${primary ?? 'none yet'}`,
     `  replicas     ${others.length === 0 ? 'none' : others.join(', ')}`,

@@ -70,29 +70,26 @@ export function configDigest(config: ProxyConfig): string {
 
 const clientCertificates = { None: 'none', Optional: 'optional', Required: 'required' } as const
 
-function listeners(input: CompileInput): object[] {
-  const { proxy, placement } = input
-  const { address, port, tls: wanted, unixSocket } = proxy.spec.proxy
-  const { socketPath } = placement
+/** What the TLS listener of a sidecar is made of; undefined: there is none. */
+export function listenerTls(proxy: RedisProxy, placement: SidecarPlacement) {
+  const { tls } = proxy.spec.proxy
+  if (tls === undefined) return undefined
+  const { secretRef, clientCaSecretRef, clientCertificate } = tls
   const file = (name: string, key: string) => placement.secretFile(proxy, name, key)
+  return {
+    certFile: file(secretRef.name, 'tls.crt'),
+    keyFile: file(secretRef.name, 'tls.key'),
+    clientCertificate: clientCertificates[clientCertificate],
+    ...(clientCaSecretRef && { clientCaFile: file(clientCaSecretRef.name, 'ca.crt') }),
+  }
+}
+
+function listeners({ proxy, placement }: CompileInput): object[] {
+  const { address: host, port, tls, unixSocket } = proxy.spec.proxy
+  const { socketPath } = placement
   return [
-    ...(port === 0 ? [] : [{ host: address, port }]),
-    ...(wanted === undefined
-      ? []
-      : [
-          {
-            host: address,
-            port: wanted.port,
-            tls: {
-              certFile: file(wanted.secretRef.name, 'tls.crt'),
-              keyFile: file(wanted.secretRef.name, 'tls.key'),
-              clientCertificate: clientCertificates[wanted.clientCertificate],
-              ...(wanted.clientCaSecretRef && {
-                clientCaFile: file(wanted.clientCaSecretRef.name, 'ca.crt'),
-              }),
-            },
-          },
-        ]),
+    ...(port === 0 ? [] : [{ host, port }]),
+    ...(tls === undefined ? [] : [{ host, port: tls.port, tls: listenerTls(proxy, placement) }]),
     ...(unixSocket === undefined || socketPath === undefined ? [] : [{ unixPath: socketPath }]),
   ]
 }

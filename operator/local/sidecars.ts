@@ -9,7 +9,7 @@ import type { Guard } from './guard.ts'
 export interface LocalSidecarsOptions {
   /** How a sidecar is started: program and arguments. */
   readonly command: readonly [string, ...string[]]
-  readonly ports: readonly { readonly listen: number; readonly admin: number }[]
+  readonly ports: readonly SidecarPorts[]
   readonly directory: string
   readonly env: Readonly<Record<string, string | undefined>>
   readonly streamUrl: string
@@ -18,12 +18,28 @@ export interface LocalSidecarsOptions {
   readonly proxy: string
   /** Whether each has a unix socket, in its folder. */
   readonly hasUnixSocket: boolean
+  /** What a TLS listener is made of; with `ports[].tls`. */
+  readonly tls?: ListenerFiles
+}
+
+export interface SidecarPorts {
+  readonly listen: number
+  readonly admin: number
+  readonly tls?: number
+}
+
+export interface ListenerFiles {
+  readonly certFile: string
+  readonly keyFile: string
+  readonly clientCertificate: 'none' | 'optional' | 'required'
+  readonly clientCaFile?: string
 }
 
 export interface LocalSidecar {
   readonly id: string
   readonly port: number
   readonly adminPort: number
+  readonly tlsPort?: number
   readonly socketPath?: string
   readonly pid?: number
 }
@@ -52,6 +68,7 @@ export class LocalSidecars {
         id: child.name,
         port: ports?.listen ?? 0,
         adminPort: ports?.admin ?? 0,
+        ...(ports?.tls !== undefined && { tlsPort: ports.tls }),
         ...(this.options.hasUnixSocket && { socketPath: this.socketPath(child.name) }),
         ...(pid !== undefined && { pid }),
       }
@@ -68,6 +85,21 @@ export class LocalSidecars {
 
   private socketPath(id: string): string {
     return join(this.options.directory, id, socketName)
+  }
+
+  private tlsEnv(index: number): Readonly<Record<string, string>> {
+    const { tls, ports } = this.options
+    const port = ports[index]?.tls
+    if (tls === undefined || port === undefined) return {}
+    return {
+      RESPMESH_LISTEN_TLS: `127.0.0.1:${port}`,
+      RESPMESH_LISTEN_TLS_CERT_FILE: tls.certFile,
+      RESPMESH_LISTEN_TLS_KEY_FILE: tls.keyFile,
+      RESPMESH_LISTEN_TLS_CLIENT_CERTIFICATE: tls.clientCertificate,
+      ...(tls.clientCaFile !== undefined && {
+        RESPMESH_LISTEN_TLS_CLIENT_CA_FILE: tls.clientCaFile,
+      }),
+    }
   }
 
   private makeChild(
@@ -95,6 +127,7 @@ export class LocalSidecars {
           RESPMESH_PROXY: proxy,
           RESPMESH_LISTEN: `127.0.0.1:${ports[index]?.listen ?? 0}`,
           ...(this.options.hasUnixSocket && { RESPMESH_UNIX: this.socketPath(id) }),
+          ...this.tlsEnv(index),
           RESPMESH_ADMIN: `127.0.0.1:${ports[index]?.admin ?? 0}`,
           RESPMESH_STREAM_URL: streamUrl,
           RESPMESH_STREAM_TOKEN_FILE: tokenFile,

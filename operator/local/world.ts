@@ -7,6 +7,7 @@ import { StopStack } from '../../common/lifecycle.ts'
 import type { Log } from '../../common/log.ts'
 import { Secret } from '../../common/secret.ts'
 import { type RedisProxy, keyOf } from '../api/redis-proxy.ts'
+import { listenerTls } from '../controller/compile.ts'
 import { Controller } from '../controller/controller.ts'
 import type { ProxyEvent, SidecarView } from '../controller/provider.ts'
 import { createStreamServer, createToken, sharedTokenAuthentication } from '../stream/index.ts'
@@ -14,7 +15,12 @@ import { Guard } from './guard.ts'
 import { freePort } from './ports.ts'
 import { LocalProvider } from './provider.ts'
 import { LocalServers } from './servers.ts'
-import { type LocalSidecar, LocalSidecars } from './sidecars.ts'
+import {
+  type ListenerFiles,
+  type LocalSidecar,
+  LocalSidecars,
+  type SidecarPorts,
+} from './sidecars.ts'
 
 export interface WorldOptions {
   readonly proxy: RedisProxy
@@ -108,7 +114,9 @@ async function assemble(
   )
   provider.writeSecretFiles()
   const streamUrl = `http://127.0.0.1:${port}`
-  sidecars = await prepareSidecars(options, modules, { ...ground, taken, streamUrl, tokenFile })
+  const tls = listenerTls(proxy, provider)
+  const places = { ...ground, taken, streamUrl, tokenFile, ...(tls && { tls }) }
+  sidecars = await prepareSidecars(options, modules, places)
   let controller = new Controller({ provider, ...modules })
   stack.add('controller', { stop: () => controller.stop() })
   controller.start()
@@ -184,17 +192,22 @@ async function prepareSidecars(
     readonly taken: Set<number>
     readonly streamUrl: string
     readonly tokenFile: string
+    readonly tls?: ListenerFiles
   },
 ): Promise<LocalSidecars | undefined> {
   if (sidecars === undefined) return undefined
-  const { taken, guard, directory, streamUrl, tokenFile } = ground
-  const ports: { listen: number; admin: number }[] = []
+  const { taken, guard, directory, streamUrl, tokenFile, tls } = ground
+  const ports: SidecarPorts[] = []
+  const take = async (wanted: number) => {
+    const port = await freePort(wanted, taken)
+    taken.add(port)
+    return port
+  }
   for (let index = 0; index < sidecars.count; index += 1) {
-    const listen = await freePort(sidecars.port + 2 * index, taken)
-    taken.add(listen)
-    const admin = await freePort(listen + 1, taken)
-    taken.add(admin)
-    ports.push({ listen, admin })
+    const listen = await take(sidecars.port + 2 * index)
+    const admin = await take(listen + 1)
+    const wanted = proxy.spec.proxy.tls?.port
+    ports.push({ listen, admin, ...(wanted !== undefined && { tls: await take(wanted + index) }) })
   }
   const onExit = (id: string, how: string) =>
     onEvent({
@@ -213,6 +226,7 @@ async function prepareSidecars(
       tokenFile,
       proxy: keyOf(proxy),
       hasUnixSocket: proxy.spec.proxy.unixSocket !== undefined,
+      ...(tls && { tls }),
     },
     { guard, onExit },
   )

@@ -11,10 +11,12 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { createConnection } from 'node:net'
+import { type Socket, createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { connect as connectTls } from 'node:tls'
+import { createAuthority } from '../../support/certificates.ts'
 import { freePort, startServer, until } from '../../support/servers.ts'
 
 const root = new URL('../../../', import.meta.url).pathname
@@ -70,8 +72,8 @@ function isOf(line: string, temporary: string): boolean {
 }
 
 /** Sends one inline command and returns the first piece of the reply; nothing, if the connection ends without one. */
-async function commandAt(port: number, command: string): Promise<string> {
-  const socket = createConnection({ port, host: '127.0.0.1' })
+async function commandAt(to: number | Socket, command: string): Promise<string> {
+  const socket = typeof to === 'number' ? createConnection({ port: to, host: '127.0.0.1' }) : to
   socket.write(`${command}\r\n`)
   socket.setTimeout(replyPatienceMs, () => socket.destroy())
   try {
@@ -140,6 +142,34 @@ test('up fronts servers that exist and leaves them as they are', async (context)
   assert.equal(await primary.info('role'), 'master')
   await until('it replicates', async () => (await replica.info('master_link_status')) === 'up')
   assert.equal(await replica.info('role'), 'slave')
+})
+
+test('up listens with TLS and by a unix socket where the manifest asks', async (context) => {
+  const authority = createAuthority(context)
+  const { certFile, keyFile } = authority.issue('sidecar')
+  const file = join(authority.directory, 'full.yaml')
+  const data = {
+    'tls.crt': readFileSync(certFile, 'utf8'),
+    'tls.key': readFileSync(keyFile, 'utf8'),
+  }
+  const spec = {
+    backend: { endpoints: [{ host: 'redis-0.redis' }] },
+    proxy: { tls: { secretRef: { name: 'own' } }, unixSocket: {} },
+  }
+  const documents = [
+    { apiVersion: 'respmesh.io/v1alpha1', kind: 'RedisProxy', metadata: { name: 'full' }, spec },
+    { kind: 'Secret', metadata: { name: 'own' }, stringData: data },
+  ]
+  writeFileSync(file, documents.map((document) => JSON.stringify(document)).join('\n---\n'))
+  const started = await up(context, '-f', file, '--with-servers')
+  const { port } = await ready(started)
+  const path = /unix socket +(\S+)/.exec(started.output())?.[1] ?? ''
+  const tlsPort = Number(/with TLS +127\.0\.0\.1:(\d+)/.exec(started.output())?.[1])
+  assert.match(await commandAt(port, 'SET k v'), /^\+OK/)
+  assert.match(await commandAt(createConnection(path), 'SET k w'), /^\+OK/)
+  const ca = readFileSync(authority.caFile)
+  const secure = connectTls({ port: tlsPort, host: '127.0.0.1', ca })
+  assert.match(await commandAt(secure, 'GET k'), /^\$1\r\nw/)
 })
 
 test('up fronts a server by its unix socket', async (context) => {
