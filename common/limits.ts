@@ -224,16 +224,21 @@ export const shedEarlyShare = 0.5
 /** At this share of its memory the process closes the clients that hold most, at the next it takes no new ones. */
 export const memoryCutShare = 0.85
 export const memoryRefuseShare = 0.95
+/** They are refused if at least this share of what clients can have is in use, and not only kept by the allocator. */
+export const memoryLiveShare = 0.5
 /** A client that holds less, bytes, is not closed for memory; and so many are at once. */
 export const memoryCutBytesMin = 64 * 1024
 export const memoryCutsMax = 256
 /** Near the bound garbage is collected this often at most. */
-export const memoryCollectMs = 1000
+export const memoryCollectMs = 500
 /** How often within the idle timeout it is looked who is idle. */
 export const idleLooks = 4
 /** Open files that are kept from clients: an eighth of what there is, within these. */
 export const filesReservedMin = 32
 export const filesReservedMax = 1024
+/** A subscriber that leaves more unread than it may for so long is closed; it is looked for this often. */
+export const slowSubscriberMs = 60_000
+export const slowSubscriberLookMs = 5000
 /** How exactly the delay of the event loop is measured, and for how long it is remembered. */
 export const loopDelayResolutionMs = 20
 export const loopDelayWindowMs = 60_000
@@ -249,7 +254,7 @@ export const workerRestartMinMs = 100
 export const workerRestartMaxMs = 5000
 export const workerSettledMs = 10_000
 /** How often it is looked whether a server still lives; it costs nothing while nothing is owed. */
-export const livenessTickMs = 250
+export const livenessTickMs = 100
 /** A server that owes replies and is silent this long is sent a PING, and one that only has waiting clients after the second. */
 export const livenessProbeMs = 500
 export const livenessIdleProbeMs = 10_000

@@ -1,6 +1,12 @@
 /** Whether another client may come, and which of those that are here have to go: for memory or for idleness. */
 import type { Limits, Timing } from '../../common/contract/proxy-config.ts'
-import { filesReservedMax, filesReservedMin, idleLooks } from '../../common/limits.ts'
+import {
+  filesReservedMax,
+  filesReservedMin,
+  idleLooks,
+  slowSubscriberLookMs,
+  slowSubscriberMs,
+} from '../../common/limits.ts'
 import type { Log } from '../../common/log.ts'
 import type { DataPlaneCounters } from '../data-plane.ts'
 import { encodeError } from '../resp/encode.ts'
@@ -32,12 +38,16 @@ export class ClientGuard {
   /** What clients had sent at the last look, while idle ones are closed. */
   private readonly seen = new WeakMap<Session, Seen>()
   private lastIdleLookMs = 0
+  /** Since when subscribers have left more unread than they may. */
+  private blockedSince = new Map<Session, number>()
+  private lastSlowLookMs = 0
 
   constructor(modules: GuardModules) {
     this.modules = modules
     this.memory = new MemoryGuard({
       holders: () => this.holders(),
       residentBytes: () => process.memoryUsage.rss(),
+      liveBytes,
       collect: collectGarbage,
     })
   }
@@ -54,6 +64,7 @@ export class ClientGuard {
   tick(nowMs: number, limits: Limits, timing: Timing): void {
     const bytesMax = limits.memoryBytesMax ?? this.modules.bounds.memoryBytesMax
     if (bytesMax !== undefined) this.memory.tick(nowMs, bytesMax)
+    if (nowMs - this.lastSlowLookMs >= slowSubscriberLookMs) this.lookSlow(nowMs)
     const idleMs = timing.clientIdleTimeoutMs ?? 0
     if (idleMs === 0 || nowMs - this.lastIdleLookMs < idleMs / idleLooks) return
     this.lastIdleLookMs = nowMs
@@ -67,6 +78,19 @@ export class ClientGuard {
     const looks = isIdle ? before.looks + 1 : 0
     if (looks > idleLooks) session.cutFor('clientsCutIdle')
     else this.seen.set(session, { bytes, looks })
+  }
+
+  /** Ends who subscribed and does not read, as a server does: nothing of it is held back there for ever. */
+  private lookSlow(nowMs: number): void {
+    this.lastSlowLookMs = nowMs
+    const before = this.blockedSince
+    this.blockedSince = new Map()
+    for (const session of this.modules.sessions) {
+      if (!session.isOutputBlocked || !session.state.isStanding) continue
+      const sinceMs = before.get(session) ?? nowMs
+      if (nowMs - sinceMs < slowSubscriberMs) this.blockedSince.set(session, sinceMs)
+      else session.cut()
+    }
   }
 
   private *holders(): Iterable<MemoryHolder> {
@@ -87,7 +111,11 @@ export class ClientGuard {
 
 /** A client that waits for the server, or listens to it, is not idle. */
 function isWaiting(session: Session): boolean {
-  return session.inFlight > 0 || session.input.length > 0 || session.pinning.has(PinReason.raw)
+  return session.inFlight > 0 || session.input.length > 0 || isListening(session)
+}
+
+function isListening({ pinning, state }: Session): boolean {
+  return state.isStanding || pinning.has(PinReason.raw)
 }
 
 function heldBytesOf({ input, output, pinning }: Session): number {
@@ -100,6 +128,11 @@ function clientsOf(filesMax: number | undefined): number {
   const share = Math.floor(filesMax / 8)
   const reserved = Math.min(filesReservedMax, Math.max(filesReservedMin, share))
   return Math.max(1, filesMax - reserved)
+}
+
+function liveBytes(): number {
+  const { heapTotal, external } = process.memoryUsage()
+  return heapTotal + external
 }
 
 let collect: (() => void) | undefined

@@ -8,7 +8,7 @@ const bytesMax = 100 * megabyte
 
 function guardOf(heldMegabytes: readonly number[], garbageMegabytes = 0) {
   const cuts: number[] = []
-  const world = { baseMegabytes: 50, garbageMegabytes, collections: 0 }
+  const world = { baseMegabytes: 50, keptMegabytes: 0, garbageMegabytes, collections: 0 }
   const open = new Set(heldMegabytes.keys())
   const held = (index: number) => (heldMegabytes[index] ?? 0) * megabyte
   const guard = new MemoryGuard({
@@ -21,8 +21,13 @@ function guardOf(heldMegabytes: readonly number[], garbageMegabytes = 0) {
         },
       })),
     residentBytes: () =>
-      (world.baseMegabytes + world.garbageMegabytes) * megabyte +
+      (world.baseMegabytes + world.keptMegabytes + world.garbageMegabytes) * megabyte +
       [...open].reduce((sum, index) => sum + held(index), 0),
+    liveBytes: () =>
+      world.keptMegabytes === 0
+        ? (world.baseMegabytes - 50) * megabyte +
+          [...open].reduce((sum, index) => sum + held(index), 0)
+        : 0,
     collect: () => {
       world.garbageMegabytes = 0
       world.collections += 1
@@ -57,4 +62,23 @@ test('new clients are refused close to the bound and taken again afterwards', ()
   world.baseMegabytes = 80
   guard.tick(memoryCollectMs, bytesMax)
   assert.equal(guard.isFull, false)
+})
+
+test('memory that is only kept by the allocator keeps nobody out', () => {
+  const { guard, world } = guardOf([])
+  world.keptMegabytes = 48
+  guard.tick(0, bytesMax)
+  assert.equal(guard.isFull, false)
+})
+
+test('what grows fast is cut before it is at the bound', () => {
+  const { guard, cuts, world } = guardOf([10])
+  guard.tick(0, bytesMax)
+  world.baseMegabytes = 73
+  world.garbageMegabytes = 0
+  guard.tick(100, bytesMax)
+  assert.deepEqual(cuts, [])
+  world.baseMegabytes = 84
+  guard.tick(200, bytesMax)
+  assert.deepEqual(cuts, [10])
 })

@@ -7,6 +7,7 @@ import {
   memoryCutBytesMin,
   memoryCutShare,
   memoryCutsMax,
+  memoryLiveShare,
   memoryRefuseShare,
 } from '../../common/limits.ts'
 
@@ -19,6 +20,8 @@ export interface MemoryHolder {
 export interface MemoryModules {
   readonly holders: () => Iterable<MemoryHolder>
   readonly residentBytes: () => number
+  /** What of it is in use; the rest is what the program is, and what the allocator keeps to use it again. */
+  readonly liveBytes: () => number
   /** Frees what nobody refers to any more. */
   readonly collect: () => void
 }
@@ -27,29 +30,45 @@ export class MemoryGuard {
   /** Whether new clients are refused. */
   isFull = false
   private readonly modules: MemoryModules
+  private readonly ownBytes: number
   private lastCollectMs = Number.NEGATIVE_INFINITY
-  /** What garbage collection did not free: less than this growth is not worth another. */
+  private bytesBefore: number
+  /** Clients were closed, and it is not known yet what that brought. */
   private isSettling = false
 
   constructor(modules: MemoryModules) {
     this.modules = modules
+    this.bytesBefore = modules.residentBytes()
+    this.ownBytes = Math.max(0, this.bytesBefore - modules.liveBytes())
   }
 
-  /** Called at intervals. */
+  /** Called at equal intervals: acts on what is there and on what will be at the next if it goes on like this. */
   tick(nowMs: number, bytesMax: number): void {
-    let residentBytes = this.modules.residentBytes()
     const cutBytes = bytesMax * memoryCutShare
-    if (residentBytes >= cutBytes && nowMs - this.lastCollectMs >= memoryCollectMs) {
+    let bytes = this.expectedBytes()
+    if (bytes >= cutBytes && nowMs - this.lastCollectMs >= memoryCollectMs) {
       this.lastCollectMs = nowMs
       this.modules.collect()
-      residentBytes = this.modules.residentBytes()
       this.isSettling = false
+      bytes = this.modules.residentBytes()
     }
-    const isTight = residentBytes >= bytesMax * memoryRefuseShare
-    this.isFull = isTight
-    if (residentBytes < cutBytes || (this.isSettling && !isTight)) return
+    const isTight = bytes >= bytesMax * memoryRefuseShare
+    this.isFull = isTight && this.isInUse(bytesMax)
+    if (bytes < cutBytes || (this.isSettling && !isTight)) return
     this.isSettling = true
-    this.cutLargest(residentBytes - cutBytes)
+    this.cutLargest(bytes - cutBytes)
+  }
+
+  private expectedBytes(): number {
+    const bytes = this.modules.residentBytes()
+    const growth = Math.max(0, bytes - this.bytesBefore)
+    this.bytesBefore = bytes
+    return bytes + growth
+  }
+
+  /** Memory that the allocator keeps, though it was freed, is no reason to refuse anyone: they will get it. */
+  private isInUse(bytesMax: number): boolean {
+    return this.modules.liveBytes() >= (bytesMax - this.ownBytes) * memoryLiveShare
   }
 
   private cutLargest(excessBytes: number): void {

@@ -25,6 +25,8 @@ export function afterOwnLaneEnded(session: Session, isMidReply: boolean): void {
   session.replies.endRewriting()
   if (session.isClosed) return
   if (isLost) return end(session, isMidReply)
+  // It does not read what it listens to: a server ends such clients, and what they missed is lost.
+  if (session.isOutputBlocked && session.state.isStanding) return session.cutFor('clientsCutSlow')
   pinning.isMissed = isMissed(session)
   if (session.protocol === 3 && session.state.tracking !== undefined) session.onMessage(dropCache)
   session.lose(session.inFlight - (session.subscriber.isPending ? 1 : 0), false)
