@@ -131,7 +131,7 @@ describe('the test cluster', { skip }, () => {
     await kubectl('create role reader --verb=list --resource=secrets')
     const subject = `--serviceaccount=${namespace}:default`
     await kubectl(`create rolebinding reader --role=reader ${subject}`)
-    await waitFor(() => may('list'), { what: 'the role to hold', timeoutMs: 10_000 })
+    await waitFor(() => may('list'), { what: 'the role to hold', timeoutMs: 30_000 })
     assert.equal(await may('delete'), false)
   })
 

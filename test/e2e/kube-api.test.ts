@@ -128,23 +128,23 @@ test('a reflector misses nothing over a reset, a silent connection and a version
       timeoutMs,
     })
   await configMap('plain')
-  await sees('plain', 10_000)
+  await sees('plain', 30_000)
   assert.ok(reasons.includes('expired'), reasons.join(' '))
 
   relay.reset()
   await configMap('after-reset')
-  await sees('after-reset', 10_000)
+  await sees('after-reset', 30_000)
   assert.ok(reasons.includes('failed') || reasons.includes('ended'), reasons.join(' '))
 
   relay.silence()
   await configMap('after-silence')
-  await sees('after-silence', 15_000)
+  await sees('after-silence', 30_000)
   assert.ok(reasons.includes('silent'), reasons.join(' '))
 
   await kubectl('delete configmap plain')
   await waitFor(async () => store.get(`${namespace}/plain`) === undefined, {
     what: 'the removal in the store',
-    timeoutMs: 10_000,
+    timeoutMs: 30_000,
   })
 })
 
@@ -185,7 +185,7 @@ test('a leader that is cut off stops before another one starts', { skip }, async
   first.onChange((isLeader) => (times[`first ${isLeader}`] = performance.now()))
   second.onChange((isLeader) => (times[`second ${isLeader}`] = performance.now()))
   first.start()
-  await waitFor(async () => first.isLeader(), { what: 'the first to lead', timeoutMs: 10_000 })
+  await waitFor(async () => first.isLeader(), { what: 'the first to lead', timeoutMs: 30_000 })
   second.start()
   t.after(() => second.stop())
 
@@ -211,11 +211,11 @@ test('a lease that is given back is taken within seconds', { skip }, async (t) =
   const first = new Elector({ ...options, identity: 'first' }, modules)
   const second = new Elector({ ...options, identity: 'second' }, modules)
   first.start()
-  await waitFor(async () => first.isLeader(), { what: 'the first to lead', timeoutMs: 10_000 })
+  await waitFor(async () => first.isLeader(), { what: 'the first to lead', timeoutMs: 30_000 })
   second.start()
   t.after(() => second.stop())
   await first.stop()
-  await waitFor(async () => second.isLeader(), { what: 'the second to lead', timeoutMs: 5000 })
+  await waitFor(async () => second.isLeader(), { what: 'the second to lead', timeoutMs: 20_000 })
 })
 
 test('repeated events become one with a count', { skip }, async () => {
@@ -291,7 +291,7 @@ test('the bootstrap ConfigMap has both keys, an owner, and comes back when it is
           .join() === keys.join(),
       {
         what: `the keys ${keys.join()}`,
-        timeoutMs: 10_000,
+        timeoutMs: 30_000,
       },
     )
   await holds(['ca.crt'])
