@@ -155,14 +155,18 @@ function greet(session: Session, request: HelloRequest, hello: Reply): void {
   session.updateSorting()
   if (request.name !== undefined) session.clientName = request.name
   const reply = Buffer.from(helloReply(hello, session), 'latin1')
-  if (connection === undefined || !isChanged) return session.answer(reply)
+  const { name } = request
+  const isKnown = !isChanged && (name === undefined || pinning.isRaw)
+  if (connection === undefined || isKnown) return session.answer(reply)
   pinning.markSetUp()
   session.wait = 'outside'
   const goOn = () => {
     session.answer(reply)
     session.resume()
   }
-  connection.ask(encodeCommand(['HELLO', String(request.protocol)]), 1).then(goOn, goOn)
+  const naming = name === undefined ? [] : ['SETNAME', name]
+  const words = ['HELLO', String(request.protocol), ...naming]
+  connection.ask(encodeCommand(words), 1).then(goOn, goOn)
 }
 
 /** The server’s own words, but for what is about the connection: that is the client’s with us. */

@@ -159,3 +159,13 @@ test('CLIENT REPLY that changes nothing leaves the order of replies as it is', a
   assert.match(replies[1] ?? '', /^-ERR syntax/)
   assert.match(replies[3] ?? '', /^-ERR AUTH/)
 })
+
+test('a name that HELLO gives is known on a connection that the client has already', async (t) => {
+  const { client } = await startRig(t)
+  const one = await client()
+  assert.equal(await one.ask('WATCH', 'k'), '+OK\r\n')
+  assert.match(await one.ask('HELLO', '3', 'SETNAME', 'me'), /^%/)
+  assert.match(await one.ask('HELLO', '3', 'SETNAME', 'you'), /^%/)
+  one.send([['MULTI'], ['CLIENT', 'GETNAME'], ['EXEC']].map(encodeCommand).join(''))
+  assert.deepEqual(await one.replies(3), ['+OK\r\n', '+QUEUED\r\n', '*1\r\n$3\r\nyou\r\n'])
+})
