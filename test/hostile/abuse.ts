@@ -110,15 +110,18 @@ async function announcing(scene: AbuseScene, connections: number, openings: read
 
 const pong = '*1\r\n$4\r\nPING\r\n'
 
+/** The second of two bursts: the first gives the runtime the size that work asks for. */
 async function burst(scene: AbuseScene, requests: Buffer, replyBytes: number) {
-  return measured(scene, async () => {
+  const one = async () => {
     const wire = await open(scene.site.port)
     wire.send(requests)
     await within(60_000, () => wire.byteCount >= replyBytes || wire.isClosed)
     const isWhole = wire.byteCount === replyBytes
     wire.socket.destroy()
     return { isWhole: isWhole ? 1 : 0 }
-  })
+  }
+  const first = await measured(scene, one)
+  return { firstGrowthMB: first.growthMB ?? 0, ...(await measured(scene, one)) }
 }
 
 /** Each sends a byte of one command now and then; all must be closed when the time for a command is over. */

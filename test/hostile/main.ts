@@ -13,13 +13,17 @@ import { fuzz } from './fuzz/fuzz.ts'
 import { type Options, type Part, parseOptions, UsageError, usage } from './options.ts'
 import { renderPage } from './page.ts'
 import { failures, type Report, summary } from './report.ts'
-import { runPeers, runRows } from './rows-run.ts'
+import { runPeers } from './peers.ts'
+import { runRows } from './rows-run.ts'
 import { startSidecar } from './sites.ts'
 import { hostileUpstream } from './upstream/upstream.ts'
 
 /** What a bystander may wait for; with others at work on a machine it is not judged as strictly. */
 const bystanderMsMax = 50
 const bystanderMsMaxQuick = 1000
+/** Damaged requests to each peer. */
+const peerCases = 20_000
+const peerCasesQuick = 1000
 /** The alignment run ends with what it has after this. */
 const alignmentMsMax = 3_600_000
 
@@ -82,7 +86,8 @@ async function run(options: Options): Promise<Report> {
     deadlineMs: alignmentMsMax,
   }
   const aligned = has('alignment') ? await alignment(alignmentOptions) : undefined
-  const peers = has('peers') ? await runPeers(say) : undefined
+  const peerOptions = { seed, say, caseCount: isQuick ? peerCasesQuick : peerCases }
+  const peers = has('peers') ? await runPeers(peerOptions) : undefined
   return {
     at: new Date().toISOString(),
     server: execFileSync(serverProgram(), ['--version'], { encoding: 'utf8' }).trim(),

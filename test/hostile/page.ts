@@ -1,7 +1,8 @@
 /** docs/reference/hostile.md, made from the figures of a run. Pure. */
 import type { AbuseOutcome } from './abuse.ts'
 import type { Report } from './report.ts'
-import type { PeersReport, RowsReport } from './rows-run.ts'
+import type { PeersReport } from './peers.ts'
+import type { RowsReport } from './rows-run.ts'
 
 const megabytes = (bytes: number) => (bytes / 2 ** 20).toFixed(1)
 const number = (value: number) => value.toLocaleString('en-US')
@@ -75,6 +76,7 @@ function peerTable(peers: PeersReport['peers']): string {
       'executed smuggled commands of',
       'most memory, MB',
       'longest wait of another client, ms',
+      'damaged requests',
     ],
     peers.map((peer) => [
       peer.name,
@@ -83,6 +85,7 @@ function peerTable(peers: PeersReport['peers']): string {
       String(peer.smuggled),
       megabytes(peer.mostGrowthBytes),
       String(peer.worstBystanderMs),
+      `${peer.fuzz.isAlive ? `${number(peer.fuzz.cases)}, lives` : `**died** within ${number(peer.fuzz.cases)}`}${peer.fuzz.canaries > 0 ? `, ${peer.fuzz.canaries} keys smuggled` : ''}`,
     ]),
   )
 }

@@ -2,7 +2,8 @@
 import type { AbuseOutcome } from './abuse.ts'
 import type { AlignmentReport } from './alignment/alignment.ts'
 import type { FuzzReport } from './fuzz/fuzz.ts'
-import type { PeersReport, RowsReport } from './rows-run.ts'
+import type { PeersReport } from './peers.ts'
+import type { RowsReport } from './rows-run.ts'
 import type { UpstreamReport } from './upstream/upstream.ts'
 
 export interface Report {
@@ -21,6 +22,10 @@ export interface Report {
 const megabytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MB`
 const number = (value: number) => value.toLocaleString('en-US')
 
+/** Memory is judged where a tenth of the cases gives the runtime the size that the load asks for. */
+const rssCasesMin = 200_000
+const rssGrowthBytesMax = 20 * 2 ** 20
+
 /** What is wrong with respmesh, one line each. */
 export function failures(report: Report): string[] {
   const { rows, fuzz, upstream, alignment, abuse } = report
@@ -30,6 +35,9 @@ export function failures(report: Report): string[] {
   }
   if (fuzz !== undefined) {
     if (fuzz.deaths > 0) found.push(`fuzz: died, seed ${fuzz.seed}`)
+    if (fuzz.cases >= rssCasesMin && fuzz.rssWarmGrowthBytes > rssGrowthBytesMax) {
+      found.push(`fuzz: grew by ${megabytes(fuzz.rssWarmGrowthBytes)} after the first tenth`)
+    }
     if (fuzz.canaries > 0) found.push(`fuzz: ${fuzz.canaries} smuggled commands were executed`)
     for (const { why, input } of fuzz.failures)
       found.push(`fuzz, seed ${fuzz.seed}: ${why}; ${input}`)
@@ -100,7 +108,8 @@ export function summary(report: Report): string {
   for (const peer of peers?.peers ?? []) {
     lines.push(
       `${peer.name}: died of ${peer.deaths}, executed smuggled commands of ${peer.smuggled}, at most ` +
-        `${megabytes(peer.mostGrowthBytes)} more, bystander at worst ${peer.worstBystanderMs} ms`,
+        `${megabytes(peer.mostGrowthBytes)} more, bystander at worst ${peer.worstBystanderMs} ms; ` +
+        `${number(peer.fuzz.cases)} damaged requests: ${peer.fuzz.isAlive ? 'lives' : 'DIED'}, ${peer.fuzz.canaries} canaries`,
     )
   }
   if (peers !== undefined && peers.missing.length > 0)

@@ -215,6 +215,18 @@ export const commandRows: readonly Row[] = [
     /^-ERR wrong number of arguments for 'ping'/,
   ),
   open(
+    'C51',
+    'RESET with a word',
+    all(['RESET', 'x']),
+    "-ERR wrong number of arguments for 'reset' command\r\n",
+  ),
+  open(
+    'C52',
+    'RESET with a word while subscribed',
+    all(['SUBSCRIBE', 'c'], ['RESET', 'x'], ['UNSUBSCRIBE', 'c']),
+    /^\*3\r\n\$9\r\nsubscribe\r\n\$1\r\nc\r\n:1\r\n-ERR wrong number of arguments for 'reset' command\r\n\*3\r\n\$11\r\nunsub/,
+  ),
+  open(
     'C50',
     'a Lua error with a NUL',
     all(['EVAL', "return redis.error_reply('A\\0B')", '0']),

@@ -61,6 +61,13 @@ export const inlineRows: readonly Row[] = [
     'ECHO a\rb\r\n',
     /^-ERR wrong number of arguments for 'echo'/,
   ),
+  open('I30', 'an escaped byte 255', 'PING "\\xff"\r\n', '$1\r\n\xff\r\n'),
+  open(
+    'I31',
+    'an escaped byte 255 as a name',
+    '"\\xff\\xfe"\r\n',
+    /^-ERR unknown command '\xff\xfe'/,
+  ),
 ]
 
 export const foreignRows: readonly Row[] = [

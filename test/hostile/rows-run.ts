@@ -2,7 +2,7 @@
 import { Bystander } from './bystander.ts'
 import { describe, type Outcome, residentNow, tryRow, within } from './run-row.ts'
 import type { Row } from './row.ts'
-import { findPeers, type Site, startDirect, startPeer, startSidecar } from './sites.ts'
+import { type Site, startSidecar } from './sites.ts'
 import { rows } from './table.ts'
 import { type Bytes, open, type Wire } from './wire.ts'
 
@@ -139,70 +139,4 @@ async function endTimers(timers: readonly Timer[], site: Site): Promise<RowVerdi
       problems: isRight ? [] : [`not closed within ${timerMaxMs / 1000} s`],
     }
   })
-}
-
-export interface PeerReport {
-  readonly name: string
-  readonly rows: readonly Outcome[]
-  readonly deaths: number
-  readonly smuggled: number
-  readonly mostGrowthBytes: number
-  readonly worstBystanderMs: number
-}
-
-export interface PeersReport {
-  readonly peers: readonly PeerReport[]
-  readonly missing: readonly string[]
-}
-
-const peerNames = ['haproxy', 'twemproxy', 'predixy', 'envoy'] as const
-
-export async function runPeers(say: (text: string) => void): Promise<PeersReport> {
-  const { found, missing } = findPeers(peerNames)
-  for (const name of missing) say(`NOT FOUND: ${name}, not watched`)
-  const peers: PeerReport[] = []
-  for (const name of ['direct', ...found]) {
-    const site = name === 'direct' ? await startDirect() : await startPeer(name)
-    const peer = await watchPeer(name, site)
-    await site.stop()
-    peers.push(peer)
-    const { deaths, smuggled } = peer
-    say(`peers: ${name} died of ${deaths} inputs, executed commands of ${smuggled}`)
-  }
-  return { peers, missing }
-}
-
-async function watchPeer(name: string, site: Site): Promise<PeerReport> {
-  const outcomes: Outcome[] = []
-  // One at a time would take too long: what a peer does with what it does not answer shows at once.
-  for (const row of rows.filter((row) => row.isLogin !== true && !harmsServer(row, name))) {
-    const bystander = new Bystander(site.port, site.server.port)
-    await bystander.settle()
-    outcomes.push(await tryRow(row, site, bystander, { isPatient: false }))
-    await bystander.stop()
-    await site.revive()
-    await mendServer(site)
-  }
-  return {
-    name,
-    rows: outcomes,
-    deaths: outcomes.filter((outcome) => !outcome.isAlive).length,
-    smuggled: outcomes.filter((outcome) => outcome.smuggled.length > 0).length,
-    mostGrowthBytes: Math.max(0, ...outcomes.map((outcome) => outcome.growthBytes)),
-    worstBystanderMs: Math.max(0, ...outcomes.map((outcome) => outcome.bystanderMs)),
-  }
-}
-
-/** What ends the server or changes its part would only say that the peer lets it through. */
-function harmsServer(row: Row, name: string): boolean {
-  const harmful = /^S8(01|03|04|05|06|07|08|11)/.test(row.id)
-  return harmful || (name === 'direct' && row.id.startsWith('S8'))
-}
-
-async function mendServer(site: Site): Promise<void> {
-  const pong = await site.server.command('PING').catch(() => '')
-  if (!pong.includes('PONG')) {
-    await site.server.kill()
-    await site.server.restart()
-  }
 }

@@ -42,7 +42,10 @@ const warmShare = 0.1
 const failuresMax = 5
 const lookEveryMs = 2000
 const password = 'secret'
-const authenticated = { argumentCountMax: 2_147_483_647, argumentBytesMax: 512 * 1024 * 1024 }
+export const authenticated = {
+  argumentCountMax: 2_147_483_647,
+  argumentBytesMax: 512 * 1024 * 1024,
+}
 const unauthenticated = { argumentCountMax: 10, argumentBytesMax: 16_384 }
 
 export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
@@ -104,7 +107,7 @@ async function fuzzSide(options: FuzzOptions, isLogin: boolean): Promise<FuzzRep
   }
 }
 
-async function knownCommands(port: number): Promise<ReadonlySet<string>> {
+export async function knownCommands(port: number): Promise<ReadonlySet<string>> {
   const names = (await ask(port, 'COMMAND', 'LIST')).split('\r\n')
   return new Set(names.filter((line) => !/^[*$]/.test(line)).map((name) => name.toUpperCase()))
 }
@@ -148,7 +151,7 @@ class FuzzRun {
     await Promise.all(Array.from({ length: parallel }, () => this.work()))
     clearInterval(looks)
     const seconds = (performance.now() - start) / 1000
-    await this.takeCanaries()
+    this.canaries = await countCanaries(this.site.server.port)
     await bystander?.settle()
     const waits = bystander?.take()
     const isAlive = this.site.isAlive()
@@ -210,11 +213,10 @@ class FuzzRun {
         `${perSecond.toFixed(0)} a second, ${rss.toFixed(0)} MB, ${this.failures.length} failures`,
     )
   }
+}
 
-  /** Looks in all databases that the inputs can have chosen. */
-  private async takeCanaries(): Promise<void> {
-    const script = `local n = 0 for db = 0, 15 do redis.call('SELECT', db) n = n + #redis.call('KEYS', '${canaryPrefix}*') end return n`
-    const { port } = this.site.server
-    this.canaries = Number((await ask(port, 'EVAL', script, '0')).slice(1))
-  }
+/** Looks in all databases that the inputs can have chosen. */
+export async function countCanaries(port: number): Promise<number> {
+  const script = `local n = 0 for db = 0, 15 do redis.call('SELECT', db) n = n + #redis.call('KEYS', '${canaryPrefix}*') end return n`
+  return Number((await ask(port, 'EVAL', script, '0')).slice(1))
 }

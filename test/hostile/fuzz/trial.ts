@@ -70,11 +70,11 @@ async function haveClosed(wires: readonly Wire[]): Promise<boolean> {
 /** What clients get that have given no password. */
 function refusals(plan: Plan): Buffer {
   const replies = plan.reading.commands.map((words) => {
-    const name = words.length === 1 ? (words[0] ?? '').toUpperCase() : ''
-    if (name === 'RESET') return '+RESET\r\n'
-    return (words[0] ?? '').toUpperCase() === 'QUIT'
-      ? '+OK\r\n'
-      : '-NOAUTH Authentication required.\r\n'
+    const name = (words[0] ?? '').toUpperCase()
+    if (name === 'QUIT') return '+OK\r\n'
+    if (name !== 'RESET') return '-NOAUTH Authentication required.\r\n'
+    const isRight = words.length === 1
+    return isRight ? '+RESET\r\n' : "-ERR wrong number of arguments for 'reset' command\r\n"
   })
   return Buffer.from(replies.join(''))
 }
