@@ -1,13 +1,14 @@
 /**
  * Bundles the program into `dist/`: `respmesh.mjs` and the chunks that it loads for the word it is called with,
- * so that a sidecar loads nothing of the operator. The bundle needs Node and nothing else.
+ * so that a sidecar loads nothing of the operator. The bundle needs Node and nothing else. Another folder may be named;
+ * what is in it is removed.
  */
 import { readdir, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { type Metafile, build } from 'esbuild'
 
 const root = join(import.meta.dirname, '..')
-const outdir = join(root, 'dist')
+const outdir = resolve(process.argv[2] ?? join(root, 'dist'))
 const entry = join(outdir, 'respmesh.mjs')
 
 /** Packages that must never be in what a sidecar loads. */
@@ -57,7 +58,7 @@ const files = await readdir(outdir, { recursive: true, withFileTypes: true })
 const count = files.filter((file) => file.isFile()).length
 const kilobytes = (bytes: number) => `${Math.round(bytes / 1024)} KiB`
 console.log(
-  `dist/respmesh.mjs (${kilobytes((await stat(entry)).size)}) in ${count} files; a sidecar loads ${kilobytes(sidecarBytes)}`,
+  `${relative(root, entry)} (${kilobytes((await stat(entry)).size)}) in ${count} files; a sidecar loads ${kilobytes(sidecarBytes)}`,
 )
 
 /** The output that holds `source` and all that it imports at once. */

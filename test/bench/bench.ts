@@ -6,18 +6,31 @@ import {
   type Endpoint,
   keyCount,
   type Load,
-  loads,
   type Memory,
   type Sample,
+  type Section,
+  type SidecarMemory,
+  type Stage,
   valueBytes,
 } from './model.ts'
 import type { Options } from './options.ts'
-import { cpuSeconds, machineBusySeconds, ownCpuSeconds, residentBytes } from './process-figures.ts'
+import { makeBundle } from './machine.ts'
+import {
+  cpuOfAll,
+  cpuSeconds,
+  type CpuUse,
+  heaviest,
+  machineBusySeconds,
+  ownCpuSeconds,
+  residentBytes,
+} from './process-figures.ts'
 import { flags, Processes, type Running } from './processes.ts'
 import type { Progress } from './progress.ts'
 import { freePort, serverCounts, waitForPong } from './resp-client.ts'
 import { rotate, roundUp } from './statistics.ts'
-import type { Proxy } from './targets.ts'
+import { measureSidecarMemory } from './sidecar-memory.ts'
+import { stagesOf } from './stages.ts'
+import { type Proxy, type Site, targetsOf } from './targets.ts'
 
 const startPatienceMs = 20_000
 /** From the last start to the first look at memory. */
@@ -40,6 +53,9 @@ export interface Outcome {
   readonly requests: Readonly<Record<string, number>>
   readonly samples: readonly Sample[]
   readonly memory: readonly Memory[]
+  readonly sidecarMemory?: SidecarMemory
+  /** Other processes that used the CPU meanwhile, the heaviest first. */
+  readonly others: readonly CpuUse[]
   /** Targets that were there and did not work, with the reason. */
   readonly failures: readonly { readonly target: string; readonly reason: string }[]
 }
@@ -70,6 +86,10 @@ class Bench {
   private readonly samples: Sample[] = []
   private readonly failures: { target: string; reason: string }[] = []
   private targets: Target[] = []
+  private bundle = ''
+  private serverPort = 0
+  /** Loads that were run through all their targets. */
+  private turn = 0
   private server: { readonly running: Running; readonly endpoint: Endpoint } | undefined
 
   constructor(plan: Plan, processes: Processes) {
@@ -78,12 +98,16 @@ class Bench {
   }
 
   async run(): Promise<Outcome> {
+    const before = cpuOfAll()
     await this.startAll()
     await delay(settleMs, undefined, { signal: this.plan.signal })
     const atRest = this.resident()
-    const requests = await this.warmUp()
-    await this.measure(requests)
+    const stages = stagesOf(this.plan.options)
+    const requests = await this.warmUp(stages)
+    const total = this.plan.options.roundCount * requests.size
+    for (const stage of stages) await this.measure(stage, requests, total)
     const after = this.resident()
+    const sidecarMemory = await this.sidecarMemory()
     return {
       targets: this.targets.map((target) => target.name),
       requests: Object.fromEntries([...requests].map(([load, count]) => [load.name, count])),
@@ -93,13 +117,33 @@ class Bench {
         if (rest === undefined) return []
         return { target, atRestBytes: rest.now, afterLoadBytes: now, peakBytes: peak }
       }),
+      ...(sidecarMemory && { sidecarMemory }),
+      others: heaviest(before, cpuOfAll(), (id) => this.processes.owns(id)),
       failures: this.failures,
     }
   }
 
+  private async sidecarMemory(): Promise<SidecarMemory | undefined> {
+    if (!this.plan.options.sections.includes('memory')) return undefined
+    const { processes, plan } = this
+    return await this.attempt('memory of a sidecar', async () =>
+      measureSidecarMemory({
+        processes,
+        site: await this.site(),
+        newSite: () => this.site(),
+        isQuick: plan.options.isQuick,
+        progress: plan.progress,
+        signal: plan.signal,
+      }),
+    )
+  }
+
   private async startAll(): Promise<void> {
     const { plan, processes } = this
+    plan.progress.say('bundling')
+    this.bundle = makeBundle(`${processes.directory}/bundle`)
     const serverPort = await freePort()
+    this.serverPort = serverPort
     const socketPath = `${processes.directory}/server.sock`
     plan.progress.say(`starting ${plan.serverProgram} on 127.0.0.1:${serverPort}`)
     const running = processes.start(
@@ -122,21 +166,33 @@ class Bench {
       { name: 'direct', endpoint: server.endpoint },
       { name: 'direct-unix', endpoint: { kind: 'unix', path: socketPath } },
     ]
-    this.targets.push(...direct.filter(({ name }) => plan.options.targets.includes(name)))
+    this.targets.push(...direct.filter(({ name }) => this.isWanted(name)))
     for (const { proxy, program } of plan.proxies) {
-      await this.attempt(proxy.name, () => this.startProxy(proxy, program, serverPort))
+      await this.attempt(proxy.name, () => this.startProxy(proxy, program))
     }
     const known = plan.options.targets
     this.targets.sort((a, b) => known.indexOf(a.name) - known.indexOf(b.name))
   }
 
-  private async startProxy(proxy: Proxy, program: string, serverPort: number): Promise<void> {
-    const { directory } = this.processes
+  private isWanted(name: string): boolean {
+    const { sections, targets } = this.plan.options
+    return (
+      targets.includes(name) &&
+      sections.some((section: Section) => targetsOf(section).includes(name))
+    )
+  }
+
+  private async site(): Promise<Site> {
     const [listenPort, adminPort] = [await freePort(), await freePort()]
-    const { args, endpoint } = proxy.launch({ directory, serverPort, listenPort, adminPort })
+    const { bundle, serverPort } = this
+    return { directory: this.processes.directory, bundle, serverPort, listenPort, adminPort }
+  }
+
+  private async startProxy(proxy: Proxy, program: string): Promise<void> {
+    const { args, endpoint, env } = proxy.launch(await this.site())
     const at = endpoint.kind === 'tcp' ? `127.0.0.1:${endpoint.port}` : endpoint.path
     this.plan.progress.say(`starting ${proxy.name} on ${at}`)
-    const running = this.processes.start(proxy.name, program, args)
+    const running = this.processes.start(proxy.name, program, args, env)
     await this.ready(running, endpoint)
     this.targets.push({ name: proxy.name, endpoint, running })
   }
@@ -176,43 +232,51 @@ class Bench {
   }
 
   /** Fills the keys, gives every target a taste of every load, and finds the request counts. */
-  private async warmUp(): Promise<ReadonlyMap<Load, number>> {
+  private async warmUp(stages: readonly Stage[]): Promise<ReadonlyMap<Load, number>> {
     const { plan } = this
     const server = this.server
     if (server === undefined) throw new Error('the server is started first')
     plan.progress.say(`filling ${keyCount} keys and warming up`)
-    const fill: Load = { name: 'fill', command: 'SET', pipeline: 16 }
+    const fill: Load = { name: 'fill', command: 'SET', pipeline: 16, clients: clientCount }
     // Keys are drawn at random: twenty draws for each leave one in 500 million out.
     await this.benchmark(server.endpoint, fill, 20 * keyCount)
     const counts = new Map<Load, number>()
-    for (const load of loads) {
-      const requests = warmUpRequests[load.pipeline] ?? keyCount
-      const given = plan.options.requests?.get(load.pipeline)
-      let fastest = 0
-      for (const target of this.targets) {
-        const row = await this.attempt(target.name, () =>
-          this.benchmark(target.endpoint, load, Math.min(requests, given ?? requests)),
-        )
-        fastest = Math.max(fastest, row?.requestsPerSecond ?? 0)
-      }
-      if (fastest === 0) throw new BenchError('no target works')
-      counts.set(load, given ?? roundUp(fastest * plan.options.loadSeconds))
+    for (const stage of stages) {
+      for (const load of stage.loads) counts.set(load, await this.warmUpLoad(stage, load))
     }
     return counts
   }
 
-  private async measure(requests: ReadonlyMap<Load, number>): Promise<void> {
+  /** A taste of `load` for every target; gives how many requests take the fastest as long as wanted. */
+  private async warmUpLoad(stage: Stage, load: Load): Promise<number> {
+    const { options } = this.plan
+    const given = options.requests?.get(load.pipeline)
+    const requests = warmUpRequests[load.pipeline] ?? keyCount
+    let fastest = 0
+    for (const target of this.targets.filter(({ name }) => stage.targets.includes(name))) {
+      const row = await this.attempt(target.name, () =>
+        this.benchmark(target.endpoint, load, Math.min(requests, given ?? requests)),
+      )
+      fastest = Math.max(fastest, row?.requestsPerSecond ?? 0)
+    }
+    if (fastest === 0) throw new BenchError('no target works')
+    return given ?? roundUp(fastest * options.loadSeconds)
+  }
+
+  private async measure(
+    stage: Stage,
+    requests: ReadonlyMap<Load, number>,
+    total: number,
+  ): Promise<void> {
     const { options, progress } = this.plan
     const { roundCount } = options
-    let turn = 0
     for (let round = 1; round <= roundCount; round += 1) {
-      for (const [load, count] of requests) {
-        progress.begin(
-          `round ${round}/${roundCount} ${load.name}`,
-          turn,
-          roundCount * requests.size,
-        )
-        for (const target of rotate(this.targets, turn)) {
+      for (const load of stage.loads) {
+        const count = requests.get(load) ?? 0
+        const { turn } = this
+        progress.begin(`${stage.name} round ${round}/${roundCount} ${load.name}`, turn, total)
+        const targets = this.targets.filter(({ name }) => stage.targets.includes(name))
+        for (const target of rotate(targets, turn)) {
           const sample = await this.attempt(target.name, () =>
             this.sample(target, load, { round, requests: count }),
           )
@@ -221,7 +285,7 @@ class Bench {
           progress.figure(target.name, sample.requestsPerSecond)
         }
         progress.end()
-        turn += 1
+        this.turn += 1
       }
     }
   }
@@ -288,7 +352,7 @@ class Bench {
       '-t': load.command.toLowerCase(),
       '-n': requests,
       '-P': load.pipeline,
-      '-c': clientCount,
+      '-c': load.clients,
       '-d': valueBytes,
       '-r': keyCount,
     })

@@ -1,6 +1,6 @@
 /** Facts about the machine and its programs that a figure means nothing without. */
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs'
+import { accessSync, constants, readFileSync } from 'node:fs'
 import { arch, availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
 import { delimiter, join } from 'node:path'
 
@@ -44,19 +44,6 @@ export function sourceVersion(): string {
   return commit === '' ? version : `${version} (${commit}${isChanged ? '+' : ''})`
 }
 
-/** Whether a source of the sidecar changed after `bundle` was made from them. */
-export function isOlderThanSources(bundle: string): boolean {
-  const bundledAt = statSync(bundle).mtimeMs
-  return ['sidecar', 'common', 'cli'].some((part) =>
-    readdirSync(join(root, part), { recursive: true, encoding: 'utf8' }).some(
-      (file) =>
-        file.endsWith('.ts') &&
-        !file.endsWith('.test.ts') &&
-        statSync(join(root, part, file)).mtimeMs > bundledAt,
-    ),
-  )
-}
-
 export interface MachineFacts {
   readonly cpu: string
   readonly cores: number
@@ -75,4 +62,13 @@ export function machineFacts(): MachineFacts {
     node: process.versions.node,
     loadAverageBefore: loadavg(),
   }
+}
+
+/** Makes the bundle of this checkout in `folder` and gives its entry. @throws Error with what the bundler said. */
+export function makeBundle(folder: string): string {
+  const bundler = join(root, 'scripts', 'bundle.ts')
+  const args = ['--disable-warning=ExperimentalWarning', bundler, folder]
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`the bundle could not be made: ${stdout}${stderr}`)
+  return join(folder, 'respmesh.mjs')
 }

@@ -3,24 +3,26 @@
  * at the same time. docs/reference/bench.md tells how to read the figures. It judges nothing: the exit code is
  * 0 when every target that was found did its work, however fast.
  */
-import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { loadavg } from 'node:os'
 import { BenchError, type Outcome, type Plan, runBenchmark } from './bench.ts'
-import {
-  isOlderThanSources,
-  machineFacts,
-  programOnPath,
-  sourceVersion,
-  versionOf,
-} from './machine.ts'
-import { clientCount, keyCount, loads, valueBytes } from './model.ts'
+import { type KeyRatio, keyRatiosOf } from './key-ratios.ts'
+import { machineFacts, programOnPath, sourceVersion, versionOf } from './machine.ts'
+import { clientCount, keyCount, throughputLoads, valueBytes } from './model.ts'
 import { type Options, parseOptions, UsageError, usage } from './options.ts'
 import { Progress } from './progress.ts'
-import { formatRate, memoryTable, ratioTable, summaryTable } from './report.ts'
+import {
+  formatRate,
+  keyRatioTable,
+  memoryTable,
+  ratioTable,
+  sidecarMemoryTable,
+  summaryTable,
+} from './report.ts'
+import { stagesOf } from './stages.ts'
 import { median } from './statistics.ts'
 import { ratiosOf, summarize } from './summary.ts'
-import { bundle, proxies } from './targets.ts'
+import { proxies, targetsOf } from './targets.ts'
 
 /** Above this share of foreign CPU time figures are not worth keeping. */
 const foreignCpuShareMax = 0.05
@@ -97,15 +99,13 @@ function firstProgram(...names: readonly string[]): string | undefined {
 }
 
 function findProxies(options: Options, progress: Progress): Plan['proxies'] {
-  if (existsSync(bundle) && isOlderThanSources(bundle)) {
-    progress.say(
-      'WARNING: dist/respmesh.mjs is older than its sources; npm run bundle makes it anew',
-    )
-  }
+  const isWanted = (name: string) =>
+    options.targets.includes(name) &&
+    options.sections.some((section) => targetsOf(section).includes(name))
   return proxies
-    .filter((proxy) => options.targets.includes(proxy.name))
+    .filter((proxy) => isWanted(proxy.name))
     .flatMap((proxy) => {
-      const program = proxy.find()
+      const program = proxy.find(options.mayDownload)
       if (program !== undefined) return [{ proxy, program }]
       progress.say(`NOT FOUND: ${proxy.name}, not measured. To have it: ${proxy.hint}`)
       return []
@@ -136,31 +136,27 @@ interface Report {
   readonly facts: ReturnType<typeof machineFacts>
 }
 
-async function report({ options, outcome, versions, facts }: Report, progress: Progress) {
-  const { samples, targets, memory, failures, requests } = outcome
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)} %`
+}
+
+async function report(of: Report, progress: Progress) {
+  const { options, outcome, versions, facts } = of
+  const { samples, targets, memory, sidecarMemory, failures, requests, others } = outcome
+  const loads = stagesOf(options).flatMap((stage) => stage.loads)
   const summaries = summarize(samples, targets, loads)
-  const ratios = ratiosOf(samples, targets, loads)
-  const loadAverageAfter = loadavg()
+  const comparisons = ratiosOf(samples, targets, throughputLoads)
+  const keyRatios = keyRatiosOf(samples)
   const foreign = samples.map((sample) => sample.foreignCpuShare)
   const foreignMedian = foreign.length === 0 ? 0 : median(foreign)
-  const percent = (share: number) => `${(100 * share).toFixed(0)} %`
-  console.log(
-    [
-      '',
-      `${facts.cpu}, ${facts.cores} cores, Linux ${facts.kernel}, Node ${facts.node}`,
-      ...Object.entries(versions).map(([name, version]) => `${name}: ${version}`),
-      `${clientCount} connections, ${valueBytes} B values, ${keyCount} keys, medians of ${options.roundCount} interleaved rounds; requests a round: ` +
-        Object.entries(requests)
-          .map(([load, count]) => `${load} ${formatRate(count)}`)
-          .join(', '),
-      `load average ${facts.loadAverageBefore[0]?.toFixed(2)} before; CPU used by other programs meanwhile: ` +
-        `median ${percent(foreignMedian)}, at most ${percent(Math.max(0, ...foreign))}`,
-      ...loads.flatMap((load) => ['', summaryTable(summaries, load.name)]),
-      ...(memory.length === 0 ? [] : ['', memoryTable(memory)]),
-      ...(ratios.length === 0 ? [] : ['', ratioTable(ratios)]),
-      '',
-    ].join('\n'),
-  )
+  const tables = [
+    ...loads.map((load) => summaryTable(summaries, load.name)),
+    ...(memory.length === 0 ? [] : [memoryTable(memory)]),
+    ...(comparisons.length === 0 ? [] : [ratioTable(comparisons)]),
+    ...(sidecarMemory === undefined ? [] : [sidecarMemoryTable(sidecarMemory)]),
+    ...(keyRatios.length === 0 ? [] : [keyRatioTable(keyRatios)]),
+  ]
+  console.log(`\n${[heading(of), ...tables].join('\n\n')}\n`)
   if (foreignMedian > foreignCpuShareMax) {
     progress.say(
       `WARNING: other programs used ${percent(foreignMedian)} of the CPU: do not quote this`,
@@ -168,19 +164,43 @@ async function report({ options, outcome, versions, facts }: Report, progress: P
   }
   for (const { target } of failures) progress.say(`FAILED: ${target}, see above`)
   if (options.jsonFile === undefined) return
-  const machine = { ...facts, loadAverageAfter }
   const content = {
     at: new Date().toISOString(),
-    machine,
+    machine: { ...facts, loadAverageAfter: loadavg(), foreignCpuShare: foreignMedian, others },
     versions,
     load: { clientCount, valueBytes, keyCount, requests, roundCount: options.roundCount },
+    sections: options.sections,
     targets,
     failures,
+    ratios: byName(keyRatios, ({ spread }) => spread.median),
+    ratioDetails: byName(keyRatios, ({ about, spread, aim }) => ({ about, ...spread, aim })),
+    memory: sidecarMemory ?? {},
+    memoryOfTargets: memory,
+    comparisons,
     summaries,
-    ratios,
-    memory,
-    samples,
+    rounds: samples,
   }
   await writeFile(options.jsonFile, `${JSON.stringify(content, undefined, 2)}\n`)
   progress.say(`written: ${options.jsonFile}`)
+}
+
+function byName<T>(ratios: readonly KeyRatio[], pick: (ratio: KeyRatio) => T): Record<string, T> {
+  return Object.fromEntries(ratios.map((ratio) => [ratio.name, pick(ratio)]))
+}
+
+/** What figures mean nothing without. */
+function heading({ options, outcome, versions, facts }: Report): string {
+  const foreign = outcome.samples.map((sample) => sample.foreignCpuShare)
+  const used = outcome.others.map(({ name, seconds }) => `${name} ${seconds.toFixed(0)} s`)
+  return [
+    `${facts.cpu}, ${facts.cores} cores, Linux ${facts.kernel}, Node ${facts.node}`,
+    ...Object.entries(versions).map(([name, version]) => `${name}: ${version}`),
+    `${clientCount} connections where nothing else is said, ${valueBytes} B values, ${keyCount} keys, medians of ${options.roundCount} interleaved rounds; requests a round: ` +
+      Object.entries(outcome.requests)
+        .map(([load, count]) => `${load} ${formatRate(count)}`)
+        .join('; '),
+    `load average ${facts.loadAverageBefore[0]?.toFixed(2)} before; CPU used by other programs meanwhile: ` +
+      `median ${percent(foreign.length === 0 ? 0 : median(foreign))}, at most ${percent(Math.max(0, ...foreign))}` +
+      (used.length === 0 ? '' : ` (${used.join(', ')})`),
+  ].join('\n')
 }

@@ -1,21 +1,51 @@
 /** What is measured: the words that the parts of the benchmark share. */
 import type { Spread } from './statistics.ts'
 
+/** What can be measured on its own: the words of `--only`. */
+export const sections = ['tcp', 'unix', 'clients', 'latency', 'policy', 'memory'] as const
+export type Section = (typeof sections)[number]
+
 export interface Load {
   readonly name: string
   readonly command: 'GET' | 'SET'
   readonly pipeline: number
+  readonly clients: number
+}
+
+/** Loads that are run through the same targets, round by round. */
+export interface Stage {
+  readonly name: string
+  readonly loads: readonly Load[]
+  readonly targets: readonly string[]
 }
 
 export const pipelines = [1, 16] as const
-export const loads: readonly Load[] = pipelines.flatMap((pipeline) =>
-  (['GET', 'SET'] as const).map((command) => ({
-    name: `${command} P=${pipeline}`,
-    command,
-    pipeline,
-  })),
-)
 export const clientCount = 50
+export const manyClients = 1000
+
+const load = (
+  name: string,
+  command: Load['command'],
+  shape: { pipeline?: number; clients?: number },
+): Load => ({
+  name,
+  command,
+  pipeline: shape.pipeline ?? 1,
+  clients: shape.clients ?? clientCount,
+})
+
+export const throughputLoads: readonly Load[] = pipelines.flatMap((pipeline) =>
+  (['GET', 'SET'] as const).map((command) =>
+    load(`${command} P=${pipeline}`, command, { pipeline }),
+  ),
+)
+export const manyClientsLoad = load(`GET c=${manyClients}`, 'GET', { clients: manyClients })
+/** One client that waits for each reply: what passing through adds to it. */
+export const unloadedLoad = load('GET c=1', 'GET', { clients: 1 })
+/** The same as in `throughputLoads`, through sidecars that differ in their policies only. */
+export const policyLoads: readonly Load[] = pipelines.map((pipeline) =>
+  load(`GET P=${pipeline}, policies`, 'GET', { pipeline }),
+)
 export const valueBytes = 64
 /** Keys are drawn at random from this many, all of which exist before the first GET. */
 export const keyCount = 10_000
@@ -49,6 +79,17 @@ export interface Memory {
   readonly peakBytes: number
 }
 
+/** Resident sets of sidecars that did nothing before. */
+export interface SidecarMemory {
+  readonly restBytes: number
+  readonly idleClients: number
+  /** With `idleClients` connected, each of which has set one key. */
+  readonly idle10kBytes: number
+  readonly bigValueBytes: number
+  /** Peak of a sidecar through which a value of `bigValueBytes` was set and read, less what it had at rest. */
+  readonly bigValueGrowthBytes: number
+}
+
 /** The rounds of one load through one target. */
 export interface Summary {
   readonly target: string
@@ -69,6 +110,4 @@ export interface Ratio {
   readonly requestsPerSecond: Spread
   readonly p99Ms: Spread
   readonly proxyCpuUs?: Spread
-  /** Least `requestsPerSecond` that the project aims for; not a condition of success of a run. */
-  readonly aim?: number
 }

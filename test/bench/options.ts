@@ -1,13 +1,18 @@
 /** The command line of `npm run bench`. Pure. */
 import { parseArgs } from 'node:util'
-import { targetNames, unixTargetNames } from './targets.ts'
+import { type Section, sections } from './model.ts'
+import { targetNames } from './targets.ts'
 
 export interface Options {
+  readonly sections: readonly Section[]
   readonly targets: readonly string[]
+  /** Whether what is missing may be downloaded. */
+  readonly mayDownload: boolean
   readonly roundCount: number
   /** Requests of one load, by pipeline depth; undefined: enough for `loadSeconds`, found by the warm-up. */
   readonly requests?: ReadonlyMap<number, number>
   readonly loadSeconds: number
+  readonly isQuick: boolean
   readonly jsonFile?: string
 }
 
@@ -18,13 +23,13 @@ export const usage = `Usage: npm run bench -- [OPTIONS]
 Starts a redis-server (or valkey-server) and every proxy found, all on loopback, runs the same loads through each
 in turn, round by round, and prints throughput, latency, CPU per request and memory side by side.
 
+  --only SECTIONS  comma-separated, of: ${sections.join(', ')}
+  --targets NAMES  comma-separated, of: ${targetNames.join(', ')}
   --rounds N       measured rounds, default 5
   --requests N[,M] requests of a load without pipelining, and with -P 16 (default 10 N);
-                   default: as many as the fastest target takes 1.5 s for
-  --only NAMES     comma-separated, of: ${targetNames.join(', ')},
-                   ${unixTargetNames.join(', ')}
-  --unix           also the two targets over unix sockets
-  --json FILE      leave every sample, the medians, the ratios and the machine's facts there
+                   default: as many as the fastest target takes 1.2 s for
+  --json FILE      leave every round, the medians, the ratios and the machine's facts there
+  --offline        download nothing (otherwise Envoy, if there is none)
   --quick          two short rounds: shows that all runs, measures nothing
   --help`
 
@@ -35,10 +40,13 @@ export function parseOptions(args: readonly string[]): Options | undefined {
   const isQuick = values.quick === true
   const requests = values.requests === undefined ? undefined : requestCounts(values.requests)
   return {
-    targets: selected(values.only, values.unix === true),
+    sections: selected('--only', 'section', sections, values.only),
+    targets: selected('--targets', 'target', targetNames, values.targets),
+    mayDownload: values.offline !== true,
     roundCount: values.rounds === undefined ? (isQuick ? 2 : 5) : count('--rounds', values.rounds),
     ...(requests && { requests }),
-    loadSeconds: isQuick ? 0.2 : 1.5,
+    loadSeconds: isQuick ? 0.2 : 1.2,
+    isQuick,
     ...(values.json !== undefined && { jsonFile: values.json }),
   }
 }
@@ -52,8 +60,9 @@ function parse(args: readonly string[]) {
         rounds: { type: 'string' },
         requests: { type: 'string' },
         only: { type: 'string' },
+        targets: { type: 'string' },
         json: { type: 'string' },
-        unix: { type: 'boolean' },
+        offline: { type: 'boolean' },
         quick: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -81,13 +90,20 @@ function requestCounts(text: string): ReadonlyMap<number, number> {
   ])
 }
 
-function selected(only: string | undefined, isUnix: boolean): readonly string[] {
-  const known = [...targetNames, ...unixTargetNames]
-  if (only === undefined) return isUnix ? known : targetNames
-  const names = only.split(',').map((name) => name.trim())
-  const unknown = names.filter((name) => !known.includes(name))
+/** Those of `known` that `text` names, in their own order; all without `text`. */
+function selected<T extends string>(
+  option: string,
+  what: string,
+  known: readonly T[],
+  text: string | undefined,
+): readonly T[] {
+  if (text === undefined) return known
+  const names = text.split(',').map((name) => name.trim())
+  const unknown = names.filter((name) => !known.some((one) => one === name))
   if (unknown.length > 0) {
-    throw new UsageError(`--only: no target ${unknown.join(', ')}; there are ${known.join(', ')}`)
+    throw new UsageError(
+      `${option}: no ${what} ${unknown.join(', ')}; there are ${known.join(', ')}`,
+    )
   }
-  return known.filter((name) => names.includes(name) || (isUnix && unixTargetNames.includes(name)))
+  return known.filter((name) => names.includes(name))
 }

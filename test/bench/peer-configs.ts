@@ -15,7 +15,7 @@ interface Ports {
 export function haproxy({ serverPort, listenPort }: Ports): string {
   return `global
   nbthread 1
-  maxconn 1000
+  maxconn 4000
   hard-stop-after 1s
 
 defaults

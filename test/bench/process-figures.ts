@@ -1,6 +1,6 @@
 /** CPU time and memory of processes and of the machine, from /proc (Linux only). */
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 
 let ticksPerSecond: number | undefined
 
@@ -46,4 +46,43 @@ export function residentBytes(pid: number): { readonly now: number; readonly pea
   const bytes = (name: string) =>
     1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? Number.NaN)
   return { now: bytes('VmRSS'), peak: bytes('VmHWM') }
+}
+
+export interface CpuUse {
+  readonly name: string
+  readonly seconds: number
+}
+
+/** CPU time of every process that can be seen, by id. */
+export function cpuOfAll(): ReadonlyMap<number, CpuUse> {
+  const ids = readdirSync('/proc').map(Number).filter(Number.isInteger)
+  return new Map(
+    ids.flatMap((id) => {
+      try {
+        const stat = readFileSync(`/proc/${id}/stat`, 'utf8')
+        const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))
+        return [[id, { name, seconds: cpuSeconds(id) }] as const]
+      } catch {
+        return []
+      }
+    }),
+  )
+}
+
+/** Who used most CPU time between two looks, by name, `known` processes left out. */
+export function heaviest(
+  before: ReadonlyMap<number, CpuUse>,
+  after: ReadonlyMap<number, CpuUse>,
+  known: (id: number) => boolean,
+): readonly CpuUse[] {
+  const byName = new Map<string, number>()
+  for (const [id, { name, seconds }] of after) {
+    if (known(id)) continue
+    byName.set(name, (byName.get(name) ?? 0) + seconds - (before.get(id)?.seconds ?? 0))
+  }
+  return [...byName]
+    .map(([name, used]) => ({ name, seconds: used }))
+    .filter((one) => one.seconds >= 0.5)
+    .toSorted((a, b) => b.seconds - a.seconds)
+    .slice(0, 5)
 }

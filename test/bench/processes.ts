@@ -28,12 +28,17 @@ export class Processes {
   }
 
   /** @throws Error when the program cannot be started at all. */
-  start(name: string, program: string, args: readonly string[]): Running {
+  start(
+    name: string,
+    program: string,
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): Running {
     const log = join(this.directory, `${name}.log`)
     const output = openSync(log, 'a')
     const child = spawn(program, args, {
       cwd: this.directory,
-      env: neutralEnvironment(),
+      env: { ...neutralEnvironment(), ...env },
       stdio: ['ignore', output, output],
     })
     closeSync(output)
@@ -72,6 +77,20 @@ export class Processes {
     if (code === 0) return output.join('')
     const told = [...errors, ...output].join('').trim().slice(-1000)
     throw new Error(`${program} ${args.join(' ')} ended with ${code}: ${told}`)
+  }
+
+  /** Whether `pid` is of this benchmark. */
+  owns(pid: number): boolean {
+    return pid === process.pid || this.children.some((child) => child.pid === pid)
+  }
+
+  /** Ends one process and waits for it. */
+  async stop(running: Running): Promise<void> {
+    const child = this.children.find((one) => one.pid === running.pid)
+    child?.kill('SIGTERM')
+    const deadline = performance.now() + stopPatienceMs
+    while (!running.hasEnded() && performance.now() < deadline) await delay(20)
+    if (!running.hasEnded()) child?.kill('SIGKILL')
   }
 
   /** Asks every process to end, makes those that do not, and removes the directory. */

@@ -1,5 +1,6 @@
 /** The tables of a benchmark as text. Pure. */
-import type { Memory, Ratio, Summary } from './model.ts'
+import type { KeyRatio } from './key-ratios.ts'
+import type { Memory, Ratio, SidecarMemory, Summary } from './model.ts'
 import type { Spread } from './statistics.ts'
 
 const mebibyte = 1024 * 1024
@@ -75,22 +76,47 @@ export function memoryTable(memory: readonly Memory[]): string {
 export function ratioTable(ratios: readonly Ratio[]): string {
   const figure = (value: number) => value.toFixed(2)
   return formatTable(
-    ['ratio, median of rounds', 'load', 'req/s', 'min–max', 'aim', 'p99', 'proxy CPU'],
+    ['ratio, median of rounds', 'load', 'req/s', 'min–max', 'p99', 'proxy CPU'],
     ratios.map((ratio) => [
       `${ratio.target} / ${ratio.against}`,
       ratio.load,
       figure(ratio.requestsPerSecond.median),
       range(ratio.requestsPerSecond, figure),
-      aimOf(ratio),
       figure(ratio.p99Ms.median),
       ratio.proxyCpuUs === undefined ? '–' : figure(ratio.proxyCpuUs.median),
     ]),
   )
 }
 
-function aimOf({ aim, requestsPerSecond }: Ratio): string {
-  if (aim === undefined) return ''
-  return `≥ ${aim} ${requestsPerSecond.median >= aim ? 'met' : 'missed'}`
+/** What the project aims for, and what came of it. */
+export function keyRatioTable(ratios: readonly KeyRatio[]): string {
+  const figure = (value: number) => value.toFixed(2)
+  return formatTable(
+    ['aim', 'median', 'min–max', 'wanted', ''],
+    ratios.map(({ name, about, spread, aim }) => [
+      `${name} (${about})`,
+      figure(spread.median),
+      range(spread, figure),
+      aim === undefined ? '' : `${aim.sign} ${aim.value}`,
+      aim === undefined ? '' : isMet(spread.median, aim) ? 'met' : 'MISSED',
+    ]),
+  )
+}
+
+function isMet(value: number, aim: NonNullable<KeyRatio['aim']>): boolean {
+  return aim.sign === '≥' ? value >= aim.value : value <= aim.value
+}
+
+export function sidecarMemoryTable(memory: SidecarMemory): string {
+  const mib = (bytes: number) => (bytes / mebibyte).toFixed(1)
+  return formatTable(
+    ['memory of a sidecar', 'MiB'],
+    [
+      ['at rest', mib(memory.restBytes)],
+      [`with ${memory.idleClients} idle clients`, mib(memory.idle10kBytes)],
+      [`growth for a value of ${mib(memory.bigValueBytes)} MiB`, mib(memory.bigValueGrowthBytes)],
+    ],
+  )
 }
 
 function range(spread: Spread, format: (value: number) => string): string {

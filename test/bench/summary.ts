@@ -2,16 +2,14 @@
 import { type Load, pipelines, type Ratio, type Sample, type Summary } from './model.ts'
 import { geometricMean, type Spread, spreadOf } from './statistics.ts'
 
-const aims: readonly { against: string; pipeline: number; ratio: number }[] = [
-  { against: 'twemproxy', pipeline: 1, ratio: 0.9 },
-  { against: 'twemproxy', pipeline: 16, ratio: 1.3 },
-]
 const subjects = /^respmesh/
-/** What is compared with what: a unix socket only with a unix socket. */
+/** What is compared with what. */
 const opponents = (target: string) =>
-  target.endsWith('-unix') ? ['direct-unix'] : ['twemproxy', 'haproxy', 'direct']
+  target.endsWith('-unix')
+    ? ['direct', 'direct-unix']
+    : ['twemproxy', 'haproxy', 'predixy', 'envoy', 'direct']
 
-type Figure = (sample: Sample) => number | undefined
+export type Figure = (sample: Sample) => number | undefined
 
 /** One entry for each load and target that has samples, in the order of `loads` and `targets`. */
 export function summarize(
@@ -49,8 +47,8 @@ export function ratiosOf(
 ): Ratio[] {
   const scopes = pipelines.flatMap((pipeline) => {
     const same = loads.filter((load) => load.pipeline === pipeline)
-    const each = same.map((load) => ({ name: load.name, pipeline, loads: [load] }))
-    return same.length > 1 ? [...each, { name: `P=${pipeline}`, pipeline, loads: same }] : each
+    const each = same.map((load) => ({ name: load.name, loads: [load] }))
+    return same.length > 1 ? [...each, { name: `P=${pipeline}`, loads: same }] : each
   })
   const pairs = targets
     .filter((target) => subjects.test(target))
@@ -60,13 +58,12 @@ export function ratiosOf(
         .map((against) => ({ target, against })),
     )
   return pairs.flatMap(({ target, against }) =>
-    scopes.flatMap(({ name, pipeline, loads }) => {
+    scopes.flatMap(({ name, loads }) => {
       const ratio = (pick: Figure) => ratioOf(samples, { target, against, loads, pick })
       const requestsPerSecond = ratio((sample) => sample.requestsPerSecond)
       const p99Ms = ratio((sample) => sample.p99Ms)
       if (requestsPerSecond === undefined || p99Ms === undefined) return []
       const proxyCpuUs = ratio((sample) => sample.proxyCpuUs)
-      const aim = aims.find((aim) => aim.against === against && aim.pipeline === pipeline)?.ratio
       return {
         target,
         against,
@@ -74,14 +71,13 @@ export function ratiosOf(
         requestsPerSecond,
         p99Ms,
         ...(proxyCpuUs && { proxyCpuUs }),
-        ...(aim !== undefined && { aim }),
       }
     }),
   )
 }
 
 /** Per round first, so that what slowed a whole round down cancels out; undefined without a common round. */
-function ratioOf(
+export function ratioOf(
   samples: readonly Sample[],
   scope: { target: string; against: string; loads: readonly Load[]; pick: Figure },
 ): Spread | undefined {

