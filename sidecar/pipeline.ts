@@ -31,6 +31,7 @@ import { HoldQueue } from './session/hold-queue.ts'
 import { ServerQueue } from './session/server-queue.ts'
 import { RestoreQueue } from './session/restore-queue.ts'
 import { Session } from './session/session.ts'
+import { callBack } from './session/blocked-command.ts'
 import { firstClientId } from './session/client-ids.ts'
 import { Watchdog } from './session/watchdog.ts'
 import { UpstreamAccess } from './upstream/access.ts'
@@ -347,6 +348,7 @@ class Pipeline implements LocalDataPlane {
     const deadline = this.clock.monotonicMs() + timeoutMs
     while (this.inFlightCommands() > 0) {
       if (this.clock.monotonicMs() >= deadline) return false
+      for (const session of this.sessions) callBack(session)
       await new Promise((resolve) => {
         setTimeout(resolve, drainPollMs)
       })

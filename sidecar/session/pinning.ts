@@ -6,6 +6,7 @@ import { codeOf } from '../../common/errors.ts'
 import { encodeCommand } from '../resp/encode.ts'
 import type { ProtocolVersion, UpstreamConnection } from '../upstream/connection.ts'
 import { PinnedLane, type PinnedOwner } from '../upstream/pinned-lane.ts'
+import type { BlockedCommand } from './blocked-command.ts'
 import type { ConnectionState } from './connection-state.ts'
 import type { SessionContext } from './context.ts'
 import type { Subscriber } from './subscriber.ts'
@@ -51,6 +52,8 @@ export interface PinningOwner extends PinnedOwner {
 
 export class Pinning {
   lane: PinnedLane | undefined
+  /** The command that waits at the server. */
+  blocked: BlockedCommand | undefined
   reasons = 0
   private readonly owner: PinningOwner
   private readonly context: SessionContext
@@ -104,6 +107,7 @@ export class Pinning {
 
   remove(reason: number): void {
     this.reasons &= ~reason
+    if (!this.isBlocking) this.blocked = undefined
   }
 
   /** The connection was told something that the next client must not inherit. */
@@ -145,6 +149,7 @@ export class Pinning {
     const { lane } = this
     this.lane = undefined
     this.isMissed = false
+    this.blocked = undefined
     this.reasons = 0
     if (lane === undefined) return
     lane.end()

@@ -5,6 +5,7 @@ import { refusalText } from '../policy/command-policy.ts'
 import { frameArguments } from '../resp/arguments.ts'
 import { encodeCommand, encodeError } from '../resp/encode.ts'
 import { foreignNames } from '../route/name-filter.ts'
+import { sendBlocking } from './blocked-command.ts'
 import { handleClient } from './client-command.ts'
 import { askOwn, noteFlags } from './own-question.ts'
 import { cut } from './inline-command.ts'
@@ -184,10 +185,10 @@ function route(session: Session, command: SpecialCommand): void {
       session.forwardRun(command.end, 1)
       return
     case 'blocking':
-      return forwardPinned(session, command, PinReason.blocking)
+      return sendBlocking(session, command)
     case 'blockingIfAsked':
       return asksToBlock(command)
-        ? forwardPinned(session, command, PinReason.blocking)
+        ? sendBlocking(session, command)
         : void session.forwardRun(command.end, 1)
     case 'waiting':
       return waitForReplicas(session, command)

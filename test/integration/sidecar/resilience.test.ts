@@ -166,17 +166,19 @@ test('a pause holds commands, waits for those in flight, and ends with all of th
   await one.ask('PING')
   await plane.pause()
   assert.equal(plane.view().isPaused, true)
-  one.send(encodeCommand(['SET', 'a', 'b']) + encodeCommand(['BLPOP', 'l', '0']))
+  one.send(
+    encodeCommand(['SET', 'a', 'b']) + encodeCommand(['XREAD', 'BLOCK', '0', 'STREAMS', 'l', '$']),
+  )
   await until('they are held', () => plane.view().heldCommands === 2)
   plane.resume()
   assert.equal(await one.reply(), '+OK\r\n')
   await until('it blocks', () => plane.view().inFlightCommands === 1)
   await assert.rejects(plane.pause(), { code: 'RM_UPSTREAM_TIMEOUT' })
-  other.send(encodeCommand(['RPUSH', 'l', 'x']))
+  other.send(encodeCommand(['XADD', 'l', '1-1', 'f', 'x']))
   await until('it is held', () => plane.view().heldCommands === 1)
   plane.resume()
-  assert.equal(await other.reply(), ':1\r\n')
-  assert.match(await one.reply(), /^\*2/)
+  assert.equal(await other.reply(), bulk('1-1'))
+  assert.match(await one.reply(), /^\*1/)
 })
 
 test('listeners come and go with the configuration', async (t) => {
