@@ -153,7 +153,8 @@ const freeKinds: ReadonlySet<CommandKind> = new Set(['subscription', 'quit', 're
 
 /** Has the server refuse it; but it shall not see a login. */
 function confine(session: Session, command: SpecialCommand): void {
-  if (command.kind !== 'auth' && command.kind !== 'hello') {
+  const isLogin = command.kind === 'auth' || command.kind === 'hello'
+  if (!isLogin || command.argumentCount === 1) {
     session.forwardRun(command.end, 1)
     return
   }

@@ -169,3 +169,16 @@ test('a name that HELLO gives is known on a connection that the client has alrea
   one.send([['MULTI'], ['CLIENT', 'GETNAME'], ['EXEC']].map(encodeCommand).join(''))
   assert.deepEqual(await one.replies(3), ['+OK\r\n', '+QUEUED\r\n', '*1\r\n$3\r\nyou\r\n'])
 })
+
+test('a subscriber in RESP2 is refused a login in the words of the server', async (t) => {
+  const { client, direct } = await startRig(t)
+  for (const words of [['AUTH'], ['AUTH', 'x'], ['HELLO'], ['HELLO', '3'], ['HELLO', 'x']]) {
+    const replies: string[] = []
+    for (const open of [client, direct]) {
+      const one = await open()
+      assert.match(await one.ask('SSUBSCRIBE', 'c'), /ssubscribe/)
+      replies.push(await one.ask(...words))
+    }
+    assert.equal(replies[0], replies[1])
+  }
+})
