@@ -34,8 +34,6 @@ const stepsMax = 40
 interface ClientState {
   inTransaction: boolean
   hasPattern: boolean
-  /** CLIENT REPLY was used: what the sidecar says itself may come before what the server says. */
-  isSilenced: boolean
 }
 
 export function randomProgram(seed: number): Program {
@@ -56,7 +54,7 @@ class Generator {
     const count = 1 + random.below(clientsMax)
     const protocols = Array.from({ length: count }, () => random.pick([2, 3] as const))
     for (let index = 0; index < count; index += 1) {
-      this.states.push({ inTransaction: false, hasPattern: false, isSilenced: false })
+      this.states.push({ inTransaction: false, hasPattern: false })
     }
     this.isParallel = count > 1 && random.chance(0.3)
     const steps: Step[] = []
@@ -94,12 +92,8 @@ class Generator {
     const kind = random.next()
     if (state.inTransaction) return this.insideTransaction(client, state)
     if (kind < 0.15) return this.transaction(client, state)
-    if (state.isSilenced && kind < 0.27) {
-      state.isSilenced = false
-      return [...this.some(client, 3), ['RESET']]
-    }
     if (kind < 0.24) return [...this.some(client, 2), this.from(connection, client)]
-    if (kind < 0.26) return this.silent(client, state)
+    if (kind < 0.26) return this.silent(client)
     if (kind < 0.27) return [...this.some(client, 3), random.pick(foreign)]
     if (kind < 0.28) return [...this.some(client, 3), ['ECHO', 'client-id'], ['CLIENT', 'ID']]
     if (this.isParallel) return this.some(client, this.depth())
@@ -173,8 +167,7 @@ class Generator {
     return this.random.chance(0.3) ? [words, ['RESET']] : [words, ...this.some(client, 2)]
   }
 
-  private silent(client: number, state: ClientState): Command[] {
-    state.isSilenced = true
+  private silent(client: number): Command[] {
     if (this.random.chance(0.5)) {
       return [['CLIENT', 'REPLY', 'SKIP'], this.ordinary(client), ['PING']]
     }
@@ -253,8 +246,7 @@ const keylessNames = new Set(keyless.map((line) => line.split(' ')[0]))
 /**
  * Whether two servers, or one twice, do the same: what is behind a command that waits without end is run as soon as
  * it is over, at the same time as the rest of what ended it, and so may not touch data. AUTH and HELLO, which are the
- * sidecar’s, are queued by servers in a transaction and refused there by it; after CLIENT REPLY OFF or SKIP, its own
- * replies may come before the server’s.
+ * sidecar’s, are queued by servers in a transaction and refused there by it.
  */
 export function isComparable(program: Program): boolean {
   const clients = program.protocols.map(() => new Comparability())
@@ -265,23 +257,17 @@ export function isComparable(program: Program): boolean {
 
 class Comparability {
   private isOpen = false
-  private isSilenced = false
 
   takes(commands: readonly Command[]): boolean {
     let isWaiting = false
     for (const command of commands) {
-      const [name = '', first, second] = typeof command === 'string' ? [] : upperCase(command)
+      const name = typeof command === 'string' ? '' : (command[0] ?? '').toUpperCase()
       if (isWaiting && !keylessNames.has(name)) return false
-      if (/^(HELLO|AUTH)$/.test(name) && (this.isOpen || this.isSilenced)) return false
-      if (this.isSilenced && foreign.includes(command) && name !== 'QUIT') return false
+      if (/^(HELLO|AUTH)$/.test(name) && this.isOpen) return false
       if (name === 'MULTI') this.isOpen = true
       else if (/^(EXEC|DISCARD|RESET)$/.test(name)) this.isOpen = false
-      if (name === 'RESET') this.isSilenced = false
-      else if (first === 'REPLY' && /^(OFF|SKIP)$/.test(second ?? '')) this.isSilenced = true
       if (!this.isOpen && waitOf(command) === 'end') isWaiting = true
     }
     return true
   }
 }
-
-const upperCase = (words: readonly string[]) => words.slice(0, 3).map((word) => word.toUpperCase())
