@@ -167,7 +167,11 @@ export const proxySchema = Type.Object(
             resourceMap('as in a container; a sidecar sheds clients before it reaches the memory'),
           ),
         },
-        { ...closed, description: 'default: requests 25m cpu and 64Mi, limit 192Mi memory' },
+        {
+          ...closed,
+          description:
+            'default: requests 25m cpu and 64Mi, limit 192Mi memory; with several workers 64Mi and 128Mi for each and one more',
+        },
       ),
     ),
   },

@@ -110,6 +110,20 @@ test('every Secret that the configuration names by file is mounted where it says
   assert.ok(!text.includes('"admin"'), 'the operator’s own Secret stays with the operator')
 })
 
+test('memory is for as many processes as there are, and too little of it is warned of', () => {
+  const warnings = (proxy: object, annotations: Record<string, string> = {}) => {
+    const pod: Pod = { ...asking, metadata: { ...asking.metadata, annotations } }
+    const result = inject(pod, proxyWith({ proxy }), readWish(pod), options)
+    const text = JSON.stringify(result.kind === 'patch' ? result.patch : [])
+    return { limit: /"limits":\{"memory":"(\w+)"/.exec(text)?.[1], warnings: result.warnings }
+  }
+  assert.deepEqual(warnings({}), { limit: '192Mi', warnings: [] })
+  assert.deepEqual(warnings({ workers: 3 }), { limit: '512Mi', warnings: [] })
+  const small = warnings({ workers: 2, resources: { limits: { memory: '256Mi' } } })
+  assert.match(small.warnings[0] ?? '', /limit is 256Mi, and it needs 288Mi/)
+  assert.match(warnings({}, { 'respmesh.io/memory-limit': '64Mi' }).warnings[0] ?? '', /needs 96Mi/)
+})
+
 const modules = (proxy: RedisProxy | undefined) => {
   const seen: { outcomes: string[]; events: string[] } = { outcomes: [], events: [] }
   return {

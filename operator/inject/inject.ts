@@ -5,6 +5,7 @@ import { proxyLabel, sidecarName, writeInjected } from './layout.ts'
 import { type Container, type PatchOperation, type Pod, pointerPart } from './pod.ts'
 import {
   type SidecarOptions,
+  memoryWarnings,
   sidecarContainer,
   sidecarImage,
   sidecarVolumes,
@@ -89,7 +90,12 @@ export function inject(
       ...append(pod.spec?.volumes, '/spec/volumes', volumes),
       ...socket.patch,
     ],
-    warnings: [...wish.warnings, ...portClashes(pod, proxy), ...socket.warnings],
+    warnings: [
+      ...wish.warnings,
+      ...portClashes(pod, proxy),
+      ...socket.warnings,
+      ...memoryWarnings(proxy, wish),
+    ],
   }
 }
 

@@ -1,6 +1,7 @@
 /** RedisProxy → the container and volumes of its sidecar. Pure. */
 import { streamTokenAudience } from '../../common/contract/stream.ts'
-import type { RedisProxy, RedisProxySpec } from '../api/redis-proxy.ts'
+import { quantityBytes } from '../api/quantity.ts'
+import type { ProxySpec, RedisProxy, RedisProxySpec } from '../api/redis-proxy.ts'
 import { type ResourceAnnotation, type Wish, resourceAnnotations } from './annotations.ts'
 import {
   bootstrapConfigMap,
@@ -23,10 +24,30 @@ export interface SidecarOptions {
   readonly streamUrl: string
 }
 
-const defaultResources = {
-  requests: { cpu: '25m', memory: '64Mi' },
-  limits: { memory: '192Mi' },
-} as const
+const mebibyte = 1024 * 1024
+/** What one process needs so that it is not short of memory before it has a client; at rest it has two thirds of it. */
+const processMebibytesMin = 96
+/** For each of several processes, where nothing is said. */
+const processMebibytes = 128
+
+/** Several workers have the one beside them that started them. */
+function processesOf({ workers }: ProxySpec): number {
+  return workers > 1 ? workers + 1 : 1
+}
+
+function defaultResources(spec: ProxySpec): Resources {
+  const count = processesOf(spec)
+  const limit = count === 1 ? 192 : count * processMebibytes
+  return {
+    requests: { cpu: '25m', memory: `${count * 64}Mi` },
+    limits: { memory: `${limit}Mi` },
+  }
+}
+
+interface Resources {
+  readonly requests?: Readonly<Record<string, string>>
+  readonly limits?: Readonly<Record<string, string>>
+}
 
 const userId = 65532
 const tokenSeconds = 3600
@@ -123,9 +144,20 @@ function sidecarEnv(proxy: RedisProxy, options: SidecarOptions): object[] {
   ]
 }
 
+/** A sidecar that could take no client, because its container may have no more than it needs itself. */
+export function memoryWarnings(proxy: RedisProxy, wish: Wish): string[] {
+  const limit = resourcesOf(proxy, wish).limits?.['memory']
+  const needed = processesOf(proxy.spec.proxy) * processMebibytesMin
+  if (limit === undefined || quantityBytes(limit) >= needed * mebibyte) return []
+  return [
+    `the sidecar’s memory limit is ${limit}, and it needs ${needed}Mi or it refuses clients; ` +
+      `set spec.proxy.resources of RedisProxy ${proxy.metadata.name}, or respmesh.io/memory-limit`,
+  ]
+}
+
 /** What the RedisProxy says, or the default, with what the pod says on top. */
-function resourcesOf(proxy: RedisProxy, wish: Wish): object {
-  const { requests, limits } = proxy.spec.proxy.resources ?? defaultResources
+function resourcesOf(proxy: RedisProxy, wish: Wish): Resources {
+  const { requests, limits } = proxy.spec.proxy.resources ?? defaultResources(proxy.spec.proxy)
   const merged: Record<'requests' | 'limits', Record<string, string>> = {
     requests: { ...requests },
     limits: { ...limits },

@@ -142,6 +142,7 @@ export function secureProxy(): object {
         auth: { secretRef: { name: 'vault-clients' } },
         commands: { allow: ['config|get'], deny: ['keys'] },
         isolation: 'PerClient',
+        workers: 2,
       },
     },
   }
