@@ -6,7 +6,7 @@ import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
 import type { Clock } from '../../common/clock.ts'
 import type { Listener } from '../../common/contract/proxy-config.ts'
-import { systemCodeOf } from '../../common/errors.ts'
+import { ConfigError, systemCodeOf } from '../../common/errors.ts'
 import { tlsErrorLogMs, tlsHandshakeMs, tlsHandshakesMax } from '../../common/limits.ts'
 import type { Log } from '../../common/log.ts'
 import type { FileValue, FileWatch } from '../../common/secret-files.ts'
@@ -35,13 +35,20 @@ export class TlsAcceptor {
   private lastLogMs = Number.NEGATIVE_INFINITY
   private unloggedCount = 0
 
-  /** `name` is the listener’s, for the log. @throws ConfigError RM_TLS_FILES */
+  /** `name` is the listener’s, for the log. @throws ConfigError RM_TLS_FILES, RM_CONFIG_INVALID */
   constructor(tls: ListenerTls, name: string, modules: AcceptorModules) {
     this.tls = tls
     this.name = name
     this.modules = modules
     const { certFile, keyFile, clientCertificate = 'none' } = tls
     const caFile = clientCertificate === 'none' ? undefined : tls.clientCaFile
+    if (clientCertificate !== 'none' && caFile === undefined) {
+      // Without one the public authorities would count, and anyone can have a certificate of theirs.
+      throw new ConfigError(
+        'RM_CONFIG_INVALID',
+        `listener ${name}: clientCertificate is ${clientCertificate} and nothing says who signs them; give tls.clientCaFile`,
+      )
+    }
     const files = { certFile, keyFile, caFile }
     this.material = modules.files.value({
       what: `certificate of ${name}`,

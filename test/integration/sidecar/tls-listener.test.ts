@@ -1,5 +1,6 @@
 /** TLS from the clients: who gets in, who does not, and that a session is the same behind it. */
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { join } from 'node:path'
@@ -9,7 +10,15 @@ import type { Listener } from '../../../common/contract/proxy-config.ts'
 import { tlsHandshakeMs } from '../../../common/limits.ts'
 import { clientFiles, createAuthority, replaceFile } from '../../support/certificates.ts'
 import { freePort } from '../../support/servers.ts'
-import { Client, configFor, connect, encodeCommand, startRig, until } from './harness.ts'
+import {
+  Client,
+  configFor,
+  connect,
+  encodeCommand,
+  startPlane,
+  startRig,
+  until,
+} from './harness.ts'
 
 const options = { timeout: 60_000 }
 
@@ -108,6 +117,35 @@ test(
     assert.equal(rig.plane.view().clients, 0)
   },
 )
+
+test('certificates of clients are not asked for without an authority of theirs', async (t) => {
+  const { server, rig } = await startTls(t)
+  for (const clientCertificate of ['optional', 'required'] as const) {
+    const listeners = [{ host: '127.0.0.1', port: 0, tls: { ...server, clientCertificate } }]
+    await assert.rejects(startPlane(t, configFor(rig.server, { listeners })), {
+      code: 'RM_CONFIG_INVALID',
+      message: /give tls\.clientCaFile/,
+    })
+  }
+})
+
+test('a client that wants to renegotiate is refused', options, async (t) => {
+  const { port, open } = await startTls(t)
+  const args = ['s_client', '-connect', `127.0.0.1:${port}`, '-tls1_2']
+  const client = spawn('openssl', args, { stdio: ['pipe', 'pipe', 'pipe'] })
+  t.after(() => client.kill('SIGKILL'))
+  let said = ''
+  for (const output of [client.stdout, client.stderr]) {
+    output.on('data', (chunk: Buffer) => {
+      said += chunk.toString('latin1')
+    })
+  }
+  await until('the handshake is done', () => said.includes('Verify return code'))
+  // A line that is a single R makes this client ask for a new handshake.
+  for (let index = 0; index < 4; index += 1) client.stdin.write('R\n')
+  await until('it is refused', () => /no renegotiation/i.test(said))
+  assert.equal(await (await open()).client.ask('PING'), '+PONG\r\n')
+})
 
 test('certificates of clients are asked for as the listener says', options, async (t) => {
   for (const clientCertificate of ['none', 'optional', 'required'] as const) {
