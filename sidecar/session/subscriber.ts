@@ -58,12 +58,12 @@ export class Subscriber {
     const { session } = this
     const { name, argumentCount, end } = command
     const isAdding = !name.includes('UNSUB')
-    if (isInTransaction(session)) {
+    const isWrong = isAdding && argumentCount === 1
+    if (isInTransaction(session) && !isWrong) {
       // What EXEC will answer fits no rule of RESP.
       if (session.protocol === 3) return forwardPinned(session, command, PinReason.sticky)
       return forwardPinned(session, command, PinReason.raw)
     }
-    const isWrong = isAdding && argumentCount === 1
     if (isWrong || session.holdError !== undefined) return void session.forwardRun(end, 1)
     if (!pin(session)) return
     const { input, pinning } = session

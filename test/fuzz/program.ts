@@ -169,7 +169,7 @@ class Generator {
 
   private silent(client: number): Command[] {
     if (this.random.chance(0.5)) {
-      return [['CLIENT', 'REPLY', 'SKIP'], this.ordinary(client), ['PING']]
+      return [['CLIENT', 'REPLY', 'SKIP'], this.from(keyed, client), ['PING']]
     }
     const off = ['CLIENT', 'REPLY', 'OFF']
     return [off, ...this.some(client, 5), ['CLIENT', 'REPLY', 'ON']]

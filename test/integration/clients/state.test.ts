@@ -182,3 +182,14 @@ test('a subscriber in RESP2 is refused a login in the words of the server', asyn
     assert.equal(replies[0], replies[1])
   }
 })
+
+test('a subscription without a channel in a transaction is only an error', async (t) => {
+  const { client } = await startRig(t)
+  const one = await client()
+  one.send(['MULTI', 'SUBSCRIBE', 'PING'].map((word) => encodeCommand([word])).join(''))
+  one.send('*x\r\n')
+  const replies = await one.replies(4)
+  assert.deepEqual([replies[0], replies[2]], ['+OK\r\n', '+QUEUED\r\n'])
+  assert.match(replies[1] ?? '', /^-ERR wrong number/)
+  assert.match(replies[3] ?? '', /^-ERR Protocol error/)
+})
