@@ -48,6 +48,7 @@ export function afterPinning(session: Session, failure: PinFailure | undefined):
   // A client that only has large replies can go on without: the bound on what it is owed still holds.
   if (failure === 'overloaded' && window.isLarge) window.isLarge = false
   else if (failure === 'overloaded') session.holdError = ownReplies.overloaded
+  else if (failure === 'busy') session.holdError = ownReplies.busy
   else if (failure === 'timeout') session.holdError = ownReplies.heldTooLong
   if (failure === undefined && pinning.lane !== undefined) {
     context.restores.remove(session)

@@ -28,6 +28,9 @@ export const ownReplies = {
     'RM_UPSTREAM_AUTH the server refuses the user or password of the sidecar; the command was not run; correct them',
   ),
   paused: proxyError('RM_PAUSED the sidecar is paused; the command was not run; try again'),
+  busy: encodeError(
+    'BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.',
+  ),
   overloaded: proxyError(
     'RM_OVERLOADED too many clients need a connection of their own; try again later',
   ),

@@ -6,6 +6,7 @@ import { codeOf } from '../../common/errors.ts'
 import { encodeCommand } from '../resp/encode.ts'
 import type { ProtocolVersion, UpstreamConnection } from '../upstream/connection.ts'
 import { PinnedLane, type PinnedOwner } from '../upstream/pinned-lane.ts'
+import { isBusy } from '../upstream/target.ts'
 import type { BlockedCommand } from './blocked-command.ts'
 import type { ConnectionState } from './connection-state.ts'
 import type { SessionContext } from './context.ts'
@@ -34,9 +35,9 @@ export const PinReason = {
 
 /**
  * `overloaded`: the bound is reached; `notReady`: ask again; `timeout`: as long as a command may be held;
- * `badDatabase`: the client’s database cannot be selected; `badState`: the server refuses what the client had.
+ * `busy`: the server runs a script; `badDatabase`: the client’s database cannot be selected; `badState`: the server refuses what the client had.
  */
-export type PinFailure = 'overloaded' | 'notReady' | 'timeout' | 'badDatabase' | 'badState'
+export type PinFailure = 'overloaded' | 'notReady' | 'timeout' | 'busy' | 'badDatabase' | 'badState'
 
 export interface PinningOwner extends PinnedOwner {
   readonly protocol: ProtocolVersion
@@ -187,7 +188,8 @@ export class Pinning {
       if (!abort.signal.aborted) failure = await this.setUp(lane)
     } catch (error) {
       const waited = patience.aborted ? 'timeout' : 'notReady'
-      failure = codeOf(error) === 'RM_OVERLOADED' ? 'overloaded' : waited
+      const other = isBusy(error) ? 'busy' : waited
+      failure = codeOf(error) === 'RM_OVERLOADED' ? 'overloaded' : other
     }
     const isWanted = this.abort === abort && !abort.signal.aborted
     if (lane !== undefined && (!isWanted || failure !== undefined)) {
@@ -202,7 +204,7 @@ export class Pinning {
   }
 
   /** Makes the connection what the client believes it has. @throws UpstreamError RM_UPSTREAM_LOST */
-  private async setUp(lane: PinnedLane): Promise<'badDatabase' | 'badState' | undefined> {
+  private async setUp(lane: PinnedLane): Promise<PinFailure | undefined> {
     if (!this.needsSetUp) return undefined
     const { clientName, database, state, subscriber } = this.owner
     this.candidate = lane
@@ -217,6 +219,7 @@ export class Pinning {
       for (const [index, reply] of replies.entries()) {
         const [name, what] = commands[index] ?? []
         if (reply.kind !== 'error') continue
+        if (reply.text.startsWith('BUSY ')) return 'busy'
         if (name === 'SELECT') return 'badDatabase'
         if (what === 'TRACKING') return 'badState'
       }

@@ -208,7 +208,7 @@ function route(session: Session, command: SpecialCommand): void {
         ? forwardAside(session, command)
         : void session.forwardRun(command.end, 1)
     case 'function':
-      return command.word(1) === 'KILL'
+      return command.word(1) === 'KILL' || command.word(1) === 'STATS'
         ? forwardAside(session, command)
         : void session.forwardRun(command.end, 1)
     case 'auth':

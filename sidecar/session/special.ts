@@ -1,6 +1,7 @@
 /** What the handlers of special commands share. */
 import type { CommandKind } from '../../common/redis/command-table.ts'
-import { encodeCommand, encodeError, encodeStatus } from '../resp/encode.ts'
+import { encodeCommand } from '../resp/encode.ts'
+import { encodeAside } from './aside-reply.ts'
 import { ownReplies } from './own-replies.ts'
 import { PinReason } from './pinning.ts'
 import { pin } from './lanes.ts'
@@ -27,8 +28,8 @@ export function forwardPinned(session: Session, command: SpecialCommand, reason:
 }
 
 /**
- * Sends a command that ends what others wait for past all of them. It has two words and is answered with a status
- * or an error.
+ * Sends a command that ends what others wait for, or tells of it, past all of them. It has two words and is answered
+ * with a status, an error or maps.
  */
 export function forwardAside(session: Session, command: SpecialCommand): void {
   const { context } = session
@@ -49,10 +50,7 @@ export function forwardAside(session: Session, command: SpecialCommand): void {
     session.resume()
   }
   asked.then(
-    ([reply]) => {
-      if (reply?.kind === 'text') goOn(encodeStatus(reply.text))
-      else goOn(reply?.kind === 'error' ? encodeError(reply.text) : ownReplies.lost)
-    },
+    ([reply]) => goOn(encodeAside(reply, session.protocol)),
     () => goOn(ownReplies.lost),
   )
 }

@@ -165,7 +165,9 @@ function checkIdentity(primary: UpstreamPrimary, server: string, replication: st
 type ConnectCode = 'RM_UPSTREAM_AUTH' | 'RM_UPSTREAM_CONNECT' | 'RM_UPSTREAM_IDENTITY'
 
 function refused(code: ConnectCode, why: string): UpstreamError {
-  return new UpstreamError(code, `the server cannot be used: ${why}`, { retryable: true })
+  // A server that runs a script admits nobody.
+  const data = { isBusy: why.startsWith('BUSY ') }
+  return new UpstreamError(code, `the server cannot be used: ${why}`, { data, retryable: true })
 }
 
 function countFailure(cause: unknown, counters: DataPlaneCounters): void {

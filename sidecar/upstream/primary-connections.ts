@@ -27,7 +27,7 @@ import { isReachable } from './reachable.ts'
 import { Reserve } from './reserve.ts'
 import { ScriptMemory } from './script-memory.ts'
 import { SharedLane } from './shared-lane.ts'
-import { givenUp, isSameTarget, targetOf } from './target.ts'
+import { givenUp, isBusy, isSameTarget, targetOf } from './target.ts'
 import { WritePause } from './write-pause.ts'
 
 export interface PrimaryModules extends ConnectModules {
@@ -171,7 +171,7 @@ export class PrimaryConnections implements Supervised {
 
   /**
    * Opens a pinned connection; tries again, as often as it takes, until `signal` says otherwise.
-   * @throws UpstreamError RM_OVERLOADED at the bound, RM_NO_PRIMARY when given up
+   * @throws UpstreamError RM_OVERLOADED at the bound, RM_NO_PRIMARY when given up, `isBusy` for a busy server
    */
   async openPinned(protocol: ProtocolVersion, signal: AbortSignal): Promise<UpstreamConnection> {
     if (this.pinned.size + this.pinnedOpening >= this.pinnedMax) {
@@ -179,10 +179,11 @@ export class PrimaryConnections implements Supervised {
     }
     this.pinnedOpening += 1
     try {
-      return await this.connectUntil(protocol, signal, (connection) => {
+      const own = (connection: UpstreamConnection) => {
         this.pinned.add(connection)
         connection.socket.once('close', () => this.pinned.delete(connection))
-      })
+      }
+      return await this.connectUntil(protocol, signal, own, true)
     } finally {
       this.pinnedOpening -= 1
     }
@@ -209,10 +210,7 @@ export class PrimaryConnections implements Supervised {
     return this.reserve.ask(request)
   }
 
-  /** A server said that it is a replica. */
-  noteReadOnly(): void {
-    this.events.onReadOnly()
-  }
+  readonly noteReadOnly = (): void => this.events.onReadOnly()
 
   /** Asks the server for its identity on a connection of its own; ends all connections if it is another now. */
   async verify(): Promise<void> {
@@ -360,6 +358,7 @@ export class PrimaryConnections implements Supervised {
     protocol: ProtocolVersion,
     signal: AbortSignal,
     own: (connection: UpstreamConnection) => void,
+    isUrgent = false,
   ): Promise<UpstreamConnection> {
     const { log, random } = this.modules
     for (let attempt = 0; ; attempt += 1) {
@@ -387,6 +386,7 @@ export class PrimaryConnections implements Supervised {
           }
           this.failure = code
         }
+        if (isUrgent && isBusy(error)) throw error
       }
       await delay(retryDelayMs(attempt, random), undefined, { signal }).catch(() => undefined)
     }

@@ -154,3 +154,38 @@ test('reads pass while CLIENT PAUSE holds the writes of others', async (t) => {
   assert.equal(await other.ask('CLIENT', 'UNPAUSE'), '+OK\r\n')
   assert.equal(await writer.reply(), '+OK\r\n')
 })
+
+for (const protocol of ['2', '3'] as const) {
+  test(`FUNCTION STATS tells of the function that runs, in RESP${protocol}`, async (t) => {
+    const { client, direct, server } = await startRig(t)
+    await server.command('CONFIG', 'SET', 'lua-time-limit', '10')
+    const [runner, one, oracle] = [await client(), await client(), await direct()]
+    for (const each of [one, oracle]) await each.ask('HELLO', protocol)
+    assert.equal(await one.ask('FUNCTION', 'STATS'), await oracle.ask('FUNCTION', 'STATS'))
+    const code = `#!lua name=l\nredis.register_function('endless', function() while true do end end)`
+    await runner.ask('FUNCTION', 'LOAD', code)
+    runner.send(encodeCommand(['FCALL', 'endless', '0', 'x']))
+    await until('the server is busy', async () => (await oracle.ask('PING')).startsWith('-BUSY'))
+    const sameTime = (reply: string) => reply.replace(/(duration_ms\r\n:)\d+/, '$1')
+    const told = await one.ask('FUNCTION', 'STATS')
+    assert.equal(sameTime(told), sameTime(await oracle.ask('FUNCTION', 'STATS')))
+    assert.match(told, /endless/)
+    assert.equal(await one.ask('FUNCTION', 'KILL'), '+OK\r\n')
+    assert.match(await runner.reply(), /^-/)
+  })
+}
+
+test('who needs a connection while a script runs is told that the server is busy', async (t) => {
+  const { client, direct, server } = await startRig(t)
+  await server.command('CONFIG', 'SET', 'lua-time-limit', '10')
+  const [runner, one, oracle] = [await client(), await client(), await direct()]
+  await one.ask('SET', 'k', '1')
+  runner.send(encodeCommand(['EVAL', 'while true do end', '0']))
+  await until('the server is busy', async () => (await oracle.ask('PING')).startsWith('-BUSY'))
+  assert.match(await one.ask('MULTI'), /^-BUSY /)
+  assert.equal(await one.ask('SCRIPT', 'KILL'), '+OK\r\n')
+  assert.match(await runner.reply(), /^-/)
+  await until('the server is free', async () => (await one.ask('MULTI')) === '+OK\r\n')
+  assert.equal(await one.ask('INCR', 'k'), '+QUEUED\r\n')
+  assert.equal(await one.ask('EXEC'), '*1\r\n:2\r\n')
+})
