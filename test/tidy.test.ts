@@ -69,7 +69,10 @@ const allowed: Readonly<Record<(typeof parts)[number], readonly RegExp[]>> = {
   common: [/^common\//],
   sidecar: [/^(common|sidecar)\//],
   operator: [/^(common|operator)\//],
-  cli: [/^(common|cli|operator\/api|operator\/local)\//, /^(sidecar|operator)\/main\.ts$/],
+  cli: [
+    /^(common|cli|operator\/api|operator\/local)\//,
+    /^(sidecar|operator)\/(workers\/worker-)?main\.ts$/,
+  ],
 }
 for (const part of parts) {
   check(

@@ -6,6 +6,7 @@ import { workerStateMs } from '../../common/limits.ts'
 import { createLog } from '../../common/log.ts'
 import { processBounds } from '../overload/process-bounds.ts'
 import { UseMeter } from '../overload/process-use.ts'
+import type { DataPlane } from '../data-plane.ts'
 import { createDataPlane } from '../pipeline.ts'
 import type { Failure, Request, ToMain, ToWorker, WorkerState } from './protocol.ts'
 
@@ -21,7 +22,6 @@ export async function sidecarWorker(): Promise<number> {
   process.on('unhandledRejection', die)
   process.on('uncaughtException', die)
   const { filesMax } = processBounds()
-  const meter = new UseMeter(systemClock)
   const plane = createDataPlane({
     env: process.env,
     log,
@@ -30,57 +30,71 @@ export async function sidecarWorker(): Promise<number> {
     bounds: filesMax === undefined ? {} : { filesMax },
     isWorker: true,
   })
-  const state = async (): Promise<WorkerState> => ({
-    view: plane.view(),
-    use: await meter.read(),
-  })
-  const tell = (message: ToMain) => {
-    if (process.connected && process.send) process.send(message, undefined, {}, () => {})
-  }
-  const run = async (request: Request): Promise<void> => {
-    switch (request.kind) {
-      case 'start':
-        return plane.start(request.config)
-      case 'apply':
-        return plane.apply(request.config)
-      case 'pause':
-        return plane.pause()
-      case 'resume':
-        return plane.resume()
-      case 'stop':
-        return plane.stop()
-    }
-  }
-  plane.onPrimaryChange(() => void state().then((now) => tell({ kind: 'state', state: now })))
+  const state = stateOf(plane)
   process.on('message', (message: ToWorker, socket?: Socket) => {
-    if (message.kind === 'client') {
-      // It is gone if its client was when it came.
-      if (socket !== undefined) plane.adopt(socket, message.listener)
-      return
+    if (message.kind === 'request') {
+      answer(message.id, obey(plane, message.request), state).catch(die)
+    } else if (socket !== undefined) {
+      // There is none if its client had gone when it came.
+      plane.adopt(socket, message.listener)
     }
-    const { id, request } = message
-    const done = async (failure?: Failure) =>
-      tell({ kind: 'done', id, state: await state(), ...(failure && { failure }) })
-    run(request)
-      .then(() => done())
-      .catch((error: unknown) => done(failureOf(error)))
-      .then(() => request.kind === 'stop' && process.disconnect?.())
-      .catch(die)
   })
+  plane.onPrimaryChange(() => void state().then((now) => tell({ kind: 'state', state: now })))
+  tellChanges(plane, state)
+  tell({ kind: 'ready' })
+  await new Promise<void>((resolve) => {
+    process.once('disconnect', resolve)
+  })
+  // Nobody can tell it any more which primary it may write to.
+  process.exit(0)
+}
+
+type ReadState = () => Promise<WorkerState>
+
+function stateOf(plane: DataPlane): ReadState {
+  const meter = new UseMeter(systemClock)
+  return async () => ({ view: plane.view(), use: await meter.read() })
+}
+
+function tell(message: ToMain): void {
+  if (process.connected && process.send) process.send(message, undefined, {}, () => {})
+}
+
+function tellChanges(plane: DataPlane, state: ReadState): void {
   let before = ''
-  const timer = setInterval(() => {
+  setInterval(() => {
     const seen = JSON.stringify(plane.view())
     if (seen === before) return
     before = seen
     void state().then((now) => tell({ kind: 'state', state: now }))
   }, workerStateMs)
-  tell({ kind: 'ready' })
-  await new Promise<void>((resolve) => {
-    process.once('disconnect', resolve)
-  })
-  clearInterval(timer)
-  // Nobody can tell it any more which primary it may write to.
-  process.exit(0)
+}
+
+async function answer(id: number, obeyed: Promise<void>, state: ReadState): Promise<void> {
+  try {
+    await obeyed
+    tell({ kind: 'done', id, state: await state() })
+  } catch (error) {
+    tell({ kind: 'done', id, state: await state(), failure: failureOf(error) })
+  }
+}
+
+/** Begins at once, so that requests are obeyed in the order in which they came. */
+async function obey(plane: DataPlane, request: Request): Promise<void> {
+  switch (request.kind) {
+    case 'start':
+      return plane.start(request.config)
+    case 'apply':
+      return plane.apply(request.config)
+    case 'pause':
+      return plane.pause()
+    case 'resume':
+      return plane.resume()
+    case 'stop':
+      return plane.stop()
+    default:
+      return request satisfies never
+  }
 }
 
 function failureOf(error: unknown): Failure {
