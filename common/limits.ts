@@ -275,8 +275,11 @@ export const authSlowMs = 100
 export const authSlowStepMs = 10
 /** Wrong passwords of an address are answered no closer to each other than this. */
 export const authSpacingMs = 50
-/** Answers that wait longer than this: until fewer do, no further password of the address is looked at. */
-export const authBacklogMs = 10_000
+/**
+ * Answers that wait longer than this: until fewer do, no further password of the address is looked at, right ones
+ * neither. So far only someone comes who leaves before thousands of answers.
+ */
+export const authBacklogMs = 300_000
 /** Files with secrets and certificates are looked at this often, so that new content is in use within a second. */
 export const filesPollMs = 500
 /** A TLS handshake of a client that takes longer is cut. */

@@ -90,6 +90,7 @@ test(
     const rig = await startRig(t, { clientAuth })
     const { counters } = rig.plane.view()
     const goal = isFull ? 100_000 : 2000
+    const leavingShare = isFull ? 0.02 : 0.5
     const tally = { answers: 0, sent: 0, isOver: false }
     const guess = async () => {
       while (!tally.isOver) {
@@ -103,7 +104,7 @@ test(
         await new Promise((resolve) => {
           socket.on('error', () => {}).once('close', resolve)
           // Some wait for their answers, others leave at once to try anew.
-          if (Math.random() < 0.5) setTimeout(() => socket.destroy(), 20 * Math.random())
+          if (Math.random() < leavingShare) setTimeout(() => socket.destroy(), 20 * Math.random())
           else setTimeout(() => socket.destroy(), 2000)
         })
       }
