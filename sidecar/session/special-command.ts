@@ -31,13 +31,14 @@ export function handleSpecial(session: Session): void {
   const written = nameOf(session)
   const end = scanner.frameEnd
   if (foreignNames.has(written)) return cut(session, 'a client speaks another protocol')
+  if (session.isAuthenticated && written.includes('\0')) return refuseName(session, written)
   if (isLookedUp(session, written)) return
   const known = rules.find(written)
   const { kind, isContainer } = known
   const words = () => frameArguments(input.bytes, input.start, wordsReadMax)
   const word = (index: number) => {
     const text = upperCase(words()[index])
-    // Servers read a sub-command up to its first NUL.
+    // Servers may read a sub-command only up to its first NUL.
     return isContainer && index === 1 ? (text.split('\0', 1)[0] ?? '') : text
   }
   const read = { ...known, argumentCount: scanner.argumentCount, end, words, word }
@@ -61,6 +62,16 @@ export function handleSpecial(session: Session): void {
   }
   if (!session.waitForReplies()) return
   dispatch(session, command)
+}
+
+/**
+ * Servers compare names up to a NUL and find them by a hash of all bytes, so that some that hold one are taken for the
+ * command before it, now and then.
+ */
+function refuseName(session: Session, written: string): void {
+  const shown = written.split('\0', 1)[0]?.slice(0, wordsReadMax).replaceAll(/[^!-~]/g, ' ')
+  const reply = encodeError(`ERR unknown command '${shown}'`)
+  if (session.waitForReplies()) refuseCommand(session, { end: session.scanner.frameEnd }, reply)
 }
 
 /** Whether the session waits to be told of a name that the table does not know. */
@@ -102,6 +113,8 @@ function nameOf(session: Session): string {
  */
 export function mayBeLarge(session: Session): boolean | undefined {
   const { scanner, input } = session
+  const nameEnd = Math.min(scanner.nameEnd, input.end)
+  if (input.bytes.subarray(scanner.nameStart, nameEnd).includes(0)) return false
   if (scanner.nameEnd > input.end || scanner.nameEnd - scanner.nameStart > wordsReadMax) return true
   const name = nameOf(session)
   if (isLookedUp(session, name)) return undefined
@@ -225,9 +238,10 @@ function route(session: Session, command: SpecialCommand): void {
 /** Whether an open transaction queues the command at the server, so that it has no effect of its own yet. */
 function isQueued(session: Session, command: SpecialCommand): boolean {
   if (!session.pinning.has(PinReason.transaction)) return false
-  if (command.kind === 'exec' || command.kind === 'discard' || command.kind === 'unwatch') {
-    return command.argumentCount !== 1 || command.kind === 'unwatch'
-  }
+  // An EXEC with arguments ends it too: servers abort it.
+  if (command.kind === 'exec') return false
+  if (command.kind === 'discard') return command.argumentCount !== 1
+  if (command.kind === 'unwatch') return true
   if (['subscription', 'monitor', 'raw'].includes(command.kind)) return false
   const isHarmless = ['blocking', 'blockingIfAsked', 'function'].includes(command.kind)
   // What it will do to the connection when EXEC runs it is not followed: the session keeps the connection.

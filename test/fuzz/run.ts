@@ -72,14 +72,10 @@ export class Control {
     return text.slice(0, -end.length)
   }
 
-  /** Waits until the clients of the last program are gone, and forgets what they did. */
+  /** Forgets what the last program did. */
   async reset(): Promise<void> {
-    this.idleFacts ??= await this.facts()
-    const deadline = performance.now() + goneDeadlineMs
-    for (let facts = ''; facts !== this.idleFacts; facts = await this.facts()) {
-      if (performance.now() > deadline) throw new Error(`clients do not go away: ${facts}`)
-      await turn()
-    }
+    const left = await this.clientsLeft(goneDeadlineMs)
+    if (left !== undefined) throw new Error(`clients do not go away: ${left}`)
     const commands = [
       'FLUSHALL',
       'SCRIPT FLUSH',
@@ -87,6 +83,21 @@ export class Control {
       'CONFIG SET maxmemory-samples 5',
     ]
     await this.ask(...commands.map((line) => line.split(' ')))
+  }
+
+  /** Waits until the clients of a program are gone; what is left of them when the time is up, which it ends. */
+  async clientsLeft(timeoutMs: number): Promise<string | undefined> {
+    this.idleFacts ??= await this.facts()
+    const deadline = performance.now() + timeoutMs
+    for (;;) {
+      const facts = await this.facts()
+      if (facts === this.idleFacts) return undefined
+      if (performance.now() > deadline) {
+        await this.ask(['CLIENT', 'KILL', 'TYPE', 'normal'], ['CLIENT', 'KILL', 'TYPE', 'pubsub'])
+        return facts
+      }
+      await turn()
+    }
   }
 
   async blockedCount(): Promise<number> {
@@ -281,19 +292,21 @@ export async function runThrough(
 ): Promise<Difference | undefined> {
   await control.reset()
   const clients = await openAll(port, transcript.program)
-  try {
-    for (const [index, result] of transcript.results.entries()) {
-      const found = await compareStep(clients, control, { result, index, deadlines })
-      if (found !== undefined) return found
-    }
-    const { contents, results } = transcript
-    if (contents === undefined) return undefined
-    const actual = await control.contents()
-    if (actual === contents) return undefined
-    return { step: results.length, client: -1, ...differingLines(contents, actual) }
-  } finally {
-    for (const client of clients) client.destroy()
+  let found: Difference | undefined
+  for (const [index, result] of transcript.results.entries()) {
+    found ??= await compareStep(clients, control, { result, index, deadlines })
   }
+  const step = transcript.results.length
+  const { contents } = transcript
+  if (found === undefined && contents !== undefined) {
+    const actual = await control.contents()
+    const isEqual = actual === contents
+    if (!isEqual) found = { step, client: -1, ...differingLines(contents, actual) }
+  }
+  for (const client of clients) client.destroy()
+  const left = await control.clientsLeft(deadlines.replyMs)
+  if (left === undefined) return found
+  return found ?? { step, client: -1, expected: 'its clients are gone', actual: left }
 }
 
 interface Comparison {

@@ -193,3 +193,14 @@ test('a subscription without a channel in a transaction is only an error', async
   assert.match(replies[1] ?? '', /^-ERR wrong number/)
   assert.match(replies[3] ?? '', /^-ERR Protocol error/)
 })
+
+test('an EXEC with arguments ends the transaction: what blocks behind it ends with its client', async (t) => {
+  const { client, server } = await startRig(t)
+  const one = await client()
+  one.send([['MULTI'], ['EXEC', 'x'], ['BLPOP', 'q', '0']].map(encodeCommand).join(''))
+  const replies = await one.replies(2)
+  assert.match(replies[1] ?? '', /^-EXECABORT/)
+  await until('it blocks', async () => (await server.info('blocked_clients')) === '1')
+  one.socket.destroy()
+  await until('it is gone', async () => (await server.info('blocked_clients')) === '0', 3000)
+})
