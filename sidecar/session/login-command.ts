@@ -4,35 +4,37 @@ import { nameError } from '../policy/names.ts'
 import type { Reply } from '../resp/decode.ts'
 import { type Encodable, encodeCommand, encodeError, encodeValue } from '../resp/encode.ts'
 import type { ProtocolVersion } from '../upstream/connection.ts'
+import { queueAnswer, queueInstead } from './queued-login.ts'
 import type { Session } from './session.ts'
 import { ownReplies } from './own-replies.ts'
 import { type SpecialCommand, answerCommand, isInTransaction, refuseCommand } from './special.ts'
 
 const { ok, wrongPass, notInTransaction } = ownReplies
-const noPassword = encodeError(
-  'ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?',
-)
+const wrongPassText = 'WRONGPASS invalid username-password pair or user is disabled.'
+const noPassword =
+  'ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?'
 
 export function handleAuth(session: Session, command: SpecialCommand): void {
-  if (isInTransaction(session)) return refuseCommand(session, command, notInTransaction)
   const words = command.words()
   if (words.length < 2) {
     const reply = encodeError("ERR wrong number of arguments for 'auth' command")
-    return answerCommand(session, command, reply)
+    return refuseCommand(session, command, reply)
   }
-  if (words.length > 3) {
-    return answerCommand(session, command, encodeError('ERR syntax error'))
-  }
+  const isQueued = isInTransaction(session)
   const [, first, second] = words
-  if (!canAuthenticate(session) && second === undefined) {
-    return answerCommand(session, command, noPassword)
+  const isWithoutPassword = !canAuthenticate(session) && second === undefined
+  if (words.length > 3 || isWithoutPassword) {
+    const text = words.length > 3 ? 'ERR syntax error' : noPassword
+    session.input.start = command.end
+    return isQueued ? queueAnswer(session, text) : session.answer(encodeError(text))
   }
   const password = Buffer.from(second ?? first ?? [])
   const username = second === undefined ? undefined : Buffer.from(first ?? [])
   session.input.start = command.end
-  login(session, { username, password }, (isAccepted) =>
-    session.answer(isAccepted ? ok : wrongPass),
-  )
+  login(session, { username, password }, (isAccepted) => {
+    if (isQueued) queueAnswer(session, isAccepted ? undefined : wrongPassText)
+    else session.answer(isAccepted ? ok : wrongPass)
+  })
 }
 
 interface Login {
@@ -86,8 +88,8 @@ interface HelloRequest {
 }
 
 export function handleHello(session: Session, command: SpecialCommand): void {
-  if (isInTransaction(session)) return refuseCommand(session, command, notInTransaction)
   const request = readHello(session, command.words())
+  if (isInTransaction(session)) return queueHello(session, command, request)
   if (Buffer.isBuffer(request)) return answerCommand(session, command, request)
   const { hello } = session.context.primary
   if (hello === undefined) {
@@ -104,6 +106,23 @@ export function handleHello(session: Session, command: SpecialCommand): void {
   login(session, request.login, (isAccepted) => {
     if (isAccepted) greet(session, request, hello)
     else session.answer(wrongPass)
+  })
+}
+
+/** The server’s words and order; a change of the protocol in the middle of a reply is more than can be followed. */
+function queueHello(
+  session: Session,
+  command: SpecialCommand,
+  request: HelloRequest | Buffer,
+): void {
+  const isFollowed = !Buffer.isBuffer(request) && request.protocol === session.protocol
+  if (!isFollowed) return refuseCommand(session, command, notInTransaction)
+  const words = ['HELLO', String(request.protocol)]
+  session.input.start = command.end
+  if (request.login === undefined) return queueInstead(session, words)
+  login(session, request.login, (isAccepted) => {
+    if (isAccepted) queueInstead(session, words)
+    else queueAnswer(session, wrongPassText)
   })
 }
 

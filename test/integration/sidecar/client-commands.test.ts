@@ -189,3 +189,28 @@ test('who needs a connection while a script runs is told that the server is busy
   assert.equal(await one.ask('INCR', 'k'), '+QUEUED\r\n')
   assert.equal(await one.ask('EXEC'), '*1\r\n:2\r\n')
 })
+
+test('AUTH and HELLO within a transaction are queued, checked here, and answered by EXEC', async (t) => {
+  const { client, direct } = await startRig(t)
+  const [one, server] = [await client(), await direct()]
+  for (const words of [
+    ['MULTI'],
+    ['AUTH', 'x'],
+    ['AUTH', 'default', 'any'],
+    ['AUTH', 'nobody', 'any'],
+    ['AUTH', 'a', 'b', 'c'],
+    ['ECHO', 'n'],
+    ['EXEC'],
+    ['MULTI'],
+    ['AUTH'],
+    ['EXEC'],
+  ]) {
+    assert.equal(await one.ask(...words), await server.ask(...words), words.join(' '))
+  }
+  await one.ask('MULTI')
+  assert.equal(await one.ask('HELLO', '2', 'AUTH', 'default', 'any'), '+QUEUED\r\n')
+  assert.match(await one.ask('EXEC'), /^\*1\r\n\*14\r\n\$6\r\nserver\r\n/)
+  await one.ask('MULTI')
+  assert.match(await one.ask('HELLO', '3'), /^-ERR Command not allowed inside a transaction/)
+  assert.match(await one.ask('EXEC'), /^-EXECABORT/)
+})
