@@ -34,8 +34,11 @@ function scanPieces(bytes: Buffer, cuts: readonly number[]): { frames: string[];
     stop = ScanStop.more
     while (start < end) {
       stop = scanner.scan(bytes, start, end, 1)
-      if (scanner.count === 1) frames.push(bytes.toString('latin1', start, scanner.position))
-      start = scanner.position
+      const isSpecial = stop === ScanStop.special
+      const next = isSpecial ? scanner.frameEnd : scanner.position
+      if (isSpecial || scanner.count === 1) frames.push(bytes.toString('latin1', start, next))
+      start = next
+      if (isSpecial) continue
       if (stop !== ScanStop.limit) break
     }
     if (stop !== ScanStop.more && stop !== ScanStop.limit) break
@@ -116,6 +119,14 @@ test('random bytes never crash, hang or pass', () => {
     }),
     { numRuns: 2000 },
   )
+})
+
+test('a scan stops before a name that holds a NUL, whatever the filter says', () => {
+  for (const name of ['ACL\0x', 'CONFIG\0abcN', 'BLPOP\0', 'CONFIG\0\0', 'SHUTDOWN\0zzzzzzzzzS']) {
+    const bytes = encode([Buffer.from(name), Buffer.from('a')])
+    const scanner = new RequestScanner(createNameFilter(), limits)
+    assert.equal(scanner.scan(bytes, 0, bytes.length, 100), ScanStop.special, JSON.stringify(name))
+  }
 })
 
 test('a scan stops before a command that is not ordinary and knows its name', () => {

@@ -120,7 +120,12 @@ export class RequestScanner {
     if (length === 0) return false
     const first = bytes[this.nameStart] as number
     const last = bytes[this.nameEnd - 1] as number
-    return this.filter[nameHash(length, first, last)] !== 0
+    if (this.filter[nameHash(length, first, last)] !== 0) return true
+    // A server may read a name only up to a NUL. No name is shorter than three, and no last letter hashes like a NUL.
+    for (let at = this.nameStart + 3; at < this.nameEnd - 1; at += 1) {
+      if (bytes[at] === 0) return true
+    }
+    return false
   }
 
   private openFrame(bytes: Buffer, frame: number, end: number): ScanStop | undefined {

@@ -138,6 +138,35 @@ test('a NUL makes no harmful command pass', async (t) => {
   })
 })
 
+test('a name that a server may read up to a NUL never reaches it', async (t) => {
+  const rig = await startRig(t)
+  const client = await rig.client()
+  // Length, first and last letter are those of ordinary commands: CLUSTERSCAN, BITFIELD_RO.
+  const forms = Array.from({ length: 3000 }, (_, index) => {
+    const middle = index.toString(36).padStart(3, '0')
+    const isConfig = index % 2 === 0
+    return isConfig
+      ? [`CONFIG\0${middle}N`, 'SET', 'maxmemory', '1mb']
+      : [`BLPOP\0${middle}XO`, 'nothing', '0']
+  })
+  for (let at = 0; at < forms.length; at += 100) {
+    client.send(
+      forms
+        .slice(at, at + 100)
+        .map(encodeCommand)
+        .join(''),
+    )
+    for (const reply of await client.replies(100)) assert.match(reply, /^-ERR unknown command/)
+  }
+  const transaction = [['MULTI'], ['CONFIG\0x', 'RESETSTAT'], ['EXEC']]
+  client.send(transaction.map(encodeCommand).join(''))
+  assert.match((await client.replies(3)).join(''), /^\+OK\r\n-ERR unknown[^\r]*\r\n-EXECABORT/)
+  client.send(encodeCommand([`CONFIG\0${'x'.repeat(100)}`, 'SET', 'dir', 'x'.repeat(400_000)]))
+  assert.match(await client.rest(), /^-ERR Protocol error/)
+  const stats = await rig.server.command('INFO', 'commandstats')
+  assert.doesNotMatch(stats, /cmdstat_(config|blpop)/)
+})
+
 test('a refused command of any size is not passed on', async (t) => {
   const rig = await startRig(t)
   const client = await rig.client()
