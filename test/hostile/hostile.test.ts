@@ -5,7 +5,9 @@ import { alignment } from './alignment/alignment.ts'
 import { fuzz } from './fuzz/fuzz.ts'
 import { failures, type Report } from './report.ts'
 import { runRows } from './rows-run.ts'
+import { startSidecar } from './sites.ts'
 import { hostileUpstream } from './upstream/upstream.ts'
+import { ask } from './wire.ts'
 
 const seed = Number(process.env.HOSTILE_SEED ?? Date.now() % 2 ** 31)
 const base = { at: '', server: '', machine: '', loadAverage: 0 }
@@ -35,4 +37,20 @@ test(`no reply reaches another client (seed ${seed})`, async () => {
   const report = await alignment(options)
   assertFine({ alignment: report })
   assert.ok(report.replies > 10_000, `${report.replies} replies came`)
+})
+
+test('what harms a server passes only where a configuration names it', async () => {
+  const allow = ['config|set', 'slowlog|reset']
+  const site = await startSidecar({ changes: { commands: { allow, deny: ['flushall', 'get'] } } })
+  try {
+    const fate = async (...words: readonly string[]) => (await ask(site.port, ...words)).slice(0, 7)
+    assert.equal(await fate('CONFIG', 'SET', 'maxmemory', '0'), '+OK\r\n')
+    assert.equal(await fate('slowlog', 'reset'), '+OK\r\n')
+    for (const text of ['CONFIG REWRITE', 'FLUSHALL', 'get x', 'DEBUG SLEEP 0', 'shutdown']) {
+      assert.equal(await fate(...text.split(' ')), '-NOPERM', text)
+    }
+    assert.equal(await fate('STRLEN', 'x'), ':0\r\n')
+  } finally {
+    await site.stop()
+  }
 })

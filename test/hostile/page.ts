@@ -106,7 +106,7 @@ ${table(
     'wrong answers',
     'commands smuggled',
     'memory, MB',
-    'after the first tenth, MB',
+    'in the second half, MB',
     'longest wait of another client, ms (at the server)',
   ],
   [

@@ -150,7 +150,7 @@ function sum(tallies: readonly (Tally | undefined)[]): Tally {
     total.resets += tally.resets
     total.specials += tally.specials
     total.hangs += tally.hangs
-    total.example ||= tally.example
+    total.example += tally.example
   }
   return total
 }

@@ -10,7 +10,7 @@ export interface Verdicts {
   missing: number
   /** Replies that belong to somebody else, or nobody. */
   foreign: number
-  /** The first of those. */
+  /** The first of those, a line each. */
   example: string
 }
 
@@ -22,6 +22,7 @@ export const noVerdicts = (): Verdicts => ({
   example: '',
 })
 
+const examplesMax = 5
 const forgetAll = Buffer.from('>2\r\n$10\r\ninvalidate\r\n_\r\n')
 
 /** Requests are added with the reply that they should have; then bytes are taken until all have come. */
@@ -120,7 +121,9 @@ export class Batch {
     else if (text === '$-1\r\n' && right[0] === 36) verdicts.missing += 1
     else {
       verdicts.foreign += 1
-      verdicts.example ||= `${JSON.stringify(text)} in place of ${JSON.stringify(right.toString('latin1', 0, 200))}`
+      const owed = right.toString('latin1', 0, 200)
+      const example = `${JSON.stringify(text)} in place of ${JSON.stringify(owed)}`
+      if (verdicts.foreign <= examplesMax) verdicts.example += `${example}\n`
     }
   }
 }

@@ -15,7 +15,8 @@ export const valueOf = (id: string, index: number) =>
 const bulk = (text: string) => `$${text.length}\r\n${text}\r\n`
 const encode = (...words: readonly string[]) => `*${words.length}\r\n${words.map(bulk).join('')}`
 const exactly = (text: string) => new RegExp(`^${text.replaceAll(/[*$|.]/g, '\\$&')}$`)
-const patienceMs = 8000
+/** A server that is replaced is given time to come, on a busy machine as well. */
+const patienceMs = 60_000
 const batchMax = 96
 
 export interface Tally extends Verdicts {
@@ -220,11 +221,10 @@ export class AlignmentClient {
     batch.add(encode('ECHO', one), '+QUEUED\r\n', exactly(bulk(one)))
     batch.add(encode('GET', keyOf(id, 1)), '+QUEUED\r\n', exactly(bulk(valueOf(id, 1))))
     batch.add(encode('ECHO', other), '+QUEUED\r\n', exactly(bulk(other)))
-    batch.add(
-      encode('EXEC'),
-      `*3\r\n${bulk(one)}${bulk(valueOf(id, 1))}${bulk(other)}`,
-      /^\*-1\r\n$/,
-    )
+    const executed = (value: string) => `*3\r\n${bulk(one)}${value}${bulk(other)}`
+    // Nothing, if its connection was lost; without the value, if the server was replaced.
+    const others = new RegExp(`^\\*-1\r\n$|${exactly(executed('$-1\r\n')).source}`)
+    batch.add(encode('EXEC'), executed(bulk(valueOf(id, 1))), others)
     this.addPlain(batch)
     await this.finish(line, batch)
   }

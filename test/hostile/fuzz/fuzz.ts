@@ -26,7 +26,7 @@ export interface FuzzReport {
   readonly canaries: number
   /** From the first case to the last, when all connections are closed. */
   readonly rssGrowthBytes: number
-  /** The same, from when a tenth was done and the runtime had the size that the load asks for. */
+  /** The same, from half-way on: the runtime has the size by then that the load asks for. */
   readonly rssWarmGrowthBytes: number
   readonly rssPeakGrowthBytes: number
   readonly bystanderMs: number
@@ -38,7 +38,7 @@ export interface FuzzReport {
 /** Inputs of clients that have not given the password are a tenth. */
 const loginShare = 0.1
 const parallel = 24
-const warmShare = 0.1
+const warmShare = 0.5
 const failuresMax = 5
 const lookEveryMs = 2000
 const password = 'secret'

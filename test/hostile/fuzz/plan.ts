@@ -28,8 +28,17 @@ export interface PlanOptions {
 }
 
 export function makePlan(random: Random, options: PlanOptions): Plan {
-  const prologue =
-    options.mayChangeProtocol && random.chance(0.125) ? command('HELLO', '3') : Buffer.alloc(0)
+  for (;;) {
+    const plan = assemble(makeParts(random, options), options.bounds)
+    const cuts = cutPoints(random, plan.bytes.length)
+    const isAbandoned = random.chance(0.02)
+    // What a torn case makes of the marker behind it counts too.
+    if (isTestable(plan.reading, options.known)) return { ...plan, cuts, isAbandoned }
+  }
+}
+
+function makeParts(random: Random, options: PlanOptions): Pick<Plan, 'cases' | 'prologue'> {
+  const isThree = options.mayChangeProtocol && random.chance(0.125)
   const cases: Buffer[] = []
   const wanted = 1 + random.int(options.casesMax)
   let isOrderly = true
@@ -40,8 +49,7 @@ export function makePlan(random: Random, options: PlanOptions): Plan {
     cases.push(made)
     isOrderly = reading.end === 'whole'
   }
-  const plan = assemble({ prologue, cases }, options.bounds)
-  return { ...plan, cuts: cutPoints(random, plan.bytes.length), isAbandoned: random.chance(0.02) }
+  return { cases, prologue: isThree ? command('HELLO', '3') : Buffer.alloc(0) }
 }
 
 /** The same, of other parts. */
