@@ -54,12 +54,13 @@ async function run(options: Options): Promise<Report> {
   const units = known.filter((unit) => options.units?.includes(unit) ?? true)
   const reports: Partial<Record<Mode, ModeReport>> = {}
   for (const mode of options.modes) reports[mode] = await runMode(suite, units, mode)
-  const { standalone, singleDatabase } = reports
+  const { standalone, singleDatabase, perClient } = reports
   return {
     suiteVersion,
     server: execFileSync('redis-server', ['--version'], { encoding: 'utf8' }).trim(),
     ...(standalone && { standalone: standalone.totals, units: standalone.units }),
     ...(singleDatabase && { singleDatabase }),
+    ...(perClient && { perClient }),
   }
 }
 
@@ -87,10 +88,13 @@ async function runMode(suite: string, units: readonly string[], mode: Mode): Pro
 }
 
 async function compareUnit(suite: string, unit: string, mode: Mode): Promise<UnitFigures> {
-  const known = knownDifferences.filter((one) => one.unit === unit && (one.mode ?? mode) === mode)
+  const known = knownDifferences.filter(
+    (one) => one.unit === unit && (one.modes?.includes(mode) ?? true),
+  )
   const without = known.filter(({ isLeftOut }) => isLeftOut === true).map(({ test }) => test)
-  const plan = { suite, unit, mode }
-  const throughPlan = { ...plan, startTarget: startThrough, without }
+  const plan = { suite, unit, isSingleDatabase: mode === 'singleDatabase' }
+  const startTarget = () => startThrough(mode === 'perClient' ? 'perClient' : 'shared')
+  const throughPlan = { ...plan, startTarget, without }
   const [direct, through] = await Promise.all([
     runUnit({ ...plan, startTarget: startDirect, without: [] }),
     runUnit(throughPlan),
@@ -123,6 +127,7 @@ function write(report: Report, options: Options): void {
   for (const [mode, totals] of [
     ['standalone', report.standalone],
     ['singleDatabase', report.singleDatabase?.totals],
+    ['perClient', report.perClient?.totals],
   ] as const) {
     if (totals !== undefined) {
       const percent = ((100 * totals.passed) / Math.max(1, totals.direct)).toFixed(2)

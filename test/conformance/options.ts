@@ -1,9 +1,12 @@
 /** The command line of `npm run conformance`. Pure. */
 import { parseArgs } from 'node:util'
 
-/** How the suite uses the server: on database 9 as it does by itself, or on 0 with no SELECT. */
-export type Mode = 'standalone' | 'singleDatabase'
-export const modes: readonly Mode[] = ['standalone', 'singleDatabase']
+/**
+ * How the suite uses the server, on database 9 as it does by itself, or on 0 with no SELECT, and whether the sidecar
+ * has its clients share connections.
+ */
+export type Mode = 'standalone' | 'singleDatabase' | 'perClient'
+export const modes: readonly Mode[] = ['standalone', 'singleDatabase', 'perClient']
 
 export interface Options {
   /** Names as the suite has them, e.g. `unit/multi`; undefined: all of them. */
@@ -28,8 +31,9 @@ not through the sidecar.
 
   --units A,B    only these, e.g. unit/multi or multi
   --quick        only ${quickUnits.join(', ')}
-  --mode NAME    ${modes.join(' | ')}; default both: on database 9 every client has a connection
-                 of its own, on database 0 clients share one
+  --mode NAME    ${modes.join(' | ')}; default all: on database 9 every client
+                 has a connection of its own, on database 0 clients share one; perClient: on database 9
+                 with a sidecar whose isolation is perClient
   --json FILE    leave the figures and every difference there
   --page FILE    write the figures as a page (docs/reference/compatibility.md)
   --from FILE    run nothing, take the figures of an earlier --json

@@ -1,15 +1,19 @@
 /** The page about compatibility, made from the figures of a run. Pure. */
-import { refusedCommands } from './patches.ts'
 import type { ModeReport, Report, UnitFigures } from './report.ts'
 
 export function renderPage(report: Report): string {
-  const { standalone, units, singleDatabase } = report
+  const { standalone, units, singleDatabase, perClient } = report
   const ownConnection = standalone && units && { totals: standalone, units }
   return [
     introduction(report),
-    table(ownConnection, singleDatabase),
-    ...section('Differences with a connection per client (database 9)', ownConnection),
+    table({
+      'database 9': ownConnection,
+      'database 0': singleDatabase,
+      'per client': perClient,
+    }),
+    ...section('Differences on database 9', ownConnection),
     ...section('Differences with shared connections (database 0)', singleDatabase),
+    ...section('Differences with a connection per client (isolation: perClient)', perClient),
     '',
   ].join('\n')
 }
@@ -23,28 +27,28 @@ The server’s own test suite (redis ${report.suiteVersion}), run against a serv
 A test counts when it passes directly; where it does not pass through the sidecar as well, it is listed with the
 reason. Server: ${report.server.replace(/^Redis server v=(\S+).*/, 'redis-server $1')}.
 
-What a sidecar refuses cannot be allowed by an option yet, so the suite’s own calls of ${refusedCommands.map((name) => `\`${name.toUpperCase()}\``).join(', ')}
-go to the server by a second connection. Tests that the suite tags \`slow\`, or that cannot be run against a server that
-it did not start, are left out on both sides.
+The sidecar lets every command through (\`commands: {allow: ['*']}\`); all calls of the suite go through it, but for
+the stream of replication, which its helper reads from the server. Tests that the suite tags \`slow\`, or that cannot be run against a server that it did not start, are left out on both sides. On
+database 9, which the suite selects, every client has a connection of its own; on database 0, where nothing is selected,
+clients share one; the third run is again on database 9, with \`isolation: perClient\`.
 `
 }
 
-function table(own: ModeReport | undefined, shared: ModeReport | undefined): string {
-  const names = [
-    ...new Set([...Object.keys(own?.units ?? {}), ...Object.keys(shared?.units ?? {})]),
-  ]
+function table(runs: Readonly<Record<string, ModeReport | undefined>>): string {
+  const heads = Object.keys(runs).filter((head) => runs[head] !== undefined)
+  const reports = heads.flatMap((head) => runs[head] ?? [])
+  const names = [...new Set(reports.flatMap(({ units }) => Object.keys(units)))]
   const cells = (figures: UnitFigures | undefined) =>
     figures === undefined ? ' | ' : `${figures.direct} | ${figures.passed}`
   const rows = names
-    .filter((name) => (own?.units[name]?.direct ?? 0) + (shared?.units[name]?.direct ?? 0) > 0)
-    .map((name) => `| ${name} | ${cells(own?.units[name])} | ${cells(shared?.units[name])} |`)
-  const total = (report: ModeReport | undefined) =>
-    report === undefined ? ' | ' : `**${report.totals.direct}** | **${report.totals.passed}**`
+    .filter((name) => reports.some(({ units }) => (units[name]?.direct ?? 0) > 0))
+    .map((name) => [name, ...reports.map(({ units }) => cells(units[name]))])
+  const totals = reports.map(({ totals }) => `**${totals.direct}** | **${totals.passed}**`)
+  const titles = heads.map((head) => `${head}: direct | through`)
   return [
-    '| unit | own connection: direct | through | shared connection: direct | through |',
-    '|---|--:|--:|--:|--:|',
-    ...rows,
-    `| **all** | ${total(own)} | ${total(shared)} |`,
+    `| ${['unit', ...titles].join(' | ')} |`,
+    `|---|${'--:|'.repeat(2 * heads.length)}`,
+    ...[...rows, ['**all**', ...totals]].map((row) => `| ${row.join(' | ')} |`),
     '',
   ].join('\n')
 }

@@ -30,6 +30,7 @@ export interface Report {
   readonly standalone?: Totals
   readonly units?: Readonly<Record<string, UnitFigures>>
   readonly singleDatabase?: ModeReport
+  readonly perClient?: ModeReport
 }
 
 export function sumUnits(units: Readonly<Record<string, UnitFigures>>): Totals {

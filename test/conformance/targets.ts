@@ -1,7 +1,9 @@
 /** What a unit is run against: a fresh server, or a fresh server behind a sidecar. */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { join } from 'node:path'
+import { standaloneConfig } from '../../common/contract/proxy-config.ts'
 import { freePort, startServer, until } from '../support/servers.ts'
 import type { Target } from './unit-run.ts'
 
@@ -11,16 +13,23 @@ const serverArgs = ['--enable-protected-configs', 'yes', '--enable-module-comman
 
 export async function startDirect(): Promise<Target> {
   const server = await startServer({ args: serverArgs })
-  return { port: server.port, backendPort: server.port, stop: () => server.stop() }
+  return { port: server.port, serverPort: server.port, stop: () => server.stop() }
 }
 
-export async function startThrough(): Promise<Target> {
+/** With a sidecar that lets every command through. */
+export async function startThrough(isolation: 'shared' | 'perClient'): Promise<Target> {
   const server = await startServer({ args: serverArgs })
   const port = await freePort()
-  const upstream = `redis://127.0.0.1:${server.port}`
-  const args = [program, 'sidecar', '--upstream', upstream, '--listen', `127.0.0.1:${port}`]
-  const child = spawn(process.execPath, [...args, '--log-level', 'error'], {
-    env: { PATH: process.env['PATH'], RESPMESH_COMMANDS_ALLOW: '*' },
+  const config = standaloneConfig({
+    members: [{ host: server.host, port: server.port }],
+    listeners: [{ host: '127.0.0.1', port }],
+    logLevel: 'error',
+  })
+  const file = join(server.directory, 'sidecar.json')
+  const upstream = { ...config.upstream, isolation }
+  writeFileSync(file, JSON.stringify({ ...config, upstream, commands: { allow: ['*'] } }))
+  const child = spawn(process.execPath, [program, 'sidecar', '--config', file], {
+    env: { PATH: process.env['PATH'] },
     stdio: ['ignore', 'inherit', 'inherit'],
   })
   children.add(child)
@@ -37,7 +46,7 @@ export async function startThrough(): Promise<Target> {
     await stop()
     throw error
   }
-  return { port, backendPort: server.port, stop }
+  return { port, serverPort: server.port, stop }
 }
 
 const children = new Set<ChildProcess>()

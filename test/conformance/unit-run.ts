@@ -6,8 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Collector, type UnitResults } from './outcome.ts'
 import { OutputReader } from './output.ts'
-import type { Mode } from './options.ts'
-import { adaptSuite, refusedCommands } from './patches.ts'
+import { adaptSuite } from './patches.ts'
 
 /** A test of this suite that says nothing for so long will not end. */
 const silenceMs = 60_000
@@ -20,7 +19,7 @@ const tools = ['redis-cli', 'redis-benchmark', 'redis-server']
 export interface Target {
   readonly port: number
   /** The server behind it; the same port when there is nothing between. */
-  readonly backendPort: number
+  readonly serverPort: number
   stop(): Promise<void>
 }
 
@@ -33,7 +32,8 @@ export interface UnitRun {
 export interface UnitPlan {
   readonly suite: string
   readonly unit: string
-  readonly mode: Mode
+  /** Whether the suite stays on database 0, with no SELECT. */
+  readonly isSingleDatabase: boolean
   readonly startTarget: () => Promise<Target>
   /** Tests that are not tried. */
   readonly without: readonly string[]
@@ -102,17 +102,13 @@ function startSuite(
   const args = ['tests/test_helper.tcl', '--host', '127.0.0.1', '--port', String(target.port)]
   args.push('--single', plan.unit, '--tags', '-slow', '--durable', '--dont-clean')
   args.push('--baseport', String(20_000 + portsPerRun * randomInt(180)))
-  if (plan.mode === 'singleDatabase') args.push('--singledb')
+  if (plan.isSingleDatabase) args.push('--singledb')
   for (const test of skipped) args.push('--skiptest', test)
   const child = spawn('tclsh', args, {
     cwd: directory,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: {
-      ...process.env,
-      CONFORMANCE_BACKEND_PORT: String(target.backendPort),
-      CONFORMANCE_REFUSED: refusedCommands.join(' '),
-    },
+    env: { ...process.env, CONFORMANCE_SERVER_PORT: String(target.serverPort) },
   })
   running.add(child)
   return child

@@ -1,7 +1,15 @@
 /** Clients of other languages through a sidecar process: redis-py and go-redis, each a program of its own. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Tour, goRedisTour, login, redisPyTour, runTour, startProxied } from './support.ts'
+import {
+  type Tour,
+  goRedisTour,
+  login,
+  redisPyTour,
+  runTour,
+  startDirect,
+  startProxied,
+} from './support.ts'
 
 const steps = [
   'data',
@@ -24,6 +32,11 @@ for (const [name, prepare] of Object.entries(programs)) {
     const tour = await prepare()
     if ('skip' in tour) return t.skip(tour.skip)
     for (const protocol of [2, 3]) {
+      await t.test(`RESP${protocol}, without a sidecar for comparison`, async (t) => {
+        const direct = await startDirect(t)
+        const command = [...tour, String(direct.port), String(protocol)] as const
+        assert.deepEqual(await runTour(t, command as unknown as [string], direct), steps)
+      })
       for (const hasLogin of [false, true]) {
         await t.test(`RESP${protocol}${hasLogin ? ' with a login' : ''}`, async (t) => {
           const proxied = await startProxied(t, { hasLogin })

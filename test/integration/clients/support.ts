@@ -72,6 +72,18 @@ export async function startProxied(
   }
 }
 
+/** The same without a sidecar: what a tour expects is what the server does. */
+export async function startDirect(t: TestContext): Promise<Proxied> {
+  const server = await startServer()
+  t.after(() => server.stop())
+  return {
+    server,
+    port: server.port,
+    restart: () => Promise.resolve(),
+    metric: () => Promise.reject(new Error('a server has no such metrics')),
+  }
+}
+
 const run = promisify(execFile)
 const here = import.meta.dirname
 

@@ -89,6 +89,9 @@ func scripts(r, _ *redis.Client) {
 	must(r.ScriptFlush(ctx).Err())
 	equal(answer.Run(ctx, r, []string{"k"}, "w").Val(), []any{"k", "w"})
 	fails(r.EvalSha(ctx, strings.Repeat("0", 40), nil).Err(), "NOSCRIPT")
+	library := "#!lua name=tour\nredis.register_function('tour', function(_, args) return args[1] end)"
+	equal(r.FunctionLoadReplace(ctx, library).Val(), "tour")
+	equal(r.FCall(ctx, "tour", nil, "x").Val(), "x")
 }
 
 func messages(r, _ *redis.Client) {
@@ -105,6 +108,14 @@ func messages(r, _ *redis.Client) {
 		must(err)
 		equal(message.Payload, "a")
 	}
+	shard := r.SSubscribe(ctx, "shard")
+	defer shard.Close()
+	_, err = shard.Receive(ctx)
+	must(err)
+	equal(r.SPublish(ctx, "shard", "s").Val(), int64(1))
+	message, err := shard.ReceiveMessage(ctx)
+	must(err)
+	equal(message.Payload, "s")
 }
 
 func blocking(r, _ *redis.Client) {
@@ -120,6 +131,10 @@ func blocking(r, _ *redis.Client) {
 	}()
 	must(r.XAdd(ctx, &redis.XAddArgs{Stream: "live", ID: "1-1", Values: []string{"k", "v"}}).Err())
 	equal((<-read)[0].Messages[0].ID, "1-1")
+	must(r.XGroupCreate(ctx, "live", "group", "0").Err())
+	args := &redis.XReadGroupArgs{Group: "group", Consumer: "me", Streams: []string{"live", ">"}}
+	equal(r.XReadGroup(ctx, args).Val()[0].Messages[0].ID, "1-1")
+	equal(r.XAck(ctx, "live", "group", "1-1").Val(), int64(1))
 }
 
 func connections(r, two *redis.Client) {

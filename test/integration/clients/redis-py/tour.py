@@ -102,6 +102,9 @@ def scripts(r):
     assert answer(keys=["k"], args=["w"]) == [b"k", b"w"]
     assert r.eval("return 7", 0) == 7
     fails(redis.exceptions.NoScriptError, "", lambda: r.evalsha("0" * 40, 0))
+    library = "#!lua name=tour\nredis.register_function('tour', function(_, args) return args[1] end)"
+    assert r.function_load(library, replace=True) in ("tour", b"tour")
+    assert r.fcall("tour", 0, "x") == b"x"
 
 
 def messages(r):
@@ -115,6 +118,12 @@ def messages(r):
     assert set(got) == {b"x", b"news"}, got
     thread.stop()
     thread.join()
+    shard = r.pubsub()
+    shard.ssubscribe("shard")
+    until("the shard channel is there", lambda: r.execute_command("SPUBLISH", "shard", "s") == 1)
+    found = []
+    until("its message comes", lambda: found.append(shard.get_message()) or "smessage" in repr(found))
+    shard.close()
 
 
 def blocking(r):
