@@ -15,6 +15,7 @@ import {
   startWorld,
 } from '../operator/local/index.ts'
 import { type UpInput, readInput } from './up/input.ts'
+import { obstacleOf } from './up/readiness.ts'
 import { type UpOptions, parseUpOptions, upHelp } from './up/options.ts'
 import { type Paint, eventLine, paintFor, readyBlock } from './up/terminal.ts'
 
@@ -95,7 +96,7 @@ async function serve(
   }
   show()
   // Who was told to wait is told when it is over.
-  if (!isReady(world)) void readyWithin(world).then(show)
+  if (obstacleOf(world) !== undefined) void readyWithin(world).then(show)
   const unsubscribe = events.onEvent((event) => console.log(eventLine(event, paint)))
   const quit = Promise.withResolvers<void>()
   const release = isInteractive ? readKeys(world, quit.resolve) : () => {}
@@ -159,15 +160,10 @@ function endRequest(): Promise<void> {
   return promise
 }
 
-function isReady(world: LocalWorld): boolean {
-  const ready = world.proxy().status?.conditions?.find(({ type }) => type === 'Ready')
-  return ready?.status === 'True'
-}
-
 async function readyWithin(world: LocalWorld, patienceMs?: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
   const look = () => {
-    if (isReady(world)) resolve()
+    if (obstacleOf(world) === undefined) resolve()
   }
   const stop = world.onChange(look)
   const timer = patienceMs === undefined ? undefined : setTimeout(resolve, patienceMs)

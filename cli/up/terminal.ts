@@ -1,5 +1,6 @@
 /** What `respmesh up` prints: a block to begin with, then one line per event. */
 import type { ConsoleEvent, LocalWorld } from '../../operator/local/index.ts'
+import { obstacleOf } from './readiness.ts'
 
 export interface Paint {
   readonly bold: (text: string) => string
@@ -51,14 +52,14 @@ export function readyBlock(
     more.length === 0
       ? ''
       : paint.dim(`   and ${more.map((port) => `127.0.0.1:${port}`).join(', ')}`)
-  const ready = status.conditions?.find(({ type }) => type === 'Ready')
-  const isReady = ready?.status === 'True'
+  const obstacle = obstacleOf(world)
+  const isReady = obstacle === undefined
   const title = isReady ? paint.good('respmesh is ready') : paint.warn('respmesh is waiting')
   return [
     '',
     `${paint.bold(title)}  ${paint.dim(`(${source})`)}`,
     '',
-    ...(isReady ? [] : [`  why          ${ready?.message ?? 'nothing was observed yet'}`]),
+    ...(isReady ? [] : [`  why          ${obstacle}`]),
     `  endpoint     ${paint.bold(`127.0.0.1:${first}`)}${also}`,
     ...(tlsPort === undefined ? [] : [`  with TLS     127.0.0.1:${tlsPort}`]),
     ...(socketPath === undefined ? [] : [`  unix socket  ${socketPath}`]),
