@@ -6,11 +6,13 @@
  * proportional to bytes held.
  */
 import type { Flushable } from './turn.ts'
-import { turnMemory } from './turn-memory.ts'
+import { isLent, turnMemory } from './turn-memory.ts'
 import type { SocketWriter } from './writer.ts'
 
 /** Slices this large on average are written one by one rather than copied into one buffer. */
 const copyBytesMax = 8192
+/** Lent slices from here on are parts of large values, which gain nothing by waiting for more. */
+const lentBytesMin = 16 * 1024
 
 export class Outbox implements Flushable {
   private readonly writer: SocketWriter
@@ -31,12 +33,26 @@ export class Outbox implements Flushable {
     return this.gathered + this.writer.backlogBytes
   }
 
-  /** Takes `slice`, which may be of this turn only. */
+  /** Takes `slice`, which may be of this turn or of this call only. */
   push(slice: Buffer): void {
+    if (!isLent(slice)) this.gather(slice)
+    else if (slice.length < lentBytesMin) this.gather(turnMemory.copy(slice))
+    else {
+      this.flush()
+      this.writer.writeLent(slice)
+      this.beScheduled()
+    }
+  }
+
+  private gather(slice: Buffer): void {
     if (this.first === undefined) this.first = slice
     else if (this.others === undefined) this.others = [slice]
     else this.others.push(slice)
     this.gathered += slice.length
+    this.beScheduled()
+  }
+
+  private beScheduled(): void {
     if (this.isScheduled) return
     this.isScheduled = true
     this.schedule(this)

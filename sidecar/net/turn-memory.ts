@@ -5,19 +5,52 @@
  * Whoever keeps such bytes for longer has to copy them (`ownBytes`), or tell (`leave`).
  */
 
-/** Larger pieces have memory of their own. Small: whatever stays behind of a turn keeps all of it. */
+/** Small: whatever stays behind of a turn keeps all of it. */
 const slabBytes = 16 * 1024
+/** For the replies to many pipelines; larger pieces, and those that come when it is full, have memory of their own. */
+const largeSlabBytes = 64 * 1024
+
+/** Memory that is handed out from its start to its end, and then anew. */
+class Slab {
+  private memory: Buffer | undefined
+  private used = 0
+  private readonly byteCount: number
+
+  constructor(byteCount: number) {
+    this.byteCount = byteCount
+  }
+
+  take(byteCount: number): Buffer | undefined {
+    if (byteCount > this.byteCount - this.used) return undefined
+    this.memory ??= Buffer.allocUnsafeSlow(this.byteCount)
+    const start = this.used
+    this.used += byteCount
+    return this.memory.subarray(start, this.used)
+  }
+
+  owns(bytes: Buffer): boolean {
+    return bytes.buffer === this.memory?.buffer
+  }
+
+  /** Leaves its memory to those who have it. */
+  leave(): void {
+    this.memory = undefined
+    this.used = 0
+  }
+
+  reset(): void {
+    this.used = 0
+  }
+}
 
 export class TurnMemory {
-  private slab = Buffer.allocUnsafeSlow(slabBytes)
-  private used = 0
+  private readonly small = new Slab(slabBytes)
+  private readonly large = new Slab(largeSlabBytes)
 
   /** `byteCount` bytes that hold anything. */
   take(byteCount: number): Buffer {
-    if (byteCount > slabBytes - this.used) return Buffer.allocUnsafeSlow(byteCount)
-    const start = this.used
-    this.used += byteCount
-    return this.slab.subarray(start, this.used)
+    const slab = byteCount > slabBytes / 2 ? this.large : this.small
+    return slab.take(byteCount) ?? Buffer.allocUnsafeSlow(byteCount)
   }
 
   copy(bytes: Buffer): Buffer {
@@ -37,19 +70,19 @@ export class TurnMemory {
   }
 
   owns(bytes: Buffer): boolean {
-    return bytes.buffer === this.slab.buffer
+    return this.small.owns(bytes) || this.large.owns(bytes)
   }
 
   /** `bytes` are kept after this turn: their memory is left to them. */
   leave(bytes: Buffer): void {
-    if (!this.owns(bytes)) return
-    this.slab = Buffer.allocUnsafeSlow(slabBytes)
-    this.used = 0
+    if (this.small.owns(bytes)) this.small.leave()
+    else if (this.large.owns(bytes)) this.large.leave()
   }
 
   /** The turn is over. */
   reset(): void {
-    this.used = 0
+    this.small.reset()
+    this.large.reset()
   }
 }
 
@@ -59,14 +92,19 @@ export const turnMemory = new TurnMemory()
 /** What `readBytes` reads into; what is in it is valid during one callback only. */
 export const readBuffer = Buffer.allocUnsafeSlow(64 * 1024)
 
+/** Whether `bytes` are of this callback only. */
+export function isLent(bytes: Buffer): boolean {
+  return bytes.buffer === readBuffer.buffer
+}
+
 /** `bytes`, or a copy for this turn if they are of this callback only. */
 export function turnBytes(bytes: Buffer): Buffer {
-  return bytes.buffer === readBuffer.buffer ? turnMemory.copy(bytes) : bytes
+  return isLent(bytes) ? turnMemory.copy(bytes) : bytes
 }
 
 /** `bytes`, or a copy if they would not stay what they are. */
 export function ownBytes(bytes: Buffer): Buffer {
-  return bytes.buffer === readBuffer.buffer || turnMemory.owns(bytes) ? Buffer.from(bytes) : bytes
+  return isLent(bytes) || turnMemory.owns(bytes) ? Buffer.from(bytes) : bytes
 }
 
 /** The same, and a copy as well of a small part of a large chunk, which would be kept with it. */

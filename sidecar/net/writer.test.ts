@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type Socket, createConnection, createServer } from 'node:net'
 import { test } from 'node:test'
 import { capabilities } from './node-internals.ts'
+import { Outbox } from './outbox.ts'
 import { readBytes } from './reader.ts'
 import { ownBytes, readBuffer, turnBytes, turnMemory } from './turn-memory.ts'
 import { SocketWriter } from './writer.ts'
@@ -130,3 +131,27 @@ async function echoed(far: Socket, near: Socket): Promise<string> {
 async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise((resolve) => setImmediate(resolve))
 }
+
+test('parts of large values pass through the same few chunks, whole and in order', async () => {
+  await withPair(async (near, far) => {
+    const writer = new SocketWriter(near)
+    const outbox = new Outbox(writer, () => {})
+    const received: Buffer[] = []
+    far.on('data', (chunk: Buffer) => received.push(chunk)).pause()
+    const expected: Buffer[] = []
+    for (let index = 0; index < 300; index += 1) {
+      const lent = readBuffer.subarray(0, index % 3 === 0 ? 100 : readBuffer.length - index)
+      lent.fill(index)
+      expected.push(Buffer.from(lent))
+      outbox.push(lent)
+      if (index % 7 === 0) outbox.flush()
+      if (index === 150) far.resume()
+      if (index > 150) await new Promise((resolve) => setImmediate(resolve))
+    }
+    outbox.flush()
+    near.end()
+    await once(far, 'end')
+    assert.ok(Buffer.concat(received).equals(Buffer.concat(expected)))
+    assert.equal(writer.backlogBytes, 0)
+  })
+})

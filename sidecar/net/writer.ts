@@ -6,6 +6,7 @@
  * All that is written to a socket goes through its one writer, or the order of bytes is lost.
  */
 import type { Socket } from 'node:net'
+import { chunkPool } from './chunk-pool.ts'
 import { type StreamHandle, writableHandle } from './node-internals.ts'
 import { compactBytes, ownBytes, turnMemory } from './turn-memory.ts'
 
@@ -33,15 +34,18 @@ export class SocketWriter {
     return this.handle === undefined ? this.socket.writableNeedDrain : this.isOverMark
   }
 
-  /** Writes `bytes`, which may be of this turn only. False if they are kept: their memory must not be used again. */
-  write(bytes: Buffer): boolean {
+  /**
+   * Writes `bytes`, which may be of this turn only. False if they are kept: their memory must then not be used
+   * before `onDone`, which may never be called.
+   */
+  write(bytes: Buffer, onDone?: () => void): boolean {
     const { socket, handle } = this
     if (socket.destroyed || socket.writableEnded) return true
     if (handle === undefined) {
       socket.write(socket.writableLength > 0 ? compactBytes(bytes) : ownBytes(bytes))
       return socket.writableLength === 0
     }
-    const kept = this.waitingBytes > 0 ? compactBytes(bytes) : bytes
+    const kept = this.waitingBytes > 0 && onDone === undefined ? compactBytes(bytes) : bytes
     const result = handle.writeBuffer(null, kept)
     if (result === 0) return true
     if (typeof result === 'number') {
@@ -54,13 +58,27 @@ export class SocketWriter {
     if (this.waitingBytes >= socket.writableHighWaterMark) this.isOverMark = true
     result.handle = handle
     result.buffer = kept
-    result.oncomplete = (status) => this.complete(kept.length, status)
+    result.oncomplete = (status) => {
+      onDone?.()
+      this.complete(kept.length, status)
+    }
     const { writeStatus } = result
     if (writeStatus !== null) {
       result.writeStatus = null
       result.oncomplete(writeStatus)
     }
     return false
+  }
+
+  /** Writes `bytes`, which are valid during this call only and not more than a read gives. */
+  writeLent(bytes: Buffer): void {
+    if (this.handle === undefined) {
+      this.write(bytes)
+      return
+    }
+    const copy = chunkPool.copy(bytes)
+    const giveBack = () => chunkPool.giveBack(copy)
+    if (this.write(copy, giveBack)) giveBack()
   }
 
   private complete(byteCount: number, status: number): void {

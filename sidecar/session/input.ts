@@ -34,7 +34,7 @@ export class Input {
 
   /** Makes what remains of the last chunk its own: the chunk is only lent. */
   keep(): void {
-    if (this.length > 0 && !this.isOwned) this.grow(0)
+    if (this.length > 0 && !this.isOwned) this.move(Math.max(spareBytesMin, this.length))
   }
 
   /** Puts `bytes` before all others. */
@@ -58,8 +58,12 @@ export class Input {
   }
 
   private grow(added: number): void {
+    this.move(Math.max(spareBytesMin, 2 * (this.length + added)))
+  }
+
+  private move(byteCount: number): void {
     const { length } = this
-    const larger = Buffer.allocUnsafeSlow(Math.max(spareBytesMin, 2 * (length + added)))
+    const larger = Buffer.allocUnsafeSlow(byteCount)
     this.bytes.copy(larger, 0, this.start, this.end)
     this.bytes = larger
     this.start = 0

@@ -32,7 +32,8 @@ export class LargeRequest {
     const state = frame.advance(input.bytes, input.start, input.end)
     if (frame.position > input.start) lane.enqueue(input.slice(input.start, frame.position))
     input.start = frame.position
-    return state
+    // Told at once, so that the client is read no further.
+    return state === 'more' && lane.connection.writer.isFull ? 'full' : state
   }
 }
 

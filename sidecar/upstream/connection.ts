@@ -37,6 +37,7 @@ export class UpstreamConnection {
   /** What the server calls it; 0 until it has said so. */
   serverId = 0
   private owner: ConnectionOwner | undefined
+  private isReadInPlace = false
   private readonly counters: DataPlaneCounters
   private readonly questions: Question[] = []
   private answer: Buffer = Buffer.alloc(0)
@@ -84,9 +85,10 @@ export class UpstreamConnection {
     this.socket.destroy()
   }
 
-  /** From now on the owner is given bytes that are valid during the call only. */
+  /** From now on all owners are given bytes that are valid during the call only. */
   readInPlace(): void {
-    if (this.isClosed) return
+    if (this.isClosed || this.isReadInPlace) return
+    this.isReadInPlace = true
     this.socket.off('data', this.receive)
     readBytes(this.socket, this.receive)
   }

@@ -5,7 +5,6 @@
 import { replyLineBytesMax } from '../../common/limits.ts'
 import { Outbox } from '../net/outbox.ts'
 import type { Turn } from '../net/turn.ts'
-import { turnBytes } from '../net/turn-memory.ts'
 import { ReplyScanner } from '../resp/reply-scanner.ts'
 import type { ConnectionOwner, UpstreamConnection } from './connection.ts'
 import { FrameSorter, type Sorting } from './frame-sorter.ts'
@@ -51,6 +50,7 @@ export class PinnedLane implements ConnectionOwner {
     this.owner = owner
     this.outbox = new Outbox(connection.writer, (outbox) => turn.addUpstream(outbox))
     connection.setOwner(this)
+    connection.readInPlace()
   }
 
   get backlogBytes(): number {
@@ -59,7 +59,7 @@ export class PinnedLane implements ConnectionOwner {
 
   enqueue(bytes: Buffer): void {
     this.connection.countWritten(bytes.length)
-    this.outbox.push(turnBytes(bytes))
+    this.outbox.push(bytes)
   }
 
   /** Stops or goes on reading replies, so that the server feels what the client does not read. */

@@ -110,7 +110,8 @@ export class SharedLane implements ConnectionOwner, Flushable {
 
   onData(read: Buffer): void {
     const { ring, scanner } = this
-    const bytes = turnBytes(read)
+    // What goes on in the middle of a reply is mostly large, and is written before this call ends.
+    const bytes = this.isMidReply ? read : turnBytes(read)
     this.hasProgress = true
     const end = bytes.length
     let start = 0
