@@ -2,15 +2,16 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { Redis } from 'ioredis'
-import { type Proxied, login, startProxied, until } from './support.ts'
+import { type Proxied, login, startDirect, startProxied, until } from './support.ts'
 
 const big = 'x'.repeat(8 << 20)
 
 for (const protocol of [2, 3] as const) {
-  for (const hasLogin of [false, true]) {
-    const title = `ioredis works in RESP${protocol}${hasLogin ? ' with a login' : ''}`
-    test(title, async (t) => {
-      const proxied = await startProxied(t, { hasLogin })
+  for (const way of ['through a sidecar', 'with a login', 'without a sidecar'] as const) {
+    const hasLogin = way === 'with a login'
+    test(`ioredis works in RESP${protocol} ${way}`, async (t) => {
+      const isDirect = way === 'without a sidecar'
+      const proxied = await (isDirect ? startDirect(t) : startProxied(t, { hasLogin }))
       const open = (): Redis => {
         const redis = new Redis({
           port: proxied.port,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createClient, defineScript } from 'redis'
-import { type Proxied, login, startProxied, until } from './support.ts'
+import { type Proxied, login, startDirect, startProxied, until } from './support.ts'
 
 const big = 'x'.repeat(8 << 20)
 type Client = ReturnType<typeof newClient>
@@ -28,10 +28,11 @@ function newClient(port: number, RESP: 2 | 3, hasLogin: boolean) {
 }
 
 for (const protocol of [2, 3] as const) {
-  for (const hasLogin of [false, true]) {
-    const title = `node-redis works in RESP${protocol}${hasLogin ? ' with a login' : ''}`
-    test(title, async (t) => {
-      const proxied = await startProxied(t, { hasLogin })
+  for (const way of ['through a sidecar', 'with a login', 'without a sidecar'] as const) {
+    const hasLogin = way === 'with a login'
+    test(`node-redis works in RESP${protocol} ${way}`, async (t) => {
+      const isDirect = way === 'without a sidecar'
+      const proxied = await (isDirect ? startDirect(t) : startProxied(t, { hasLogin }))
       const open = async () => {
         const client = newClient(proxied.port, protocol, hasLogin)
         client.on('error', () => {})
