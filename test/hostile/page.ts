@@ -27,6 +27,8 @@ What a sidecar does with bytes that no client library sends, and with servers th
 a sidecar process as in the image. Server: ${report.server.replace(/^(Redis|Valkey) server v=(\S+).*/, '$1 $2')}. Machine: ${report.machine};
 load average at the end ${report.loadAverage.toFixed(1)}, so read times as upper bounds.
 
+What more load than it can bear does to a sidecar is measured by \`npm run load\`.
+
 In a cell, \`open\` and \`closed\` are what became of the connection, and \`␍\` is CR LF. Memory is what the process grew by at
 most while the input lasted.
 `
