@@ -214,3 +214,13 @@ test('AUTH and HELLO within a transaction are queued, checked here, and answered
   assert.match(await one.ask('HELLO', '3'), /^-ERR Command not allowed inside a transaction/)
   assert.match(await one.ask('EXEC'), /^-EXECABORT/)
 })
+
+test('a client that is told of what others’ caches lose is closed rather than left deaf', async (t) => {
+  const { client, server } = await startRig(t)
+  const [data, told] = [await client(), await client()]
+  const id = numberOf(await told.ask('CLIENT', 'ID'))
+  await told.ask('SUBSCRIBE', '__redis__:invalidate')
+  assert.equal(await data.ask('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id), '+OK\r\n')
+  await server.command('CLIENT', 'KILL', 'TYPE', 'pubsub')
+  await told.rest()
+})
