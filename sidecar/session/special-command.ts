@@ -69,7 +69,10 @@ export function handleSpecial(session: Session): void {
  * command before it, now and then.
  */
 function refuseName(session: Session, written: string): void {
-  const shown = written.split('\0', 1)[0]?.slice(0, wordsReadMax).replaceAll(/[^!-~]/g, ' ')
+  const shown = written
+    .split('\0', 1)[0]
+    ?.slice(0, wordsReadMax)
+    .replaceAll(/[^!-~]/g, ' ')
   const reply = encodeError(`ERR unknown command '${shown}'`)
   if (session.waitForReplies()) refuseCommand(session, { end: session.scanner.frameEnd }, reply)
 }
@@ -272,12 +275,13 @@ function waitForReplicas(session: Session, command: SpecialCommand): void {
   const connection = session.pinning.lane?.connection
   if (connection === undefined) return
   session.wait = 'outside'
-  const { end } = command
+  // The input moves meanwhile.
+  const byteCount = command.end - session.input.start
   const goOn = () => {
     if (session.isClosed || session.wait !== 'outside') return
     session.wait = 'none'
     session.pinning.add(PinReason.blocking)
-    session.forwardRun(end, 1)
+    session.forwardRun(session.input.start + byteCount, 1)
     session.resume()
   }
   connection.ask(encodeCommand(['PING']), 1).then(goOn, () => session.resume())

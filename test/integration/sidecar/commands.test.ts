@@ -330,3 +330,18 @@ test('WAIT counts the replicas of the client’s own writes', async (t) => {
   await one.ask('SET', 'a', 'b')
   assert.equal(await one.ask('WAIT', '0', '100'), ':0\r\n')
 })
+
+test('a WAIT within a pipeline is sent as it came', async (t) => {
+  const { client } = await startRig(t)
+  const one = await client()
+  // From now on there is a connection that need not be opened.
+  assert.equal(await one.ask('WAIT', '0', '10'), ':0\r\n')
+  const commands = [
+    ['CLIENT', 'GETNAME'],
+    ['WAIT', '0', '10'],
+    ['SET', 'key', 'a'],
+    ['GET', 'key'],
+  ]
+  one.send(commands.map(encodeCommand).join(''))
+  assert.deepEqual(await one.replies(4), ['$-1\r\n', ':0\r\n', '+OK\r\n', '$1\r\na\r\n'])
+})
