@@ -56,13 +56,16 @@ export async function startLoadRig(options: RigOptions = {}): Promise<LoadRig> {
   )
   const url = (path: string) => `http://127.0.0.1:${adminPort}${path}`
   const status = async () => (await (await fetch(url('/status'))).json()) as Status
-  await until('the sidecar serves', async () => {
-    try {
-      return (await status()).primary.state === 'ok'
-    } catch {
-      return false
-    }
-  })
+  const stop = async () => {
+    await end(child)
+    await server.stop()
+  }
+  try {
+    await until('the sidecar serves', () => isServing(status), 30_000)
+  } catch (error) {
+    await stop()
+    throw error
+  }
   const pid = child.pid ?? 0
   return {
     server,
@@ -76,10 +79,15 @@ export async function startLoadRig(options: RigOptions = {}): Promise<LoadRig> {
       const line = text.split('\n').find((one) => one.startsWith(`${name} `))
       return Number(line?.split(' ').at(-1))
     },
-    stop: async () => {
-      await end(child)
-      await server.stop()
-    },
+    stop,
+  }
+}
+
+async function isServing(status: () => Promise<Status>): Promise<boolean> {
+  try {
+    return (await status()).primary.state === 'ok'
+  } catch {
+    return false
   }
 }
 

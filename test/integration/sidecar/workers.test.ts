@@ -7,6 +7,7 @@ import { silentLog } from '../../../common/log.ts'
 import type { DataPlane } from '../../../sidecar/data-plane.ts'
 import { createWorkers } from '../../../sidecar/workers/index.ts'
 import { startServer } from '../../support/servers.ts'
+import { startLoadRig } from '../../load/rig.ts'
 import { type Client, configFor, connect, encodeCommand, portOf, until } from './harness.ts'
 
 interface Workers {
@@ -130,3 +131,24 @@ test('a worker that does not answer is ended before a configuration counts as ob
   await until('another serves in its place', async () => (await pids()).length === 2)
   await serveAll(clients.filter(({ isClosed }) => !isClosed))
 })
+
+test('workers whose main process is gone serve nobody any more', async (t) => {
+  const rig = await startLoadRig({ workers: 2 })
+  t.after(() => rig.stop())
+  await until('both are counted', async () => (await rig.status()).workers?.length === 2)
+  const pids = (await rig.status()).workers?.map(({ pid }) => pid) ?? []
+  const client = await connect(t, rig.port)
+  assert.equal(await client.ask('PING'), '+PONG\r\n')
+  process.kill(rig.pid, 'SIGKILL')
+  await until('the client is closed', () => client.isClosed)
+  await until('they are gone', () => pids.every((pid) => !isAlive(pid)))
+})
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
