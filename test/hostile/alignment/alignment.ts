@@ -29,6 +29,8 @@ export interface AlignmentReport extends Omit<Tally, 'right'> {
   readonly deaths: number
   readonly rssGrowthBytes: number
   readonly seconds: number
+  /** The last disturbances before the first foreign reply was seen, or none. */
+  readonly disturbances: readonly string[]
 }
 
 const clientCount = 200
@@ -43,13 +45,21 @@ export async function alignment(options: AlignmentOptions): Promise<AlignmentRep
     { length: clientCount },
     (_, index) => `c${String(index).padStart(3, '0')}`,
   )
-  const chaos = { kills: 0, stops: 0, restarts: 0, isOver: false }
+  const chaos: Chaos = { kills: 0, stops: 0, restarts: 0, isOver: false, last: [] }
+  let disturbances: readonly string[] | undefined
   try {
     await load(site, ids)
     const rssBefore = residentNow(site.pid())
     const start = performance.now()
     const tallies: Tally[] = []
-    const looks = setInterval(() => look(options, sum(tallies), start), 2000)
+    const looks = setInterval(() => {
+      const tally = sum(tallies)
+      look(options, tally, start)
+      if (tally.foreign > 0 && disturbances === undefined) {
+        disturbances = [...chaos.last]
+        options.say(`${tally.example}${disturbances.join('\n')}`)
+      }
+    }, 2000)
     const disturbing = disturb(site, ids, chaos)
     const share = clientCount / workerCount
     await Promise.all(
@@ -82,6 +92,7 @@ export async function alignment(options: AlignmentOptions): Promise<AlignmentRep
       deaths: site.isAlive() ? 0 : 1,
       rssGrowthBytes: site.isAlive() ? Math.max(0, residentNow(site.pid()) - rssBefore) : 0,
       seconds: (performance.now() - start) / 1000,
+      disturbances: disturbances ?? (rest.foreign > 0 ? chaos.last : []),
     }
   } finally {
     await site.stop()
@@ -110,25 +121,40 @@ async function load(site: Site, ids: readonly string[]): Promise<void> {
   await new Promise((resolve) => wire.socket.once('close', resolve))
 }
 
-async function disturb(
-  site: Site,
-  ids: readonly string[],
-  chaos: { kills: number; stops: number; restarts: number; isOver: boolean },
-): Promise<void> {
+interface Chaos {
+  kills: number
+  stops: number
+  restarts: number
+  isOver: boolean
+  /** What was done last, and when. */
+  last: string[]
+}
+
+const rememberedMax = 12
+
+function remember(chaos: Chaos, what: string): void {
+  chaos.last.push(`${new Date().toISOString()} ${what}`)
+  if (chaos.last.length > rememberedMax) chaos.last.shift()
+}
+
+async function disturb(site: Site, ids: readonly string[], chaos: Chaos): Promise<void> {
   for (let round = 1; !chaos.isOver; round += 1) {
     await delay(chaosEveryMs)
     if (chaos.isOver) return
     if (round % restartEvery === 0) {
       chaos.restarts += 1
+      remember(chaos, 'the server is replaced')
       await site.server.kill()
       await site.server.restart()
       await load(site, ids)
     } else if (round % 5 === 0) {
       chaos.stops += 1
+      remember(chaos, 'the server stops for 200 ms')
       site.server.signal('SIGSTOP')
       await delay(200)
       site.server.signal('SIGCONT')
     } else {
+      remember(chaos, 'connections to the server are killed')
       const killed = await ask(site.server.port, 'CLIENT', 'KILL', 'TYPE', 'normal').catch(
         () => ':0',
       )

@@ -10,7 +10,7 @@ export interface Verdicts {
   missing: number
   /** Replies that belong to somebody else, or nobody. */
   foreign: number
-  /** The first of those, a line each. */
+  /** The first of those, a line each: when, whose, what was asked, what came and what was owed. */
   example: string
 }
 
@@ -38,6 +38,11 @@ export class Batch {
   private rest: Buffer | undefined
 
   private readonly isTracking: boolean
+  /** By reply, what asked for it. */
+  private readonly asked: string[] = []
+  private previous = 'none'
+  /** Whose it is and over which connection: for those who look into a foreign reply. */
+  label = ''
 
   /** `isTracking`: its client may at any time be told to forget all that it knows. */
   constructor(isTracking = false) {
@@ -61,6 +66,7 @@ export class Batch {
     if (reply === '') return
     if (other !== undefined) this.others.set(this.ends.length, other)
     this.replies += reply
+    this.asked.push(request)
     this.ends.push(this.replies.length)
   }
 
@@ -114,6 +120,7 @@ export class Batch {
     const from = this.index === 0 ? 0 : (this.ends[this.index - 1] as number)
     const right = this.expected.subarray(from, this.ends[this.index] ?? from)
     const other = this.others.get(this.index)
+    const at = this.index
     this.index += 1
     const text = reply.toString('latin1', 0, 200)
     if (reply.equals(right) || other?.test(text) === true) verdicts.right += 1
@@ -121,9 +128,17 @@ export class Batch {
     else if (text === '$-1\r\n' && right[0] === 36) verdicts.missing += 1
     else {
       verdicts.foreign += 1
-      const owed = right.toString('latin1', 0, 200)
-      const example = `${JSON.stringify(text)} in place of ${JSON.stringify(owed)}`
-      if (verdicts.foreign <= examplesMax) verdicts.example += `${example}\n`
+      if (verdicts.foreign <= examplesMax) verdicts.example += `${this.describe(text, right, at)}\n`
     }
+    this.previous = text
+  }
+
+  private describe(came: string, right: Buffer, at: number): string {
+    const { label, previous, count } = this
+    const owed = right.toString('latin1', 0, 200)
+    const asked = (this.asked[at] ?? 'nothing').slice(0, 200)
+    const then = new Date().toISOString()
+    const where = JSON.stringify({ then, label, at, of: count, asked, previous })
+    return `${JSON.stringify(came)} in place of ${JSON.stringify(owed)}; ${where}`
   }
 }

@@ -45,7 +45,11 @@ class Line {
   private verdicts: Verdicts | undefined
   private wake: (() => void) | undefined
 
-  constructor(port: number) {
+  private readonly name: string
+  private runs = 0
+
+  constructor(port: number, name: string) {
+    this.name = name
     this.socket = createConnection({ port, host: '127.0.0.1', noDelay: true })
     this.socket.on('error', () => {})
     this.socket.on('close', () => {
@@ -63,6 +67,8 @@ class Line {
   async run(batch: Batch, tally: Tally, waitMs: number): Promise<'closed' | 'done' | 'late'> {
     this.batch = batch
     this.verdicts = tally
+    this.runs += 1
+    batch.label = `${this.name} port ${this.socket.localPort} batch ${this.runs}`
     this.socket.write(batch.seal())
     const { promise, resolve } = Promise.withResolvers<void>()
     this.wake = resolve
@@ -102,7 +108,7 @@ export class AlignmentClient {
   private connected(): Line {
     if (this.line === undefined || this.line.isClosed || this.line.socket.destroyed) {
       this.options.tally.connections += 1
-      this.line = new Line(this.options.port)
+      this.line = new Line(this.options.port, this.options.id)
     }
     return this.line
   }
@@ -257,7 +263,7 @@ export class AlignmentClient {
   private async subscription(line: Line): Promise<void> {
     const { id, port, tally } = { ...this.options }
     const channel = `al:ch:${id}`
-    const subscriber = new Line(port)
+    const subscriber = new Line(port, `subscriber of ${id}`)
     const opening = new Batch()
     opening.add(encode('SUBSCRIBE', channel), `*3\r\n${bulk('subscribe')}${bulk(channel)}:1\r\n`)
     if ((await subscriber.run(opening, tally, patienceMs)) === 'done') {
@@ -282,7 +288,7 @@ export class AlignmentClient {
     const key = `al:tr:${id}`
     const invalidated = `>2\r\n${bulk('invalidate')}*1\r\n${bulk(key)}`
     const own = exactly(bulk(id))
-    const tracker = new Line(port)
+    const tracker = new Line(port, `tracker of ${id}`)
     const opening = new Batch(true)
     opening.add(encode('HELLO', '3'), '%', /^%\d/)
     opening.add(encode('CLIENT', 'TRACKING', 'ON'), '+OK\r\n')
