@@ -36,6 +36,9 @@ export interface SharedLaneOptions {
   onRetire(lane: SharedLane): boolean
 }
 
+/** Requests gathered in a turn that are written before its end. */
+const earlyFlushBytes = 8 * 1024
+
 export class SharedLane implements ConnectionOwner, Flushable {
   readonly protocol: ProtocolVersion
   /** Owned by whoever keeps the lane connected. */
@@ -94,6 +97,8 @@ export class SharedLane implements ConnectionOwner, Flushable {
   enqueue(sink: ReplySink, bytes: Buffer, count: number): void {
     if (this.batch.isEmpty) this.turn.addUpstream(this)
     this.batch.add(sink, bytes, count)
+    // A server that has much to do begins while we read on.
+    if (this.batch.byteCount >= earlyFlushBytes) this.flush()
   }
 
   flush(): void {
