@@ -137,8 +137,8 @@ export class Batch {
     const { label, previous, count } = this
     const owed = right.toString('latin1', 0, 200)
     const asked = (this.asked[at] ?? 'nothing').slice(0, 200)
-    const then = new Date().toISOString()
-    const where = JSON.stringify({ then, label, at, of: count, asked, previous })
+    const when = new Date().toISOString()
+    const where = JSON.stringify({ when, label, at, of: count, asked, previous })
     return `${JSON.stringify(came)} in place of ${JSON.stringify(owed)}; ${where}`
   }
 }
