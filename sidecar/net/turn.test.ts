@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate as immediate } from 'node:timers/promises'
+import { turnMemory } from './turn-memory.ts'
 import { Turn } from './turn.ts'
 
 test('a turn wakes, writes requests, then replies, and each once', async () => {
@@ -40,4 +41,22 @@ test('what comes up while a turn ends is done in it or in the next', async () =>
   turn.addClient(again)
   await immediate()
   assert.equal(done.length, 5)
+})
+
+test('the end of one turn leaves another what it has in memory', async () => {
+  const [one, other] = [new Turn(), new Turn()]
+  turnMemory.reset()
+  const bytes = turnMemory.copy(Buffer.from('needed'))
+  let seen = ''
+  one.addClient({ flush: () => {} })
+  other.addClient({
+    flush: () => {
+      turnMemory.copy(Buffer.from('others'))
+      seen = String(bytes)
+    },
+  })
+  await immediate()
+  assert.equal(seen, 'needed')
+  const next = turnMemory.copy(Buffer.from('of the next turn'))
+  assert.equal(next.byteOffset, bytes.byteOffset)
 })

@@ -12,6 +12,9 @@ export interface Wakeable {
   wake(): void
 }
 
+/** Turns that have begun and not ended: memory is theirs together. */
+let openCount = 0
+
 export class Turn {
   private isScheduled = false
   private readonly wakes = new TurnList<Wakeable>()
@@ -38,6 +41,7 @@ export class Turn {
   private schedule(): void {
     if (this.isScheduled) return
     this.isScheduled = true
+    openCount += 1
     setImmediate(this.run)
   }
 
@@ -47,7 +51,8 @@ export class Turn {
     this.clients.empty(flush)
     if (this.wakes.isEmpty && this.upstreams.isEmpty && this.clients.isEmpty) {
       this.isScheduled = false
-      turnMemory.reset()
+      openCount -= 1
+      if (openCount === 0) turnMemory.reset()
     } else setImmediate(this.run)
   }
 }
