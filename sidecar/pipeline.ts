@@ -17,7 +17,8 @@ import {
 import type { Log } from '../common/log.ts'
 import { FileWatch } from '../common/secret-files.ts'
 import { type DataPlaneView, type LocalDataPlane, newCounters } from './data-plane.ts'
-import { ClientListener, listenerKey } from './net/listener.ts'
+import { ListenerSet } from './net/listener-set.ts'
+import { ClientListener } from './net/listener.ts'
 import { Turn } from './net/turn.ts'
 import { ClientGuard } from './overload/client-guard.ts'
 import type { ProcessBounds } from './overload/process-bounds.ts'
@@ -63,7 +64,7 @@ class Pipeline implements LocalDataPlane {
   private readonly counters = newCounters()
   private readonly turn = new Turn()
   private readonly sessions = new Set<Session>()
-  private readonly listeners = new Map<string, ClientListener>()
+  private readonly listeners: ListenerSet
   private readonly viewListeners: ((view: PrimaryView) => void)[] = []
   private readonly files: FileWatch
   private readonly users: UserSource
@@ -87,6 +88,11 @@ class Pipeline implements LocalDataPlane {
     this.clock = modules.clock ?? systemClock
     this.nextClientId = firstClientId(modules.random ?? Math.random)
     this.files = new FileWatch(modules.log, this.counters)
+    this.listeners = new ListenerSet({
+      log: modules.log,
+      create: (listener) => this.newListener(listener),
+      ...(modules.isWorker === true && { isUnbound: true }),
+    })
     this.users = new UserSource({
       files: this.files,
       env: modules.env,
@@ -125,26 +131,16 @@ class Pipeline implements LocalDataPlane {
   async start(config: ProxyConfig): Promise<void> {
     this.obey(config)
     this.tickTimer ??= setInterval(() => this.tick(), livenessTickMs).unref()
-    try {
-      for (const listener of config.listeners) {
-        const opened = this.newListener(listener)
-        if (this.modules.isWorker !== true) await opened.open()
-        this.listeners.set(opened.key, opened)
-      }
-    } catch (error) {
-      for (const opened of this.listeners.values()) opened.close()
-      this.listeners.clear()
-      throw error
-    }
+    await this.listeners.start(config.listeners)
   }
 
   addresses(): readonly string[] {
-    return [...this.listeners.values()].map((listener) => listener.address())
+    return this.listeners.addresses()
   }
 
   apply(config: ProxyConfig): void {
     this.obey(config)
-    this.applyListeners(config)
+    this.listeners.apply(config.listeners)
   }
 
   async pause(): Promise<void> {
@@ -193,8 +189,7 @@ class Pipeline implements LocalDataPlane {
 
   async stop(): Promise<void> {
     this.isStopping = true
-    for (const listener of this.listeners.values()) listener.close()
-    this.listeners.clear()
+    this.listeners.close()
     if (this.context !== undefined) this.context.isPaused = true
     await this.drained(this.config?.timing.drainTimeoutMs ?? 0)
     clearInterval(this.silenceTimer)
@@ -256,29 +251,6 @@ class Pipeline implements LocalDataPlane {
     const { log } = this.modules
     const accept = (socket: Socket) => this.accept(socket)
     return new ClientListener(listener, { accept, files, clock, log, counters })
-  }
-
-  private applyListeners(config: ProxyConfig): void {
-    const wanted = new Map(config.listeners.map((listener) => [listenerKey(listener), listener]))
-    for (const [key, listener] of this.listeners) {
-      if (wanted.has(key)) continue
-      this.listeners.delete(key)
-      listener.close()
-    }
-    for (const [key, listener] of wanted) {
-      const present = this.listeners.get(key)
-      if (present !== undefined) {
-        present.use(listener)
-        continue
-      }
-      const added = this.newListener(listener)
-      this.listeners.set(key, added)
-      if (this.modules.isWorker === true) continue
-      added.open().catch((error: unknown) => {
-        if (this.listeners.get(key) === added) this.listeners.delete(key)
-        this.modules.log.error({ err: error, listener: key }, 'a listener cannot be bound')
-      })
-    }
   }
 
   private tick(): void {

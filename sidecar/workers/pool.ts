@@ -20,6 +20,7 @@ import {
 } from '../../common/limits.ts'
 import { FileWatch } from '../../common/secret-files.ts'
 import { type DataPlane, type DataPlaneView, newCounters } from '../data-plane.ts'
+import { ListenerSet } from '../net/listener-set.ts'
 import { ClientListener, listenerKey } from '../net/listener.ts'
 import type { AcceptorModules } from '../net/tls-acceptor.ts'
 import { tooManyClients } from '../overload/client-guard.ts'
@@ -39,7 +40,7 @@ export class WorkerPool implements DataPlane {
   private readonly workers = new Set<Worker>()
   /** Those that serve. */
   private readonly serving = new Set<Worker>()
-  private readonly listeners = new Map<string, ClientListener>()
+  private readonly listeners: ListenerSet
   private readonly viewListeners: ((view: PrimaryView) => void)[] = []
   private readonly clients: Waiting[] = []
   /** What workers counted that are gone. */
@@ -54,24 +55,27 @@ export class WorkerPool implements DataPlane {
   constructor(modules: DataPlaneModules, count: number) {
     this.modules = modules
     this.count = count
+    const { log, clock = systemClock } = modules
+    const counters = newCounters()
+    const acceptor = { log, clock, counters, files: new FileWatch(log, counters) }
+    this.listeners = new ListenerSet({ log, create: (plain) => this.newListener(plain, acceptor) })
   }
 
   async start(config: ProxyConfig): Promise<void> {
     this.config = config
     try {
-      for (const listener of config.listeners) await this.open(listener)
+      await this.listeners.start(plainListeners(config))
       await Promise.all(Array.from({ length: this.count }, () => this.startWorker()))
     } catch (error) {
       this.isStopping = true
-      for (const listener of this.listeners.values()) listener.close()
-      this.listeners.clear()
+      this.listeners.close()
       for (const worker of this.workers) worker.kill()
       throw error
     }
   }
 
   addresses(): readonly string[] {
-    return [...this.listeners.values()].map((listener) => listener.address())
+    return this.listeners.addresses()
   }
 
   async apply(config: ProxyConfig): Promise<void> {
@@ -80,7 +84,7 @@ export class WorkerPool implements DataPlane {
     const obeyed = [...this.workers].map((worker) =>
       worker.ask({ kind: 'apply', config: share }, workerAnswerMs),
     )
-    this.applyListeners(config)
+    this.listeners.apply(plainListeners(config))
     await Promise.all(obeyed)
   }
 
@@ -113,8 +117,7 @@ export class WorkerPool implements DataPlane {
 
   async stop(): Promise<void> {
     this.isStopping = true
-    for (const listener of this.listeners.values()) listener.close()
-    this.listeners.clear()
+    this.listeners.close()
     for (const { socket } of this.clients.splice(0)) socket.destroy()
     const timeoutMs = this.drainMs + stopMarginMs / 2
     await Promise.all([...this.workers].map((worker) => worker.ask({ kind: 'stop' }, timeoutMs)))
@@ -125,43 +128,13 @@ export class WorkerPool implements DataPlane {
     return (this.config?.timing ?? defaultTiming).drainTimeoutMs
   }
 
-  /** TLS, where it is asked for, is the matter of the worker. */
-  private async open(listener: Listener): Promise<void> {
-    const { tls: _tls, ...plain } = listener
-    const key = listenerKey(plain)
-    const opened = new ClientListener(
-      plain,
-      { ...this.acceptorModules, accept: (socket) => this.accept(socket, key) },
-      { isHandedOn: true },
-    )
-    this.listeners.set(key, opened)
-    try {
-      await opened.open()
-    } catch (error) {
-      if (this.listeners.get(key) === opened) this.listeners.delete(key)
-      throw error
-    }
-  }
-
-  private get acceptorModules(): Omit<AcceptorModules, 'accept'> {
-    const { log, clock = systemClock } = this.modules
-    const counters = newCounters()
-    return { log, clock, counters, files: new FileWatch(log, counters) }
-  }
-
-  private applyListeners(config: ProxyConfig): void {
-    const wanted = new Map(config.listeners.map((listener) => [listenerKey(listener), listener]))
-    for (const [key, listener] of this.listeners) {
-      if (wanted.has(key)) continue
-      this.listeners.delete(key)
-      listener.close()
-    }
-    for (const [key, listener] of wanted) {
-      if (this.listeners.has(key)) continue
-      this.open(listener).catch((error: unknown) => {
-        this.modules.log.error({ err: error, listener: key }, 'a listener cannot be bound')
-      })
-    }
+  private newListener(
+    listener: Listener,
+    acceptor: Omit<AcceptorModules, 'accept'>,
+  ): ClientListener {
+    const key = listenerKey(listener)
+    const accept = (socket: Socket) => this.accept(socket, key)
+    return new ClientListener(listener, { ...acceptor, accept }, { isHandedOn: true })
   }
 
   private accept(socket: Socket, listener: string): void {
@@ -236,4 +209,9 @@ export class WorkerPool implements DataPlane {
     this.primary = primary
     for (const listener of this.viewListeners) listener(primary)
   }
+}
+
+/** TLS, where it is asked for, is the matter of the worker. */
+function plainListeners({ listeners }: ProxyConfig): readonly Listener[] {
+  return listeners.map(({ tls: _tls, ...plain }) => plain)
 }

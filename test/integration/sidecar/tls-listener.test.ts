@@ -1,7 +1,7 @@
 /** TLS from the clients: who gets in, who does not, and that a session is the same behind it. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -283,3 +283,25 @@ test('a listener goes over to TLS by a new configuration; its clients stay', opt
   apply({ ...tcp, tls: server }, 2)
   assert.ok(await isServed(t, { port, ...clientFiles(authority.caFile) }))
 })
+
+test(
+  'a certificate that is not there yet keeps nobody else from being served',
+  options,
+  async (t) => {
+    const authority = createAuthority(t)
+    const files = authority.issue('app.test')
+    const later = { certFile: `${files.certFile}.later`, keyFile: files.keyFile }
+    const port = await freePort()
+    const secure = { host: '127.0.0.1', port, tls: later }
+    const { plane } = await startRig(t, {
+      listeners: [secure, { host: '127.0.0.1', port: 0 }],
+    })
+    assert.equal(plane.addresses().length, 1)
+    const plain = await connect(t, Number(plane.addresses()[0]?.split(':').at(-1)))
+    assert.equal(await plain.ask('PING'), '+PONG\r\n')
+    copyFileSync(files.certFile, later.certFile)
+    const settings = { port, ...clientFiles(authority.caFile) }
+    await until('the TLS listener is open', () => plane.addresses().length === 2)
+    assert.ok(await isServed(t, settings))
+  },
+)
