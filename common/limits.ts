@@ -19,7 +19,7 @@ export const defaultTiming = {
   holdTimeoutMs: 5000,
   replyTimeoutMs: 0,
   drainTimeoutMs: 10_000,
-  queueTimeoutMs: 1000,
+  queueTimeoutMs: 5000,
   clientIdleTimeoutMs: 0,
 } as const
 

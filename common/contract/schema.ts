@@ -153,7 +153,7 @@ const timing = Type.Object(
     drainTimeoutMs: millis('longest wait for commands in flight at pause and at shutdown'),
     queueTimeoutMs: Type.Optional(
       millis(
-        'longest time a command may wait, unsent, for a connected server that takes no more; then it gets an error. Default 1000',
+        'longest time a command may wait, unsent, for a connected server that takes no more; then it gets an error. Default 5000',
       ),
     ),
     clientIdleTimeoutMs: Type.Optional(

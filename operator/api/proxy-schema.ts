@@ -79,7 +79,7 @@ const defaults = {
   adminPort: 16380,
   isolation: 'Shared',
   holdTimeout: '5s',
-  queueTimeout: '1s',
+  queueTimeout: '5s',
   clientIdleTimeout: '0s',
   connectionsMax: 1,
   clientsMax: 10_000,

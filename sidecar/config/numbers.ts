@@ -31,7 +31,7 @@ export const numberSettings = {
   queueTimeoutMs: {
     env: 'RESPMESH_QUEUE_TIMEOUT_MS',
     ...millis(0, 3_600_000),
-    help: 'longest time a command waits for a server that takes no more; then it gets an error (1000)',
+    help: 'longest time a command waits for a server that takes no more; then it gets an error (5000)',
   },
   clientIdleTimeoutMs: {
     env: 'RESPMESH_CLIENT_IDLE_TIMEOUT_MS',

@@ -1,7 +1,8 @@
 /** Servers that are slow, stopped, out of reach or restarted all the time: bounded waits, and no command twice. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { encodeCommand, startRig, until } from './harness.ts'
+import { startServer } from '../../support/servers.ts'
+import { configFor, encodeCommand, startRig, until } from './harness.ts'
 
 const refused = /^-PROXY RM_OVERLOADED .*the command was not run/
 
@@ -61,4 +62,25 @@ test('what waits for a server is bounded; the rest is refused and was not run', 
   assert.equal(replies.filter((reply) => refused.test(reply)).length, 30)
   assert.equal(replies.filter((reply) => reply.startsWith(':')).length, 50)
   assert.equal(await server.command('GET', 'n'), '$2\r\n50\r\n')
+})
+
+test('what a hung primary was not sent goes on at its successor, after seconds too', async (t) => {
+  const { client, server, plane } = await startRig(t)
+  const next = await startServer()
+  t.after(() => next.stop())
+  const [sent, late] = [await client(), await client()]
+  for (const one of [sent, late]) assert.equal(await one.ask('PING'), '+PONG\r\n')
+  server.signal('SIGSTOP')
+  t.after(() => server.signal('SIGCONT'))
+  sent.send(encodeCommand(['INCR', 'n']))
+  await until('the stall is noticed', () => plane.view().primary === 'failing')
+  late.send(encodeCommand(['INCR', 'n']))
+  const start = performance.now()
+  // As long as a controller may take to find it down.
+  await until('it is replaced', () => performance.now() - start > 2000)
+  assert.equal(late.text(), '', 'it waits')
+  await plane.apply(configFor(next, { epoch: 1 }))
+  assert.equal(await late.reply(), ':1\r\n')
+  assert.match(await sent.reply(), /^-PROXY RM_UPSTREAM_LOST/)
+  assert.equal(plane.view().counters.commandsShed, 0)
 })
