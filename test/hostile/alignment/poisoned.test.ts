@@ -3,7 +3,9 @@
  * go ask in every way: whoever keeps a slice for too long answers somebody with it, and is found out.
  */
 import assert from 'node:assert/strict'
-import { setImmediate as immediate } from 'node:timers/promises'
+import { createConnection } from 'node:net'
+import { join } from 'node:path'
+import { setImmediate as immediate, setTimeout as delay } from 'node:timers/promises'
 import { type TestContext, test } from 'node:test'
 import { poison, poisoned } from '../../support/poison.ts'
 import { startServer } from '../../support/servers.ts'
@@ -17,10 +19,16 @@ import { AlignmentClient, keyCount, keyOf, newTally, valueOf } from './client.ts
 
 const isFull = process.env.RESPMESH_TEST_SIZE === 'full'
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31)
-const alignmentMs = isFull ? 60_000 : 3000
-const programsMs = isFull ? 60_000 : 3000
+const alignmentMs = isFull ? 60_000 : 2500
+const programsMs = isFull ? 60_000 : 2500
 const clientCount = 32
 const killEveryMs = 500
+/** Clients that ask for all and read little by little, of a server that stands still again and again. */
+const slowClientCount = isFull ? 40 : 10
+const slowStepCount = isFull ? 1000 : 150
+const slowValueBytes = [30, 900, 9000, 30_000, 100_000]
+const stopEveryMs = 60
+const slowReadMs = 2
 
 test('memory is overwritten when its time is over, and not before', async () => {
   const ofTurn = turnMemory.copy(Buffer.from('turn'))
@@ -62,6 +70,29 @@ for (const isolation of ['shared', 'perClient'] as const) {
   })
 }
 
+for (const isolation of ['shared', 'perClient'] as const) {
+  test(`what waits for a slow end is not overwritten, ${isolation}`, async (t) => {
+    const server = await startServer()
+    t.after(() => server.stop())
+    // These hold little before a write has to wait.
+    const unixPath = join(server.directory, 'sidecar.sock')
+    const changes = { listeners: [{ unixPath }], upstream: { isolation } }
+    await startPlane(t, configFor({ host: server.unixPath, port: 0 }, changes))
+    let isStopped = false
+    const stops = setInterval(() => {
+      isStopped = !isStopped
+      process.kill(server.pid, isStopped ? 'SIGSTOP' : 'SIGCONT')
+    }, stopEveryMs)
+    const ids = Array.from({ length: slowClientCount }, (_, index) => `s${index + 100}`)
+    try {
+      await Promise.all(ids.map((id) => readSlowly(t, unixPath, id)))
+    } finally {
+      clearInterval(stops)
+      process.kill(server.pid, 'SIGCONT')
+    }
+  })
+}
+
 test(`random programs give the server’s own replies (FUZZ_SEED=${seed})`, async (t) => {
   const deadlines = { silenceMs: 2000, replyMs: 10_000 }
   const [oracle, oracleControl] = await startControlled(t)
@@ -79,6 +110,33 @@ test(`random programs give the server’s own replies (FUZZ_SEED=${seed})`, asyn
 test('all kinds of memory were overwritten', () => {
   for (const [kind, count] of Object.entries(poisoned)) assert.ok(count > 0, kind)
 })
+
+/** Sets and gets values that bear its name, all at once, and looks at every byte. */
+async function readSlowly(t: TestContext, path: string, id: string): Promise<void> {
+  const socket = createConnection({ path })
+  t.after(() => socket.destroy())
+  const requests: Buffer[] = []
+  const replies: string[] = []
+  for (let step = 0; step < slowStepCount; step += 1) {
+    const size = slowValueBytes[step % slowValueBytes.length] ?? 0
+    const value = `<${id}.${step}>`.repeat(size / 8 + 1)
+    requests.push(command('SET', id, value), command('GET', id))
+    replies.push('+OK\r\n', `$${value.length}\r\n${value}\r\n`)
+  }
+  const expected = Buffer.from(replies.join(''))
+  socket.write(Buffer.concat(requests))
+  let at = 0
+  for await (const chunk of socket as AsyncIterable<Buffer>) {
+    const wanted = expected.subarray(at, at + chunk.length)
+    const off = chunk.equals(wanted) ? -1 : chunk.findIndex((byte, index) => byte !== wanted[index])
+    assert.equal(off, -1, `at ${at + off} of ${id}: ${chunk.toString('latin1', off, off + 60)}`)
+    at += chunk.length
+    if (at === expected.length) return
+    // Its own pace is what it is slow by.
+    await delay(slowReadMs)
+  }
+  assert.fail(`the connection of ${id} ended after ${at} of ${expected.length} bytes`)
+}
 
 async function load(port: number, ids: readonly string[]): Promise<void> {
   const wire = await open(port)
