@@ -4,8 +4,11 @@ import { test } from 'node:test'
 import { startServer, until } from '../../support/servers.ts'
 import { fromBundle, serves, startSidecar } from './sidecar-process.ts'
 
-/** What every pod pays for a sidecar at rest. */
-const residentBytesMax = 64 * 1024 * 1024
+/**
+ * What every pod pays for a sidecar at rest: 62 MiB, and 69 where V8 happened to optimise something at start in a
+ * thread beside, whose memory stays. The bound leaves room for another kernel, not for another library.
+ */
+const residentBytesMax = 76 * 1024 * 1024
 
 const skip = existsSync(fromBundle) ? false : 'there is no bundle; npm run bundle makes it'
 
