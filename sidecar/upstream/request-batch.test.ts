@@ -47,6 +47,21 @@ test('every client gets its own commands back, the last first', () => {
   assert.ok(batch.isEmpty)
 })
 
+test('what was given back is not overwritten by what comes next', () => {
+  const batch = new RequestBatch()
+  let kept: Buffer = Buffer.alloc(0)
+  const keeper = {
+    ...nobody,
+    giveBack: (bytes: Buffer) => {
+      kept = bytes
+    },
+  }
+  batch.add(keeper, Buffer.from('mine'), 1)
+  batch.giveBack()
+  batch.add(nobody, Buffer.from('over'), 1)
+  assert.equal(kept.toString(), 'mine')
+})
+
 test('memory that someone keeps is not used again', () => {
   const batch = new RequestBatch()
   batch.add(nobody, Buffer.from('kept'), 1)

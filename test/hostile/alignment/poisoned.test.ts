@@ -10,6 +10,7 @@ import { type TestContext, test } from 'node:test'
 import { poison, poisoned } from '../../support/poison.ts'
 import { startServer } from '../../support/servers.ts'
 import { readBuffer, turnMemory } from '../../../sidecar/net/turn-memory.ts'
+import { ReplyPath } from '../../../sidecar/session/reply-path.ts'
 import { randomProgram } from '../../fuzz/program.ts'
 import { Control, runDirectly, runThrough } from '../../fuzz/run.ts'
 import { configFor, portOf, startPlane, startRig } from '../../integration/sidecar/harness.ts'
@@ -25,8 +26,12 @@ const clientCount = 32
 const killEveryMs = 500
 /** Clients that ask for all and read little by little, of a server that stands still again and again. */
 const slowClientCount = isFull ? 40 : 10
-const slowStepCount = isFull ? 1000 : 150
-const slowValueBytes = [30, 900, 9000, 30_000, 100_000]
+const slowBytes = isFull ? 30_000_000 : 3_000_000
+/** Of one client and the next. */
+const slowValueBytes = [
+  [30, 900, 3000],
+  [30, 900, 9000, 30_000, 100_000],
+]
 const stopEveryMs = 60
 const slowReadMs = 2
 
@@ -44,6 +49,15 @@ test('memory is overwritten when its time is over, and not before', async () => 
   turnMemory.reset()
   assert.equal(ofTurn[0], poison)
   assert.equal(left[0], 'x'.charCodeAt(0))
+})
+
+test('a reply that is changed when it is whole is not overwritten before', async () => {
+  const path = new ReplyPath()
+  path.rewriteNext((reply) => reply.toUpperCase())
+  const part = (text: string) => readBuffer.subarray(0, readBuffer.write(text))
+  assert.equal(path.pass(part('some'), 0).length, 0)
+  await immediate()
+  assert.equal(String(path.pass(part('thing'), 1)), 'SOMETHING')
 })
 
 for (const isolation of ['shared', 'perClient'] as const) {
@@ -85,7 +99,9 @@ for (const isolation of ['shared', 'perClient'] as const) {
     }, stopEveryMs)
     const ids = Array.from({ length: slowClientCount }, (_, index) => `s${index + 100}`)
     try {
-      await Promise.all(ids.map((id) => readSlowly(t, unixPath, id)))
+      await Promise.all(
+        ids.map((id, index) => readSlowly(t, unixPath, id, slowValueBytes[index % 2])),
+      )
     } finally {
       clearInterval(stops)
       process.kill(server.pid, 'SIGCONT')
@@ -112,13 +128,19 @@ test('all kinds of memory were overwritten', () => {
 })
 
 /** Sets and gets values that bear its name, all at once, and looks at every byte. */
-async function readSlowly(t: TestContext, path: string, id: string): Promise<void> {
+async function readSlowly(
+  t: TestContext,
+  path: string,
+  id: string,
+  sizes: readonly number[] = [],
+): Promise<void> {
   const socket = createConnection({ path })
   t.after(() => socket.destroy())
   const requests: Buffer[] = []
   const replies: string[] = []
-  for (let step = 0; step < slowStepCount; step += 1) {
-    const size = slowValueBytes[step % slowValueBytes.length] ?? 0
+  for (let [step, byteCount] = [0, 0]; byteCount < slowBytes; step += 1) {
+    const size = sizes[step % sizes.length] ?? 0
+    byteCount += size
     const value = `<${id}.${step}>`.repeat(size / 8 + 1)
     requests.push(command('SET', id, value), command('GET', id))
     replies.push('+OK\r\n', `$${value.length}\r\n${value}\r\n`)
