@@ -115,8 +115,13 @@ function queueHello(
   command: SpecialCommand,
   request: HelloRequest | Buffer,
 ): void {
-  const isFollowed = !Buffer.isBuffer(request) && request.protocol === session.protocol
-  if (!isFollowed) return refuseCommand(session, command, notInTransaction)
+  if (Buffer.isBuffer(request)) {
+    session.input.start = command.end
+    return queueAnswer(session, request.toString('latin1', 1, request.length - 2))
+  }
+  if (request.protocol !== session.protocol) {
+    return refuseCommand(session, command, notInTransaction)
+  }
   const words = ['HELLO', String(request.protocol)]
   session.input.start = command.end
   if (request.login === undefined) return queueInstead(session, words)

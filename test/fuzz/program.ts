@@ -1,7 +1,15 @@
 /** Random programs: what several clients send, in which pieces and in which order. */
 import { encodeCommand } from '../../sidecar/resp/encode.ts'
 import { Random } from '../sim/random.ts'
-import { blocking, common, connection, keyed, keyless, subscriptions } from './vocabulary.ts'
+import {
+  blocking,
+  common,
+  connection,
+  keyed,
+  keyless,
+  logins,
+  subscriptions,
+} from './vocabulary.ts'
 import { drawWords, type Place } from './words.ts'
 
 /** Words, or bytes as they are. */
@@ -153,6 +161,7 @@ class Generator {
     const commands = this.some(client, 8)
     if (random.chance(0.05)) commands.push(random.pick([['MULTI'], ['WATCH', 'x']]))
     if (!this.isParallel && random.chance(0.04)) commands.push(this.from(blocking, client))
+    if (random.chance(0.05)) commands.push(this.from(logins, client))
     if (random.chance(0.75)) {
       state.inTransaction = false
       commands.push(random.pick([['EXEC'], ['EXEC'], ['EXEC'], ['DISCARD'], ['RESET']]))
@@ -245,8 +254,8 @@ const keylessNames = new Set(keyless.map((line) => line.split(' ')[0]))
 
 /**
  * Whether two servers, or one twice, do the same: what is behind a command that waits without end is run as soon as
- * it is over, at the same time as the rest of what ended it, and so may not touch data. AUTH and HELLO, which are the
- * sidecar’s, are queued by servers in a transaction and refused there by it.
+ * it is over, at the same time as the rest of what ended it, and so may not touch data. A HELLO that
+ * changes the protocol is queued by servers in a transaction and refused there by the sidecar.
  */
 export function isComparable(program: Program): boolean {
   const clients = program.protocols.map(() => new Comparability())
@@ -263,7 +272,7 @@ class Comparability {
     for (const command of commands) {
       const name = typeof command === 'string' ? '' : (command[0] ?? '').toUpperCase()
       if (isWaiting && !keylessNames.has(name)) return false
-      if (/^(HELLO|AUTH)$/.test(name) && this.isOpen) return false
+      if (name === 'HELLO' && this.isOpen && command.length > 1) return false
       if (name === 'MULTI') this.isOpen = true
       else if (/^(EXEC|DISCARD|RESET)$/.test(name)) this.isOpen = false
       if (!this.isOpen && waitOf(command) === 'end') isWaiting = true

@@ -346,7 +346,18 @@ export const subscriptions: readonly string[] = lines(`
   SUNSUBSCRIBE {channel}
 `)
 
-/** What changes the connection itself. Not within transactions: there the sidecar refuses AUTH and HELLO. */
+/** Logins that servers queue in a transaction: all but those that change the protocol. */
+export const logins: readonly string[] = lines(`
+  HELLO
+  HELLO x
+  HELLO 4
+  AUTH x
+  AUTH default x
+  AUTH a b c
+  AUTH
+`)
+
+/** What changes the connection itself. */
 export const connection: readonly string[] = lines(`
   HELLO {|2|3|3|4|x}
   HELLO {2|3} SETNAME {name}

@@ -199,6 +199,8 @@ test('AUTH and HELLO within a transaction are queued, checked here, and answered
     ['AUTH', 'default', 'any'],
     ['AUTH', 'nobody', 'any'],
     ['AUTH', 'a', 'b', 'c'],
+    ['HELLO', 'x'],
+    ['HELLO', '2', 'NOSUCH'],
     ['ECHO', 'n'],
     ['EXEC'],
     ['MULTI'],
