@@ -255,6 +255,8 @@ export const workerRestartMaxMs = 5000
 export const workerSettledMs = 10_000
 /** How often it is looked whether a server still lives; it costs nothing while nothing is owed. */
 export const livenessTickMs = 100
+/** A look that comes this long after the last one came late: the silence before it is our own. */
+export const livenessLateMs = 250
 /** A server that owes replies and is silent this long is sent a PING, and one that only has waiting clients after the second. */
 export const livenessProbeMs = 500
 export const livenessIdleProbeMs = 10_000

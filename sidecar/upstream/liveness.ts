@@ -5,12 +5,15 @@
  * runs one slow command answers neither, and cannot be told from one that is stopped: both get time. After
  * `stallMs` no more is sent (what waits gets an error in time, and was not run); after `hungMs` the connections
  * are given up. A server that no new connection reaches is given up sooner: its machine or the way to it is gone.
- * Time in which our own process did not run is not counted.
+ *
+ * Silence counts only while this process runs on time: after a look that came late nothing is known of what the server
+ * sent meanwhile, nor why a connection that was tried then failed. And it leads to nothing before a PING was really
+ * sent, or no connection for one could be had.
  */
 import {
   livenessIdleProbeMs,
+  livenessLateMs,
   livenessProbeMs,
-  livenessTickMs,
   serverHungMs,
   serverStallMs,
   unreachableAttemptsMax,
@@ -25,6 +28,8 @@ export interface Supervised {
   readonly bytesRead: number
   /** A question that is answered aside of all commands; undefined while it cannot be asked. */
   ping(): Promise<unknown> | undefined
+  /** Why new connections to it fail, if they do at present. */
+  readonly failure: string | undefined
   /** Whether a new connection is accepted, by the machine if not by the server. */
   isReachable(): Promise<boolean>
   onStall(isStalled: boolean): void
@@ -38,10 +43,10 @@ export class Liveness {
   /** Time without a byte while something is owed, and the part of it since the PING. */
   private silentMs = 0
   private askedMs = 0
-  private isAsked = false
   private isPingOwed = false
   private isStalled = false
-  private isReaching = false
+  /** A connection is being tried, just to see; a late look takes its meaning away. */
+  private attempt: { isReachable: boolean | undefined } | undefined
   private failedAttempts = 0
 
   constructor(server: Supervised) {
@@ -51,19 +56,24 @@ export class Liveness {
   /** Called every `livenessTickMs`, or later where this process could not run. */
   tick(nowMs: number): void {
     const { bytesRead, inFlightCommands, pinnedCount } = this.server
-    const elapsedMs = Math.min(nowMs - (this.lastTickMs ?? nowMs), 2 * livenessTickMs)
+    const elapsedMs = nowMs - (this.lastTickMs ?? nowMs)
     this.lastTickMs = nowMs
     const isHeard = bytesRead !== this.bytesBefore
     this.bytesBefore = bytesRead
     const isOwed = inFlightCommands > 0 || pinnedCount > 0 || this.isPingOwed
     if (isHeard || !isOwed) return this.reset()
-    this.silentMs += elapsedMs
-    if (!this.isAsked) {
-      if (this.silentMs >= (inFlightCommands > 0 ? livenessProbeMs : livenessIdleProbeMs))
-        this.ask()
+    if (elapsedMs > livenessLateMs) {
+      this.attempt = undefined
+      this.failedAttempts = 0
       return
     }
-    this.askedMs += elapsedMs
+    this.silentMs += elapsedMs
+    const askAfterMs = inFlightCommands > 0 ? livenessProbeMs : livenessIdleProbeMs
+    if (this.silentMs < askAfterMs) return
+    const isAsked = this.isPingOwed
+    if (!isAsked) this.ask()
+    if (isAsked || (!this.isPingOwed && this.server.failure !== undefined))
+      this.askedMs += elapsedMs
     if (this.askedMs >= serverHungMs) this.giveUp(true)
     else if (this.askedMs >= serverStallMs) this.stall()
   }
@@ -72,17 +82,14 @@ export class Liveness {
   reset(): void {
     this.silentMs = 0
     this.askedMs = 0
-    this.isAsked = false
+    this.attempt = undefined
     this.failedAttempts = 0
     if (!this.isStalled) return
     this.isStalled = false
     this.server.onStall(false)
   }
 
-  /** Where it cannot be asked a connection is being opened, which tells as much. */
   private ask(): void {
-    this.isAsked = true
-    if (this.isPingOwed) return
     const asked = this.server.ping()
     if (asked === undefined) return
     this.isPingOwed = true
@@ -97,13 +104,16 @@ export class Liveness {
       this.isStalled = true
       this.server.onStall(true)
     }
-    if (this.isReaching) return
-    this.isReaching = true
+    const { attempt } = this
+    // What came of it is judged here, when it is known that this process ran all the time.
+    if (attempt?.isReachable !== undefined) {
+      this.failedAttempts = attempt.isReachable ? 0 : this.failedAttempts + 1
+      if (this.failedAttempts >= unreachableAttemptsMax) return this.giveUp(false)
+    } else if (attempt !== undefined) return
+    const next: { isReachable: boolean | undefined } = { isReachable: undefined }
+    this.attempt = next
     void this.server.isReachable().then((isReachable) => {
-      this.isReaching = false
-      if (!this.isStalled) return
-      this.failedAttempts = isReachable ? 0 : this.failedAttempts + 1
-      if (this.failedAttempts >= unreachableAttemptsMax) this.giveUp(false)
+      next.isReachable = isReachable
     })
   }
 

@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  livenessLateMs,
+  livenessProbeMs,
+  livenessTickMs,
+  serverHungMs,
+  serverStallMs,
+} from '../../common/limits.ts'
+import { Liveness, type Supervised } from './liveness.ts'
+
+/** A server that owes a reply and says nothing, and a clock. */
+class SilentServer implements Supervised {
+  inFlightCommands = 1
+  pinnedCount = 0
+  bytesRead = 0
+  failure: string | undefined
+  canBeAsked = true
+  isThere = true
+  pingCount = 0
+  readonly found: string[] = []
+  nowMs = 0
+  private readonly liveness = new Liveness(this)
+
+  ping(): Promise<unknown> | undefined {
+    if (!this.canBeAsked) return undefined
+    this.pingCount += 1
+    return new Promise(() => {})
+  }
+
+  async isReachable(): Promise<boolean> {
+    return this.isThere
+  }
+
+  onStall(isStalled: boolean): void {
+    this.found.push(isStalled ? 'stalled' : 'goes on')
+  }
+
+  onHung(_silentMs: number, isReachable: boolean): void {
+    this.found.push(isReachable ? 'hung' : 'unreachable')
+  }
+
+  /** Looks at intervals of `everyMs`, for `forMs`. */
+  async look(forMs: number, everyMs = livenessTickMs): Promise<void> {
+    for (const endMs = this.nowMs + forMs; this.nowMs < endMs; ) {
+      this.nowMs += everyMs
+      this.liveness.tick(this.nowMs)
+      // What a connection told is known by the next look.
+      await Promise.resolve()
+    }
+  }
+}
+
+const nearlyMs = 2 * livenessTickMs
+const untilStallMs = livenessProbeMs + serverStallMs
+const untilHungMs = livenessProbeMs + serverHungMs
+
+test('a silent server is asked, then sent no more, then given up', async () => {
+  const server = new SilentServer()
+  await server.look(livenessProbeMs - nearlyMs)
+  assert.equal(server.pingCount, 0)
+  await server.look(2 * nearlyMs)
+  assert.equal(server.pingCount, 1)
+  await server.look(serverStallMs - 3 * nearlyMs)
+  assert.deepEqual(server.found, [])
+  await server.look(4 * nearlyMs)
+  assert.deepEqual(server.found, ['stalled'])
+  await server.look(serverHungMs)
+  assert.deepEqual(server.found.slice(0, 3), ['stalled', 'goes on', 'hung'])
+  assert.equal(server.pingCount, 1, 'an unanswered question is not repeated')
+})
+
+test('one byte tells that it lives', async () => {
+  const server = new SilentServer()
+  await server.look(untilStallMs + 2 * nearlyMs)
+  server.bytesRead = 1
+  await server.look(livenessTickMs)
+  assert.deepEqual(server.found, ['stalled', 'goes on'])
+  await server.look(serverStallMs - nearlyMs)
+  assert.equal(server.found.length, 2)
+})
+
+test('time in which this process did not run counts for nothing, once or again and again', async () => {
+  const server = new SilentServer()
+  server.isThere = false
+  for (let times = 0; times < 100; times += 1) {
+    await server.look(5000, 5000)
+    await server.look(serverStallMs / 100, livenessTickMs)
+    server.bytesRead += 1
+  }
+  await server.look(untilHungMs, livenessLateMs + 1)
+  assert.deepEqual(server.found, [])
+})
+
+test('a connection that failed while this process did not run tells nothing', async () => {
+  const server = new SilentServer()
+  server.isThere = false
+  await server.look(untilStallMs)
+  for (let times = 0; times < 20; times += 1) {
+    await server.look(livenessTickMs)
+    await server.look(5000, 5000)
+  }
+  assert.deepEqual(server.found, ['stalled'])
+  await server.look(5 * livenessTickMs)
+  assert.deepEqual(server.found, ['stalled', 'goes on', 'unreachable'])
+})
+
+test('a server that was never asked is not given up, unless no connection to ask it can be had', async () => {
+  const server = new SilentServer()
+  server.canBeAsked = false
+  await server.look(2 * untilHungMs)
+  assert.deepEqual(server.found, [])
+  server.failure = 'RM_UPSTREAM_TIMEOUT'
+  await server.look(untilStallMs)
+  assert.deepEqual(server.found, ['stalled'])
+  await server.look(serverHungMs)
+  assert.deepEqual(server.found.slice(0, 3), ['stalled', 'goes on', 'hung'])
+})
+
+test('a server that owes nothing is asked nothing', async () => {
+  const server = new SilentServer()
+  server.inFlightCommands = 0
+  await server.look(2 * untilHungMs)
+  assert.equal(server.pingCount, 0)
+  assert.deepEqual(server.found, [])
+})
