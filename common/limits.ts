@@ -186,6 +186,12 @@ export const clientWindowMax = 512
 export const largeReplyBytesMin = 64 * 1024
 /** After so many replies in a row that are not large such a client comes back to the shared connection. */
 export const smallRepliesToReturn = 64
+/** A client’s first replies, of which nobody knows the size, come over a connection of newcomers. */
+export const repliesOfNewcomers = 16
+/** Commands of newcomers that are in flight together until their replies turn out to be small. */
+export const waryCommandsMin = 32
+/** Share of what a client may leave unread that large replies may, which come over a connection of its own. */
+export const largeOutputShare = 0.25
 /** Reply bytes that a client may leave unread however they came to be; it is then cut. */
 export const clientOutputCutBytes = 64 * 1024 * 1024
 /** Shared connections that only finish a large reply to a slow client; at the bound such replies are gathered. */

@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import { readInPlace } from './node-internals.ts'
+import { readPace } from './read-pace.ts'
 import { readBuffer } from './turn-memory.ts'
 
 /**
@@ -12,8 +13,10 @@ import { readBuffer } from './turn-memory.ts'
  */
 export function readBytes(socket: Socket, take: (bytes: Buffer) => void): void {
   const onRead = (byteCount: number): boolean => {
+    readPace.isBulk = false
     take(readBuffer.subarray(0, byteCount))
-    return true
+    const mayReadOn = !readPace.isBulk || byteCount < readBuffer.length
+    return mayReadOn || readPace.mayReadOn(socket)
   }
   if (!readInPlace(socket, readBuffer, onRead)) socket.on('data', take)
 }

@@ -1,6 +1,7 @@
 /** How large a client’s commands may be, and how much it may leave unread. */
 import type { Limits } from '../../common/contract/proxy-config.ts'
 import {
+  largeOutputShare,
   unauthenticatedArgumentBytesMax,
   unauthenticatedArgumentCountMax,
   unauthenticatedOutputBytesMax,
@@ -24,8 +25,13 @@ export function requestLimits(limits: Limits, isAuthenticated: boolean): Request
 export function outputBytesMax(client: {
   readonly isAuthenticated: boolean
   readonly context: { readonly limits: Limits }
+  readonly window: { readonly isLarge: boolean }
+  readonly pinning: { readonly lane: unknown }
+  readonly inFlight: number
 }): number {
   const { clientOutputBytesMax } = client.context.limits
+  const isAside = client.pinning.lane !== undefined || client.inFlight === 0
+  if (client.window.isLarge && isAside) return clientOutputBytesMax * largeOutputShare
   if (client.isAuthenticated) return clientOutputBytesMax
   return Math.min(clientOutputBytesMax, unauthenticatedOutputBytesMax)
 }

@@ -6,7 +6,7 @@ export function enqueueShared(session: Session, bytes: Buffer, count: number): b
   const { primary, queue } = session.context
   const lane = session.isForwardingScript
     ? primary.scriptLane(session.protocol)
-    : primary.lane(session.protocol, session.id)
+    : primary.lane(session.protocol, session.id, session.window.isNewcomer)
   if (!lane.isReady) return session.hold()
   if (!lane.isWritable) {
     queue.add(session, primary.isStalled)

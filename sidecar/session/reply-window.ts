@@ -5,16 +5,28 @@
  * the number of commands sent ahead starts at one and doubles while the replies turn out to be small: what can be
  * owed stays near what may be left unread, whoever asks for a thousand large values at once.
  */
-import { clientWindowMax, largeReplyBytesMin, smallRepliesToReturn } from '../../common/limits.ts'
+import {
+  clientWindowMax,
+  largeReplyBytesMin,
+  repliesOfNewcomers,
+  smallRepliesToReturn,
+} from '../../common/limits.ts'
 
 export class ReplyWindow {
   /** Commands that may be in flight. */
   size = 1
   /** Whether this client’s replies belong on a connection of its own. */
   isLarge = false
+  /** Replies that have yet to come until it is known what this client asks for. */
+  private unknownCount = repliesOfNewcomers
   private bytesSinceReply = 0
   private estimateBytes = 0
   private smallCount = 0
+
+  /** Whether any reply may turn out to be large. */
+  get isNewcomer(): boolean {
+    return this.unknownCount > 0
+  }
 
   /** Notes reply bytes in which `replyCount` replies ended. `wasFull`: more would have been sent. */
   measure(byteCount: number, replyCount: number, wasFull: boolean, outputBytesMax: number): void {
@@ -23,6 +35,7 @@ export class ReplyWindow {
       if (this.bytesSinceReply >= largeReplyBytesMin) this.noteLarge()
       return
     }
+    if (this.unknownCount > 0) this.unknownCount -= replyCount
     const average = this.bytesSinceReply / replyCount
     this.bytesSinceReply = 0
     if (average >= largeReplyBytesMin) this.noteLarge()

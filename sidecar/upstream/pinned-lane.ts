@@ -4,6 +4,7 @@
  */
 import { replyLineBytesMax } from '../../common/limits.ts'
 import { Outbox } from '../net/outbox.ts'
+import { readPace } from '../net/read-pace.ts'
 import type { Turn } from '../net/turn.ts'
 import { ReplyScanner } from '../resp/reply-scanner.ts'
 import type { ConnectionOwner, UpstreamConnection } from './connection.ts'
@@ -90,6 +91,7 @@ export class PinnedLane implements ConnectionOwner {
     }
     this.isMidReply = this.scanner.isMidReply
     this.endedWithReset = this.scanner.statusBytes === resetBytes
+    if (this.scanner.count === 0) readPace.isBulk = true
     this.owner.deliver(bytes, this.scanner.count)
     if (this.scanner.sawReadOnly) {
       this.scanner.sawReadOnly = false

@@ -143,14 +143,17 @@ export class PrimaryConnections implements Supervised {
     this.pinned.clear()
   }
 
-  /** The shared lane of a client; it may not be ready. */
-  lane(protocol: ProtocolVersion, clientId: number): SharedLane {
-    return this.laneAt(protocol, clientId % this.lanesMax)
+  /** The shared lane of a client; it may not be ready. Newcomers may all ask for much, and have their own. */
+  lane(protocol: ProtocolVersion, clientId: number, isNewcomer = false): SharedLane {
+    const lane = this.laneAt(protocol, clientId % this.lanesMax)
+    if (!isNewcomer || !lane.isReady) return lane
+    const other = this.laneAt(protocol, this.lanesMax)
+    return other.isReady ? other : lane
   }
 
   /** The lane of scripts: behind one that has no end nobody hears that the server is busy. */
   scriptLane(protocol: ProtocolVersion): SharedLane {
-    return this.laneAt(protocol, this.lanesMax)
+    return this.laneAt(protocol, this.lanesMax + 1)
   }
 
   private laneAt(protocol: ProtocolVersion, index: number): SharedLane {
@@ -202,10 +205,7 @@ export class PrimaryConnections implements Supervised {
     } else connection.destroy()
   }
 
-  /**
-   * Sends a command on a connection that no client’s command can hold up; undefined while there is none.
-   * @throws UpstreamError RM_UPSTREAM_LOST
-   */
+  /** Sends a command where no client’s holds it up; undefined while it cannot. @throws UpstreamError RM_UPSTREAM_LOST */
   askAside(request: Buffer): Promise<readonly Reply[]> | undefined {
     return this.reserve.ask(request)
   }
@@ -253,8 +253,7 @@ export class PrimaryConnections implements Supervised {
   }
 
   async isReachable(): Promise<boolean> {
-    const { generation } = this
-    return generation === undefined || isReachable(generation.target)
+    return this.generation === undefined || isReachable(this.generation.target)
   }
 
   onStall(isStalled: boolean): void {
@@ -293,11 +292,12 @@ export class PrimaryConnections implements Supervised {
     return [...this.lanes[2], ...this.lanes[3], ...this.retired]
   }
 
-  private addLane(protocol: ProtocolVersion): SharedLane {
+  private addLane(protocol: ProtocolVersion, at = this.lanes[protocol].length): SharedLane {
     const lane = new SharedLane(
       {
         protocol,
         bounds: this.bounds,
+        isWary: at === this.lanesMax,
         onLost: (lost) => {
           const wasRetired = this.retired.delete(lost)
           if (this.lanes[2][0]?.isReady === false && this.generation) this.setView('failing')
@@ -318,7 +318,7 @@ export class PrimaryConnections implements Supervised {
     const index = lanes.indexOf(lane)
     if (index < 0 || this.retired.size >= retiredLanesMax) return false
     this.retired.add(lane)
-    const added = this.addLane(lane.protocol)
+    const added = this.addLane(lane.protocol, index)
     lanes.pop()
     lanes[index] = added
     const spare = this.takeIdle(lane.protocol)

@@ -11,7 +11,13 @@
  * fast as that client reads. Those who are owed replies behind it wait for `retiredWaitMs` at most; then the
  * client that does not read is cut.
  */
-import { replyLineBytesMax, retiredWaitMs } from '../../common/limits.ts'
+import {
+  largeReplyBytesMin,
+  replyLineBytesMax,
+  retiredWaitMs,
+  waryCommandsMin,
+} from '../../common/limits.ts'
+import { readPace } from '../net/read-pace.ts'
 import type { Flushable, Turn, Wakeable } from '../net/turn.ts'
 import { turnBytes } from '../net/turn-memory.ts'
 import { ReplyScanner } from '../resp/reply-scanner.ts'
@@ -28,6 +34,8 @@ export interface SharedLaneOptions {
   readonly protocol: ProtocolVersion
   /** What may wait for the server before clients are asked to wait. */
   readonly bounds: QueueBounds
+  /** Its clients may all ask for much: few commands are in flight until replies turn out to be small. */
+  readonly isWary?: boolean
   /** The connection ended or was discarded; all its commands have been answered for. */
   onLost(lane: SharedLane): void
   /** The server refused a write because it is a replica. */
@@ -51,6 +59,11 @@ export class SharedLane implements ConnectionOwner, Flushable {
   /** Whether a part of a reply was passed on and its end was not. */
   private isMidReply = false
   private silentTickCount = 0
+  /** Commands that may be in flight, if that is less than the bounds allow. */
+  private commandsMax: number
+  private readonly isWary: boolean
+  /** Of the reply that is being read. */
+  private replyBytes = 0
   private readonly options: SharedLaneOptions
   private readonly turn: Turn
   private readonly ring = new InFlightRing<ReplySink>()
@@ -63,6 +76,8 @@ export class SharedLane implements ConnectionOwner, Flushable {
     this.options = options
     this.protocol = options.protocol
     this.turn = turn
+    this.isWary = options.isWary === true
+    this.commandsMax = this.isWary ? waryCommandsMin : Number.POSITIVE_INFINITY
   }
 
   get isReady(): boolean {
@@ -77,7 +92,7 @@ export class SharedLane implements ConnectionOwner, Flushable {
     const { connection } = this
     const { bounds } = this.options
     if (connection === undefined || bounds.isStalled) return false
-    if (this.inFlightCommands >= bounds.commandsMax) return false
+    if (this.inFlightCommands >= Math.min(bounds.commandsMax, this.commandsMax)) return false
     return this.batch.byteCount + connection.writer.backlogBytes < bounds.bytesMax
   }
 
@@ -129,6 +144,8 @@ export class SharedLane implements ConnectionOwner, Flushable {
       const { position, count } = scanner
       const slice = start === 0 && position === end ? bytes : bytes.subarray(start, position)
       if (count > 0) ring.answer(count)
+      else if (slice.length === end) readPace.isBulk = true
+      if (this.isWary) this.noteSize(slice.length, count)
       sink.deliver(slice, count)
       this.isMidReply = scanner.isMidReply
       start = position
@@ -220,9 +237,18 @@ export class SharedLane implements ConnectionOwner, Flushable {
     return this.silentTickCount
   }
 
+  /** Reply bytes in which `count` replies ended: the more small ones, the more may be in flight. */
+  private noteSize(byteCount: number, count: number): void {
+    this.replyBytes += byteCount
+    const isLarge = this.replyBytes >= largeReplyBytesMin * Math.max(1, count)
+    if (isLarge) this.commandsMax = waryCommandsMin
+    else this.commandsMax = Math.min(this.commandsMax + count, this.options.bounds.commandsMax)
+    if (count > 0) this.replyBytes = 0
+  }
+
   /** Has as many try again as may fit, and not for each reply, lest all be woken for one. */
   private wakeFitting(): void {
-    const { commandsMax } = this.options.bounds
+    const commandsMax = Math.min(this.options.bounds.commandsMax, this.commandsMax)
     const room = commandsMax - this.inFlightCommands
     if (this.inFlightCommands > 0 && room < commandsMax * wakeShare) return
     let left = Math.max(1, room)

@@ -1,7 +1,7 @@
 /** Replies larger than a client may leave unread, over the connection that all share. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { clientOutputCutBytes, retiredWaitMs } from '../../../common/limits.ts'
+import { clientOutputCutBytes, repliesOfNewcomers, retiredWaitMs } from '../../../common/limits.ts'
 import { type Client, encodeCommand, startRig, until } from './harness.ts'
 
 const size = clientOutputCutBytes * 2
@@ -28,7 +28,7 @@ test('a slow client gets the whole of a huge reply, and nobody waits or pays for
   const before = rssMb()
   slow.socket.pause()
   slow.send(encodeCommand(['GET', 'huge']))
-  await until('the connection retires', () => plane.view().upstreamConnections > 2)
+  await until('the connection retires', () => plane.view().upstreamConnections > 3)
   for (let round = 0; round < 100; round += 1) {
     const start = performance.now()
     assert.equal(
@@ -60,4 +60,23 @@ test('who waits behind a reply that is not read waits for a bounded time, then i
   assert.ok(waitedMs < 2 * retiredWaitMs, `waited ${waitedMs.toFixed()} ms`)
   await until('the client that does not read is cut', () => plane.view().clients === 1)
   assert.equal(await mate.ask('PING'), '+PONG\r\n')
+})
+
+test('a reply to a newcomer is never in front of one to a client that was served before', async (t) => {
+  const { client, server, plane } = await startRig(t)
+  await server.command('SETRANGE', 'huge', String(size - 1), 'x')
+  const known = await client()
+  for (let round = 0; round < repliesOfNewcomers; round += 1) await known.ask('PING')
+  const slow = await client()
+  // The connection of newcomers is there.
+  assert.equal(await slow.ask('PING'), '+PONG\r\n')
+  server.signal('SIGSTOP')
+  slow.socket.pause()
+  slow.send(encodeCommand(['GET', 'huge']))
+  await until('the newcomer is in flight', () => plane.view().inFlightCommands === 1)
+  known.send(encodeCommand(['ECHO', 'beside']))
+  await until('both are in flight', () => plane.view().inFlightCommands === 2)
+  server.signal('SIGCONT')
+  assert.equal(await known.reply(), '$6\r\nbeside\r\n')
+  assert.equal(plane.view().clients, 2, 'nobody had to be cut for it')
 })
