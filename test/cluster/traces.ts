@@ -8,7 +8,7 @@ import { run } from './command.ts'
  * the machine meanwhile: only what names the run, or an address of its network (`10.231.0.0/16`), is counted.
  */
 export async function traces(runPath: string, cidr?: string): Promise<readonly string[]> {
-  const found = processesOf(runPath).map((pid) => `process ${pid}`)
+  const found = processesOf(runPath).map((pid) => `process ${pid} ${commandOf(pid)}`)
   for (const path of [runPath, ...cgroupPaths(runPath)]) {
     if (existsSync(path)) found.push(path)
   }
@@ -27,6 +27,14 @@ export async function traces(runPath: string, cidr?: string): Promise<readonly s
     found.push(...(await run(program, args)).stdout.split('\n').filter(isOwn))
   }
   return found
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+  } catch {
+    return '(ended)'
+  }
 }
 
 const anyRun = /respmesh-cluster-/
