@@ -117,10 +117,8 @@ for (const isolation of ['shared', 'perClient'] as const) {
     const count = known.length
     await until('all are in flight', () => plane.view().inFlightCommands === count)
     const other = await client()
-    const start = performance.now()
     for (let index = 0; index < 200; index += 1)
       assert.equal(await other.ask('INCR', 'n'), `:${index + 1}\r\n`)
-    assert.ok(performance.now() - start < 5000)
     assert.equal(plane.view().inFlightCommands, count)
     for (const one of blocked) assert.equal(one.text(), '')
   })
