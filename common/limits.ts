@@ -200,6 +200,8 @@ export const retiredLanesMax = 16
 export const retiredWaitMs = 5000
 /** Connections of clients that need one of their own; the next command that does gets RM_OVERLOADED. */
 export const pinnedConnectionsMax = 1024
+/** Such connections that are being opened at once, after a restart of the server say; the next ones wait their turn. */
+export const pinnedOpeningMax = 32
 /** Such connections that are kept when nobody needs them; more are closed. */
 export const pinnedIdleMax = 16
 /** Subscriptions of one client, and bytes of their names, that are made again when its connection was lost; a client with more is closed then. */
@@ -214,7 +216,7 @@ export const rewrittenReplyBytesMax = 4 * 1024 * 1024
 export const writePauseMaxMs = 600_000
 /** Largest confirmation of a subscription, bytes; a larger one ends the connection. */
 export const confirmationBytesMax = 512 * 1024
-/** Wait before the connection of a client that cannot be without one is tried again. */
+/** Wait before the connection of a client that cannot be without one is tried again; half of it is left to chance. */
 export const restoreRetryMs = 1000
 /** Longest line of a server's reply, bytes; a longer one ends the connection. */
 export const replyLineBytesMax = 1024 * 1024

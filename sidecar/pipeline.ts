@@ -71,7 +71,7 @@ class Pipeline implements LocalDataPlane {
   private readonly primary: PrimaryConnections
   private readonly rules: CommandRules
   private readonly holds: HoldQueue
-  private readonly restores = new RestoreQueue(restoreRetryMs)
+  private readonly restores: RestoreQueue
   private readonly watchdog: Watchdog
   private context: SessionContext | undefined
   private config: ProxyConfig | undefined
@@ -86,6 +86,7 @@ class Pipeline implements LocalDataPlane {
   constructor(modules: DataPlaneModules) {
     this.modules = modules
     this.clock = modules.clock ?? systemClock
+    this.restores = new RestoreQueue(restoreRetryMs, modules.random ?? Math.random)
     this.nextClientId = firstClientId(modules.random ?? Math.random)
     this.files = new FileWatch(modules.log, this.counters)
     this.listeners = new ListenerSet({

@@ -8,25 +8,29 @@ export interface Restorable {
 export class RestoreQueue {
   private readonly waiting = new Set<Restorable>()
   private readonly retryMs: number
+  private readonly random: () => number
   private timer: NodeJS.Timeout | undefined
 
-  constructor(retryMs: number) {
+  constructor(retryMs: number, random: () => number) {
     this.retryMs = retryMs
+    this.random = random
   }
 
   add(one: Restorable): void {
     this.waiting.add(one)
-    this.timer ??= setTimeout(() => {
+    if (this.timer !== undefined) return
+    const retry = () => {
       this.timer = undefined
       this.releaseAll()
-    }, this.retryMs).unref()
+    }
+    this.timer = setTimeout(retry, this.retryMs * (0.5 + 0.5 * this.random())).unref()
   }
 
   remove(one: Restorable): void {
     this.waiting.delete(one)
   }
 
-  /** Has all of them try. */
+  /** Has all of them try; how many are connected at once is bounded where that is done. */
   releaseAll(): void {
     const all = [...this.waiting]
     this.waiting.clear()

@@ -12,16 +12,21 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../../common/contract/stream.ts'
 import { type ErrorCode, UpstreamError, codeOf } from '../../common/errors.ts'
-import { pinnedConnectionsMax, pinnedIdleMax, retiredLanesMax } from '../../common/limits.ts'
-import type { Log } from '../../common/log.ts'
+import {
+  pinnedConnectionsMax,
+  pinnedIdleMax,
+  pinnedOpeningMax,
+  retiredLanesMax,
+} from '../../common/limits.ts'
 import { formatHostPort } from '../../common/redis/url.ts'
-import type { Turn } from '../net/turn.ts'
 import type { Reply } from '../resp/decode.ts'
 import { retryDelayMs } from './backoff.ts'
-import { type ConnectModules, type Target, connectPrimary } from './connect.ts'
+import { type Target, connectPrimary } from './connect.ts'
 import type { ProtocolVersion, UpstreamConnection } from './connection.ts'
+import { Gate } from './gate.ts'
 import { connectionIdOf } from './hello.ts'
 import { Liveness, type Supervised } from './liveness.ts'
+import type { PrimaryEvents, PrimaryModules } from './primary-modules.ts'
 import { QueueBounds } from './queue-bounds.ts'
 import { isReachable } from './reachable.ts'
 import { Reserve } from './reserve.ts'
@@ -29,21 +34,6 @@ import { ScriptMemory } from './script-memory.ts'
 import { SharedLane } from './shared-lane.ts'
 import { givenUp, isBusy, isSameTarget, targetOf } from './target.ts'
 import { WritePause } from './write-pause.ts'
-
-export interface PrimaryModules extends ConnectModules {
-  readonly log: Log
-  readonly turn: Turn
-  readonly random: () => number
-}
-
-export interface PrimaryEvents {
-  /** A lane can take commands again. */
-  onReady(): void
-  /** There is a connection that carries no client’s commands. */
-  onReserve(): void
-  onViewChange(view: PrimaryView): void
-  onReadOnly(): void
-}
 
 const pingCommand = Buffer.from('*1\r\n$4\r\nPING\r\n')
 
@@ -67,6 +57,7 @@ export class PrimaryConnections implements Supervised {
   private readonly idle: UpstreamConnection[] = []
   private readonly pinned = new Set<UpstreamConnection>()
   private pinnedOpening = 0
+  private readonly gate = new Gate(pinnedOpeningMax)
   /** Carries no client’s commands, so that none can hold up what ends them. */
   private readonly reserve = new Reserve((own) => {
     const { generation } = this
@@ -173,7 +164,7 @@ export class PrimaryConnections implements Supervised {
   }
 
   /**
-   * Opens a pinned connection; tries again, as often as it takes, until `signal` says otherwise.
+   * Opens a pinned connection; tries again while there is a server, until `signal` says otherwise.
    * @throws UpstreamError RM_OVERLOADED at the bound, RM_NO_PRIMARY when given up, `isBusy` for a busy server
    */
   async openPinned(protocol: ProtocolVersion, signal: AbortSignal): Promise<UpstreamConnection> {
@@ -358,7 +349,7 @@ export class PrimaryConnections implements Supervised {
     protocol: ProtocolVersion,
     signal: AbortSignal,
     own: (connection: UpstreamConnection) => void,
-    isUrgent = false,
+    isPinned = false,
   ): Promise<UpstreamConnection> {
     const { log, random } = this.modules
     for (let attempt = 0; ; attempt += 1) {
@@ -367,7 +358,8 @@ export class PrimaryConnections implements Supervised {
       const ended = AbortSignal.any([signal, generation.abort.signal])
       try {
         const { target } = generation
-        const connected = await connectPrimary(target, protocol, this.modules, ended)
+        const connect = () => connectPrimary(target, protocol, this.modules, ended)
+        const connected = await (isPinned ? this.gate.pass(connect, ended) : connect())
         const patience = AbortSignal.any([ended, AbortSignal.timeout(target.connectTimeoutMs)])
         await this.scripts.teach(connected.connection, connected.runId, patience)
         if (this.generation === generation && !signal.aborted) {
@@ -386,7 +378,8 @@ export class PrimaryConnections implements Supervised {
           }
           this.failure = code
         }
-        if (isUrgent && isBusy(error)) throw error
+        // Without a server its client waits with all others, until a lane has found one.
+        if (isPinned && (isBusy(error) || this.lanes[2][0]?.isReady !== true)) throw error
       }
       await delay(retryDelayMs(attempt, random), undefined, { signal }).catch(() => undefined)
     }
