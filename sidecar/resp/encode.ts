@@ -51,4 +51,4 @@ export function encodeValue(value: Encodable, protocol: 2 | 3): string {
 
 const crlf = Buffer.from('\r\n')
 /** Longest error of our own. */
-const errorLengthMax = 250
+const errorLengthMax = 320

@@ -23,6 +23,8 @@ import { pin } from './lanes.ts'
 import type { Session } from './session.ts'
 
 const wordsReadMax = 64
+/** As much of a name, and of arguments, servers show in an error. */
+const shownLengthMax = 128
 
 /** Deals with the whole command at the start of the input, or has the session wait. */
 export function handleSpecial(session: Session): void {
@@ -31,7 +33,7 @@ export function handleSpecial(session: Session): void {
   const written = nameOf(session)
   const end = scanner.frameEnd
   if (foreignNames.has(written)) return cut(session, 'a client speaks another protocol')
-  if (session.isAuthenticated && written.includes('\0')) return refuseName(session, written)
+  if (session.isAuthenticated && written.includes('\0')) return refuseName(session)
   if (isLookedUp(session, written)) return
   const known = rules.find(written)
   const { kind, isContainer } = known
@@ -68,13 +70,19 @@ export function handleSpecial(session: Session): void {
  * Servers compare names up to a NUL and find them by a hash of all bytes, so that some that hold one are taken for the
  * command before it, now and then.
  */
-function refuseName(session: Session, written: string): void {
-  const shown = written
-    .split('\0', 1)[0]
-    ?.slice(0, wordsReadMax)
-    .replaceAll(/[^!-~]/g, ' ')
-  const reply = encodeError(`ERR unknown command '${shown}'`)
-  if (session.waitForReplies()) refuseCommand(session, { end: session.scanner.frameEnd }, reply)
+function refuseName(session: Session): void {
+  const { input, scanner } = session
+  if (!session.waitForReplies()) return
+  const [name = '', ...rest] = frameArguments(input.bytes, input.start, wordsReadMax).map(
+    (word) => word.toString('latin1').split('\0', 1)[0] ?? '',
+  )
+  let shown = ''
+  for (const word of rest) {
+    if (shown.length >= shownLengthMax) break
+    shown += `'${word.slice(0, shownLengthMax - shown.length)}' `
+  }
+  const text = `ERR unknown command '${name.slice(0, shownLengthMax)}', with args beginning with: ${shown}`
+  refuseCommand(session, { end: scanner.frameEnd }, encodeError(text))
 }
 
 /** Whether the session waits to be told of a name that the table does not know. */
