@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { workerData } from 'node:worker_threads'
 import { Cell, type BystanderPlaces, lateMs } from './bystander.ts'
 
-const { port, controlPort, shared } = workerData as BystanderPlaces
+const { port, controlPort, shared, password } = workerData as BystanderPlaces
 const cells = new Int32Array(shared)
 
 /** Asks for ever; a connection that ends is an error, and opened again. */
@@ -24,6 +24,11 @@ async function watch(target: number, worstCell: number, errorCell: number): Prom
       onData()
     })
     let isOpen = true
+    if (password !== undefined && target === port) {
+      const isIn = new Promise<void>((resolve) => (onData = resolve))
+      socket.write(`AUTH ${password}\r\n`)
+      await Promise.race([isIn, ended])
+    }
     while (isOpen) {
       round += 1
       const text = `by${round}`
@@ -47,10 +52,9 @@ async function watch(target: number, worstCell: number, errorCell: number): Prom
         socket.destroy()
         isOpen = false
       }
-      if (worstCell === Cell.worst) {
-        Atomics.add(cells, Cell.rounds, 1)
-        if (waited > lateMs) Atomics.add(cells, Cell.late, 1)
-      }
+      const isProxy = worstCell === Cell.worst
+      Atomics.add(cells, isProxy ? Cell.rounds : Cell.controlRounds, 1)
+      if (waited > lateMs) Atomics.add(cells, isProxy ? Cell.late : Cell.controlLate, 1)
       await delay(2)
     }
     Atomics.add(cells, errorCell, 1)

@@ -24,6 +24,8 @@ const bystanderMsMaxQuick = 1000
 /** Damaged requests to each peer. */
 const peerCases = 20_000
 const peerCasesQuick = 1000
+/** Of damaged and ordinary requests, before memory is looked at. */
+const warmUpSeconds = 30
 /** The alignment run ends with what it has after this. */
 const alignmentMsMax = 3_600_000
 
@@ -76,7 +78,13 @@ async function run(options: Options): Promise<Report> {
   const upstreamOptions = { usesSources, seed, say, fuzzCount: options.upstreamCount }
   const upstream = has('upstream') ? await hostileUpstream(upstreamOptions) : undefined
   const fuzzed = has('fuzz')
-    ? await fuzz({ usesSources, seed, say, caseCount: options.caseCount })
+    ? await fuzz({
+        usesSources,
+        seed,
+        say,
+        caseCount: options.caseCount,
+        warmUpSeconds: isQuick ? 0 : warmUpSeconds,
+      })
     : undefined
   const alignmentOptions = {
     usesSources,
@@ -106,12 +114,14 @@ async function run(options: Options): Promise<Report> {
 async function runAbuses({ usesSources, isQuick }: Options): Promise<AbuseOutcome[]> {
   const outcomes: AbuseOutcome[] = []
   for (const abuse of abuses) {
-    const site = await startSidecar({ usesSources })
-    const bystander = new Bystander(site.port, site.server.port)
+    const { password } = abuse
+    const site = await startSidecar({ usesSources, ...(password !== undefined && { password }) })
+    const bystander = new Bystander(site.port, site.server.port, password)
     outcomes.push(await tryAbuse(abuse, { site, bystander }, !isQuick))
     await bystander.stop()
     await site.stop()
-    say(`${abuse.id} ${JSON.stringify(outcomes.at(-1)?.figures)}`)
+    const { verdict, misses, figures } = outcomes.at(-1) as AbuseOutcome
+    say(`${abuse.id} ${verdict} ${misses.join('; ')} ${JSON.stringify(figures)}`)
   }
   return outcomes
 }

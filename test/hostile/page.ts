@@ -107,8 +107,9 @@ ${table(
     'deaths',
     'wrong answers',
     'commands smuggled',
-    'memory, MB',
-    'in the second half, MB',
+    'warm-up, s',
+    'memory after it, MB (aim ≤ 20)',
+    'from rest, MB',
     'longest wait of another client, ms (at the server)',
   ],
   [
@@ -119,8 +120,9 @@ ${table(
       String(fuzz.deaths),
       String(fuzz.failures.length),
       String(fuzz.canaries),
+      String(fuzz.warmUpSeconds),
       `+${megabytes(fuzz.rssGrowthBytes)}`,
-      `+${megabytes(fuzz.rssWarmGrowthBytes)}`,
+      `+${megabytes(fuzz.rssFromRestBytes)}`,
       `${fuzz.bystanderMs} (${fuzz.controlMs})`,
     ],
   ],
@@ -186,18 +188,18 @@ ${table(
 }
 
 function abuse(outcomes: readonly AbuseOutcome[]): string {
-  const lines = outcomes.map(({ id, name, aim, figures, isMet }) => [
+  const lines = outcomes.map(({ id, name, aim, figures, verdict, misses }) => [
     id,
     cell(name),
     aim,
     Object.entries(figures)
       .map(([what, value]) => `${what} ${value}`)
       .join(', '),
-    isMet ? 'yes' : '**no**',
+    verdict === 'met' ? 'met' : `**missed**: ${misses.join('; ')}`,
   ])
   return `## Clients that ask for much and give little
 
-${table(['id', 'what', 'aim', 'measured', 'met'], lines)}
+${table(['id', 'what', 'aim', 'measured', 'verdict'], lines)}
 `
 }
 

@@ -5,6 +5,7 @@ import { peakOf, residentNow, startPeak } from '../run-row.ts'
 import { type Site, startSidecar } from '../sites.ts'
 import { ask } from '../wire.ts'
 import { canaryPrefix } from './cases.ts'
+import { ordinaryWork } from './ordinary.ts'
 import { makePlan, type Plan, type PlanOptions } from './plan.ts'
 import { Random } from './random.ts'
 import { type Failure, shrink } from './shrink.ts'
@@ -12,6 +13,7 @@ import { type Places, runTrial } from './trial.ts'
 
 export interface FuzzOptions {
   readonly caseCount: number
+  readonly warmUpSeconds: number
   readonly seed: number
   readonly usesSources: boolean
   readonly say: (text: string) => void
@@ -24,10 +26,12 @@ export interface FuzzReport {
   readonly deaths: number
   readonly failures: readonly Failure[]
   readonly canaries: number
-  /** From the first case to the last, when all connections are closed. */
+  /** Ordinary and damaged requests before the first case, so that the runtime has the size that work asks for. */
+  readonly warmUpSeconds: number
+  /** From a process that has done nothing to the last case, when all connections are closed. */
+  readonly rssFromRestBytes: number
+  /** The same, from the end of the warm-up on. */
   readonly rssGrowthBytes: number
-  /** The same, from half-way on: the runtime has the size by then that the load asks for. */
-  readonly rssWarmGrowthBytes: number
   readonly rssPeakGrowthBytes: number
   readonly bystanderMs: number
   readonly controlMs: number
@@ -38,7 +42,8 @@ export interface FuzzReport {
 /** Inputs of clients that have not given the password are a tenth. */
 const loginShare = 0.1
 const parallel = 24
-const warmShare = 0.5
+/** Clients that do nothing wrong while the process warms up. */
+const ordinaryCount = 8
 const failuresMax = 5
 const lookEveryMs = 2000
 const password = 'secret'
@@ -57,9 +62,9 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
     field:
       | 'bystanderMs'
       | 'controlMs'
+      | 'rssFromRestBytes'
       | 'rssGrowthBytes'
-      | 'rssPeakGrowthBytes'
-      | 'rssWarmGrowthBytes',
+      | 'rssPeakGrowthBytes',
   ) => Math.max(first[field], second[field])
   const sum = (
     field: 'bystanderErrors' | 'canaries' | 'cases' | 'connections' | 'deaths' | 'seconds',
@@ -71,8 +76,9 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
     deaths: sum('deaths'),
     failures: [...first.failures, ...second.failures],
     canaries: sum('canaries'),
+    warmUpSeconds: options.warmUpSeconds,
+    rssFromRestBytes: worse('rssFromRestBytes'),
     rssGrowthBytes: worse('rssGrowthBytes'),
-    rssWarmGrowthBytes: worse('rssWarmGrowthBytes'),
     rssPeakGrowthBytes: worse('rssPeakGrowthBytes'),
     bystanderMs: worse('bystanderMs'),
     controlMs: worse('controlMs'),
@@ -128,7 +134,6 @@ class FuzzRun {
   private cases = 0
   private connections = 0
   private canaries = 0
-  private rssWarm = 0
   private isOver = false
   private shrinking: Promise<void> = Promise.resolve()
 
@@ -145,6 +150,8 @@ class FuzzRun {
     await bystander?.settle()
     bystander?.take()
     const pid = this.site.pid()
+    const rssAtRest = residentNow(pid)
+    await this.warmUp()
     const rssBefore = startPeak(pid)
     const start = performance.now()
     const looks = setInterval(() => this.look(start), lookEveryMs)
@@ -164,7 +171,8 @@ class FuzzRun {
       failures: this.failures,
       canaries: this.canaries,
       rssGrowthBytes: isAlive ? Math.max(0, residentNow(pid) - rssBefore) : 0,
-      rssWarmGrowthBytes: isAlive ? Math.max(0, residentNow(pid) - this.rssWarm) : 0,
+      rssFromRestBytes: isAlive ? Math.max(0, residentNow(pid) - rssAtRest) : 0,
+      warmUpSeconds: this.options.warmUpSeconds,
       rssPeakGrowthBytes: isAlive ? Math.max(0, peakOf(pid) - rssBefore) : 0,
       bystanderMs: waits?.worstMs ?? 0,
       controlMs: waits?.controlWorstMs ?? 0,
@@ -173,14 +181,30 @@ class FuzzRun {
     }
   }
 
+  /** As many connections as later, damaged requests on most and ordinary ones on some. */
+  private async warmUp(): Promise<void> {
+    const end = performance.now() + 1000 * this.options.warmUpSeconds
+    const isOver = () => this.isOver || performance.now() >= end
+    const random = new Random(this.options.seed + 2)
+    const { plan, places } = this.setting
+    const damaged = async () => {
+      while (!isOver()) {
+        const made = makePlan(random, plan)
+        const why = await runTrial(made, places).catch((error: Error) => error.message)
+        if (why !== undefined) await this.fail(made, why)
+      }
+    }
+    const ordinary = Array.from({ length: ordinaryCount }, () =>
+      ordinaryWork({ port: this.site.port, random, isOver, isLogin: this.isLogin }),
+    )
+    await Promise.all([...Array.from({ length: parallel }, damaged), ...ordinary])
+  }
+
   private async work(): Promise<void> {
     while (!this.isOver && this.cases < this.options.caseCount) {
       const plan = makePlan(this.random, this.setting.plan)
       this.cases += plan.cases.length
       this.connections += 1
-      if (this.rssWarm === 0 && this.cases >= warmShare * this.options.caseCount) {
-        this.rssWarm = residentNow(this.site.pid())
-      }
       const why = await runTrial(plan, this.setting.places).catch((error: Error) => error.message)
       if (why !== undefined) await this.fail(plan, why)
     }
