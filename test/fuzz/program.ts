@@ -107,7 +107,7 @@ class Generator {
     if (this.isParallel) return this.some(client, this.depth())
     if (kind < 0.33) return this.subscription(client, state)
     if (kind < 0.38) {
-      return [...this.some(client, 2), this.from(blocking, client), this.from(keyless, client)]
+      return [...this.some(client, 2), this.from(blocking, client), this.from(behindWait, client)]
     }
     return this.some(client, this.depth())
   }
@@ -250,7 +250,9 @@ function withoutShortWaits(commands: readonly Command[]): readonly Command[] {
   return commands.filter((command) => waitOf(command) !== 'time')
 }
 
-const keylessNames = new Set(keyless.map((line) => line.split(' ')[0]))
+/** Scripts that are run then are known from then on, to others too. */
+const behindWait = keyless.filter((line) => !line.startsWith('EVAL '))
+const behindWaitNames = new Set(behindWait.map((line) => line.split(' ')[0]))
 
 /**
  * Whether two servers, or one twice, do the same: what is behind a command that waits without end is run as soon as
@@ -271,7 +273,7 @@ class Comparability {
     let isWaiting = false
     for (const command of commands) {
       const name = typeof command === 'string' ? '' : (command[0] ?? '').toUpperCase()
-      if (isWaiting && !keylessNames.has(name)) return false
+      if (isWaiting && !behindWaitNames.has(name)) return false
       if (name === 'HELLO' && this.isOpen && command.length > 1) return false
       if (name === 'MULTI') this.isOpen = true
       else if (/^(EXEC|DISCARD|RESET)$/.test(name)) this.isOpen = false
