@@ -236,7 +236,9 @@ export function handleReset(session: Session, command: SpecialCommand): void {
   }
   if (session.pinning.isRaw) {
     // The connection’s own reply comes after all that it still has to say.
-    if (!session.forwardRun(command.end, 1)) return
+    const isStream = session.pinning.lane?.isStream === true
+    // No reply is known in a stream: what the server makes of it is between the two.
+    if (!session.forwardRun(command.end, 1) || isStream) return
     session.wait = 'outside'
     session.raw.onReset = () => {
       clear(session)

@@ -165,12 +165,15 @@ function dispatch(session: Session, command: SpecialCommand): void {
   if (kind === 'reset') return handleReset(session, command)
   if (kind === 'quit') return quit(session, command)
   if (session.broken !== 'none' && handleBroken(session, command)) return
-  if (session.pinning.isRaw || isQueued(session, command)) {
-    session.forwardRun(command.end, 1)
-    return
-  }
-  route(session, command)
+  if (session.pinning.isRaw || isQueued(session, command)) session.forwardRun(command.end, 1)
+  else route(session, command)
+  // What a replica says later are commands like others, and only those that are allowed pass.
+  const { lane } = session.pinning
+  if (lane !== undefined && session.pinning.isRaw && streams.has(command.name)) lane.isStream = true
 }
+
+/** The server answers them with its data and everything that changes it. */
+const streams: ReadonlySet<string> = new Set(['SYNC', 'PSYNC'])
 
 /** What a subscriber in RESP2 may send. */
 const freeKinds: ReadonlySet<CommandKind> = new Set(['subscription', 'quit', 'reset'])

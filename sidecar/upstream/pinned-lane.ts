@@ -35,6 +35,8 @@ export class PinnedLane implements ConnectionOwner {
   isMidReply = false
   /** How replies are told from what else comes; to be changed between replies only. */
   sorting: Sorting = 'none'
+  /** What comes from now on may be no RESP, but what a replica is sent: it passes as it is. */
+  isStream = false
   private readonly owner: PinnedOwner
   private readonly outbox: Outbox
   private readonly scanner = new ReplyScanner({
@@ -80,6 +82,7 @@ export class PinnedLane implements ConnectionOwner {
 
   onData(bytes: Buffer): void {
     this.hasProgress = true
+    if (this.isStream) return this.owner.deliver(bytes, 0)
     if (this.sorting !== 'none' || this.sorter?.isMidFrame === true) {
       this.sort(bytes)
       return
