@@ -11,19 +11,8 @@ export interface KnownDifference extends Difference {
 
 const logins = 'by design: logins are between the client and the sidecar'
 const names = 'by design: on a shared connection the server does not know the client’s name'
-const replication =
-  'not supported: what follows SYNC is no RESP; replicas and dumps are to be had from the server itself'
 
 export const knownDifferences: readonly KnownDifference[] = [
-  ...['Dumping an RDB - functions only: no', 'Dumping an RDB - functions only: yes'].map(
-    (test) => ({ unit: 'integration/redis-cli', test, reason: replication }),
-  ),
-  {
-    unit: 'integration/redis-cli',
-    test: 'Connecting as a replica',
-    reason: replication,
-    isLeftOut: true,
-  },
   {
     unit: 'unit/introspection',
     test: 'CLIENT KILL SKIPME YES/NO will kill all clients',
