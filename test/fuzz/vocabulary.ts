@@ -122,7 +122,7 @@ export const keyed: readonly string[] = lines(`
   ZDIFF 2 {zset} {zset} {|WITHSCORES}
   ZINTERCARD 2 {zset} {zset}
   ZRANDMEMBER {none} {|3}
-  ZSCAN {zset} 0 {|MATCH} {*}
+  ZSCAN {zset} 0 MATCH {|1|30|a}
   HSET {hash} {small} {small} {small} {int}
   HSET {big} {small} {value}
   HMSET {hash} {small} {small}
