@@ -59,7 +59,9 @@ export function startLarge(session: Session): void {
   pinning.lane?.enqueue(input.slice(input.start, input.start + validBytes))
   input.start += validBytes
   scanner.reset()
-  if (!pinning.isRaw) session.inFlight += 1
+  if (pinning.isRaw) return
+  session.inFlight += 1
+  if (!session.replies.isPlain) session.replies.noteSent()
 }
 
 /** Passes on what has come of it. */

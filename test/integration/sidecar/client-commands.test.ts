@@ -226,3 +226,18 @@ test('a client that is told of what others’ caches lose is closed rather than 
   await server.command('CLIENT', 'KILL', 'TYPE', 'pubsub')
   await told.rest()
 })
+
+test('CLIENT REPLY SKIP silences a command that goes in pieces, and only that one', async (t) => {
+  const { client } = await startRig(t)
+  const one = await client()
+  const commands = [
+    ['CLIENT', 'REPLY', 'SKIP'],
+    ['SET', 'k', 'x'.repeat(1_000_000)],
+    ['STRLEN', 'k'],
+    ['CLIENT', 'REPLY', 'SKIP'],
+    ['SET', 'k', 'y'],
+    ['GET', 'k'],
+  ]
+  one.send(commands.map(encodeCommand).join(''))
+  assert.deepEqual(await one.replies(2), [':1000000\r\n', '$1\r\ny\r\n'])
+})
