@@ -38,6 +38,8 @@ export function handleClient(session: Session, command: SpecialCommand): void {
   if (subcommand === 'SETNAME' && command.argumentCount === 3) return setName(session, command)
   if (subcommand === 'SETINFO' && command.argumentCount === 4) return setInfo(session, command)
   if (subcommand === 'GETNAME' && command.argumentCount === 2) {
+    // A transaction may have set it, which the server alone knows.
+    if (session.pinning.has(PinReason.sticky)) return void session.forwardRun(command.end, 1)
     const name = session.clientName
     const reply = name === '' ? encodeNull(session.protocol) : encodeBulk(name)
     return answerCommand(session, command, reply)

@@ -241,3 +241,12 @@ test('CLIENT REPLY SKIP silences a command that goes in pieces, and only that on
   one.send(commands.map(encodeCommand).join(''))
   assert.deepEqual(await one.replies(2), [':1000000\r\n', '$1\r\ny\r\n'])
 })
+
+test('a name that a transaction set is told', async (t) => {
+  const { client } = await startRig(t)
+  const one = await client()
+  await one.ask('MULTI')
+  assert.equal(await one.ask('CLIENT', 'SETNAME', 'other'), '+QUEUED\r\n')
+  assert.equal(await one.ask('EXEC'), '*1\r\n+OK\r\n')
+  assert.equal(await one.ask('CLIENT', 'GETNAME'), '$5\r\nother\r\n')
+})
