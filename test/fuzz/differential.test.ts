@@ -26,7 +26,8 @@ const runCount = Number(process.env.FUZZ_RUNS ?? (isFull ? 5000 : 1_000_000))
 /** At the size for every day the time decides how many programs are run. */
 const timeLimitMs =
   isFull || process.env.FUZZ_RUNS !== undefined ? Number.POSITIVE_INFINITY : 11_000
-const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31)
+/** The size for every day repeats what has passed: a new find is for the full size, or `FUZZ_SEED`, to make. */
+const seed = Number(process.env.FUZZ_SEED ?? (isFull ? Date.now() % 2 ** 31 : 1_000_000))
 const given = process.env.FUZZ_PROGRAM
 
 const deadlines: Deadlines = { silenceMs: 2000, replyMs: 10_000 }
