@@ -26,6 +26,7 @@ function introduction(report: Report): string {
 What a sidecar does with bytes that no client library sends, and with servers that lie. Made by \`npm run hostile\`, against
 a sidecar process as in the image. Server: ${report.server.replace(/^(Redis|Valkey) server v=(\S+).*/, '$1 $2')}. Machine: ${report.machine};
 load average at the end ${report.loadAverage.toFixed(1)}, so read times as upper bounds.
+Its parts may be of different runs: \`--from\` joins what was left in one file.
 
 What more load than it can bear does to a sidecar is measured by \`npm run load\`.
 

@@ -31,11 +31,16 @@ export interface PeerOptions {
 
 export async function runPeers(options: PeerOptions): Promise<PeersReport> {
   const { say } = options
-  const { found, missing } = findPeers(peerNames)
-  for (const name of missing) say(`NOT FOUND: ${name}, not watched`)
+  const { found, missing: absent } = findPeers(peerNames)
+  const missing = [...absent]
+  for (const name of absent) say(`NOT FOUND: ${name}, not watched`)
   const peers: PeerReport[] = []
   for (const name of ['direct', ...found]) {
-    const site = name === 'direct' ? await startDirect() : await startPeer(name)
+    const site = await startPeerOrSay(name, say)
+    if (site === undefined) {
+      missing.push(name as (typeof peerNames)[number])
+      continue
+    }
     const peer = await watchPeer(name, site, options)
     await site.stop()
     peers.push(peer)
@@ -46,6 +51,17 @@ export async function runPeers(options: PeerOptions): Promise<PeersReport> {
     say(`peers: ${name} died of ${deaths} inputs, executed commands of ${smuggled}; ${fate}`)
   }
   return { peers, missing }
+}
+
+/** A peer that does not start is no reason to lose what was measured of the others. */
+async function startPeerOrSay(name: string, say: PeerOptions['say']): Promise<Site | undefined> {
+  if (name === 'direct') return startDirect()
+  try {
+    return await startPeer(name)
+  } catch (error) {
+    say(`DOES NOT START: ${name}, not watched: ${String(error)}`)
+    return undefined
+  }
 }
 
 async function watchPeer(name: string, site: Site, options: PeerOptions): Promise<PeerReport> {
