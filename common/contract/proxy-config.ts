@@ -18,6 +18,10 @@ export type UpstreamTls = NonNullable<UpstreamConfig['tls']>
 export type Credentials = NonNullable<UpstreamConfig['credentials']>
 export type SecretRef = Credentials['password']
 export type Listener = ProxyConfig['listeners'][number]
+export type ReadSplit = NonNullable<UpstreamConfig['reads']>
+export type Sentinel = NonNullable<UpstreamConfig['sentinel']>
+export type Retries = NonNullable<UpstreamConfig['retries']>
+export type AdminConfig = NonNullable<ProxyConfig['admin']>
 export type Timing = ProxyConfig['timing']
 export type Limits = ProxyConfig['limits']
 
@@ -31,7 +35,7 @@ export function parseProxyConfig(value: unknown): ProxyConfig {
     throw invalid(issues)
   }
   const config = value as ProxyConfig
-  const issues = listenerIssues(config)
+  const issues = [...listenerIssues(config), ...upstreamIssues(config)]
   if (issues.length > 0) throw invalid(issues)
   return deepFreeze(config)
 }
@@ -54,6 +58,49 @@ function listenerIssues(config: ProxyConfig): ValidationIssue[] {
     if (isUnix !== isTcp) return []
     return [{ path: `listeners[${index}]`, message: 'give either unixPath, or host and port' }]
   })
+}
+
+function upstreamIssues({ upstream }: ProxyConfig): ValidationIssue[] {
+  const { mode, discovery, members, sentinel, reads, ring } = upstream
+  const isOwn = discovery === 'self'
+  const issues: [boolean, string, string][] = [
+    [
+      (discovery === 'sentinel') !== (sentinel !== undefined),
+      'sentinel',
+      'goes with discovery: sentinel, and only with it',
+    ],
+    [sentinel !== undefined && mode !== 'replication', 'sentinel', 'only with mode: replication'],
+    [ring !== undefined && mode !== 'ring', 'ring', 'only with mode: ring'],
+    [upstream.cluster !== undefined && mode !== 'cluster', 'cluster', 'only with mode: cluster'],
+    [
+      (mode === 'cluster' || mode === 'ring') && !isOwn,
+      'discovery',
+      `is ${discovery}; with mode: ${mode} it is self`,
+    ],
+    [
+      reads?.policy === 'readsToReplicas' && (mode === 'standalone' || mode === 'ring'),
+      'reads.policy',
+      `is readsToReplicas, and mode: ${mode} knows no replicas`,
+    ],
+    [
+      reads?.choose === 'zone' && reads.zone === undefined,
+      'reads.zone',
+      'is missing, and needed with choose: zone',
+    ],
+    [
+      mode === 'ring' && new Set(members.map(nameInRing)).size < members.length,
+      'members',
+      'two have the same name in the ring',
+    ],
+  ]
+  return issues
+    .filter(([isWrong]) => isWrong)
+    .map(([, field, message]) => ({ path: `upstream.${field}`, message }))
+}
+
+/** What the ring hashes for a member. */
+export function nameInRing({ name, host, port }: UpstreamMember): string {
+  return name ?? `${host}:${port}`
 }
 
 export type Acceptance =

@@ -66,6 +66,12 @@ const listener = Type.Object(
     ),
     unixPath: Type.Optional(path('unix socket to bind, instead of host and port')),
     tls: Type.Optional(listenerTls),
+    raw: Type.Optional(
+      Type.Boolean({
+        description:
+          'bytes pass both ways between a client and the primary, unread: no command is held, routed or refused. Default false',
+      }),
+    ),
   },
   { ...closed, description: 'where clients connect' },
 )
@@ -80,6 +86,13 @@ const member = Type.Object(
       description: 'what the control plane last saw it as',
     }),
     runId: Type.Optional(text('run_id of the server process, as INFO server reports it', 64)),
+    zone: Type.Optional(text('where it runs; compared with `reads.zone`', 63)),
+    name: Type.Optional(
+      text('what the ring hashes in place of the address, so that a server may move', 253),
+    ),
+    weight: Type.Optional(
+      count('share of the ring’s keys, relative to others. Default 1', 1, 1000),
+    ),
   },
   { ...closed, description: 'a server of the backend' },
 )
@@ -109,20 +122,124 @@ const tls = Type.Object(
   { ...closed, description: 'TLS to the servers; absent: plain TCP' },
 )
 
+const sentinel = Type.Object(
+  {
+    name: text('name under which the Sentinels watch the primary', 128),
+    members: Type.Array(
+      Type.Object(
+        { host: host('name or address of a Sentinel'), port: upstreamPort('its port') },
+        closed,
+      ),
+      { minItems: 1, maxItems: 16 },
+    ),
+    credentials: Type.Optional(credentials),
+    tls: Type.Optional(tls),
+  },
+  { ...closed, description: 'who says which server is the primary, with `discovery: sentinel`' },
+)
+
+const reads = Type.Object(
+  {
+    policy: Type.Unsafe<'allToPrimary' | 'readsToReplicas'>({
+      type: 'string',
+      enum: ['allToPrimary', 'readsToReplicas'],
+      description: 'where commands go that only read',
+    }),
+    choose: Type.Optional(
+      Type.Unsafe<'roundRobin' | 'zone' | 'latency'>({
+        type: 'string',
+        enum: ['roundRobin', 'zone', 'latency'],
+        description:
+          'roundRobin: all replicas that are fit, in turn; zone: those of `zone` as long as there are any; latency: those that answer about as fast as the fastest. Default roundRobin',
+      }),
+    ),
+    zone: Type.Optional(text('where this sidecar runs', 63)),
+    lagSecondsMax: Type.Optional(
+      count('a replica that is further behind gets no reads. Default 10', 1, 86_400),
+    ),
+    lagBytesMax: Type.Optional(
+      count(
+        'the same in bytes of the replication stream. Default 16 MiB',
+        1,
+        Number.MAX_SAFE_INTEGER,
+      ),
+    ),
+    readYourWrites: Type.Optional(
+      Type.Boolean({
+        description:
+          'a client that has written reads from the primary until a replica has what it wrote. Default true',
+      }),
+    ),
+  },
+  { ...closed, description: 'read/write split; absent: everything goes to primaries' },
+)
+
+const retries = Type.Object(
+  {
+    maxRetries: count('times a command that a server did not run is sent again', 0, 100),
+    retryDelayMs: millis('longest first delay; it doubles with each, with jitter', 1, 10_000),
+  },
+  {
+    ...closed,
+    description: 'redirects and refusals of servers that ran nothing. Default 16 and 10 ms',
+  },
+)
+
+const cluster = Type.Object(
+  {
+    present: Type.Optional(
+      Type.Unsafe<'server' | 'sidecar' | 'nodes'>({
+        type: 'string',
+        enum: ['server', 'sidecar', 'nodes'],
+        description:
+          'server: to clients it looks like one server without a cluster; sidecar: like a cluster of one node, itself; nodes: CLUSTER SLOTS and its kin show the nodes. Default server',
+      }),
+    ),
+  },
+  { ...closed, description: 'only with mode cluster' },
+)
+
+const ring = Type.Object(
+  {
+    hashTag: Type.Optional(
+      Type.String({
+        minLength: 2,
+        maxLength: 2,
+        description: 'two characters: what stands between them is hashed. Default {}',
+      }),
+    ),
+    ejectAfter: Type.Optional(
+      count(
+        'failures in a row after which a server is taken out of the ring; absent: never',
+        1,
+        1000,
+      ),
+    ),
+    ejectMs: Type.Optional(millis('how long it is out before it is tried. Default 30000', 100)),
+  },
+  { ...closed, description: 'only with mode ring' },
+)
+
 const upstream = Type.Object(
   {
-    mode: Type.Unsafe<'standalone' | 'replication'>({
+    mode: Type.Unsafe<'standalone' | 'replication' | 'cluster' | 'ring'>({
       type: 'string',
-      enum: ['standalone', 'replication'],
-      description: 'standalone: one server; replication: one primary and its replicas',
-    }),
-    discovery: Type.Unsafe<'operator' | 'self'>({
-      type: 'string',
-      enum: ['operator', 'self'],
+      enum: ['standalone', 'replication', 'cluster', 'ring'],
       description:
-        'operator: `primary` is obeyed; self: the sidecar asks the members for their ROLE and follows (it never promotes)',
+        'standalone: one server; replication: one primary and its replicas; cluster: a Redis or Valkey Cluster, `members` are where it is asked; ring: independent servers that share the keys',
+    }),
+    discovery: Type.Unsafe<'operator' | 'self' | 'sentinel'>({
+      type: 'string',
+      enum: ['operator', 'self', 'sentinel'],
+      description:
+        'operator: `primary` is obeyed; self: the sidecar asks the members for their ROLE, or their slots, and follows (it never promotes); sentinel: it asks the Sentinels',
     }),
     members: Type.Array(member, { minItems: 1, maxItems: 64 }),
+    sentinel: Type.Optional(sentinel),
+    reads: Type.Optional(reads),
+    retries: Type.Optional(retries),
+    cluster: Type.Optional(cluster),
+    ring: Type.Optional(ring),
     primary: Type.Optional(primary),
     credentials: Type.Optional(credentials),
     tls: Type.Optional(tls),
@@ -154,6 +271,11 @@ const timing = Type.Object(
     queueTimeoutMs: Type.Optional(
       millis(
         'longest time a command may wait, unsent, for a connected server that takes no more; then it gets an error. Default 5000',
+      ),
+    ),
+    readTimeLimitMs: Type.Optional(
+      millis(
+        'longest time from a command to its reply, blocking ones too; the client of a longer one is closed. 0, the default: none',
       ),
     ),
     clientIdleTimeoutMs: Type.Optional(
@@ -250,6 +372,26 @@ export const proxyConfigSchema = Type.Object(
         {
           host: host('address of the admin HTTP port'),
           port: Type.Integer({ minimum: 0, maximum: 65535, description: '0 takes a free one' }),
+          tls: Type.Optional(
+            Type.Object(
+              {
+                certFile: path('PEM certificate chain; read again when it changes'),
+                keyFile: path('PEM key of the certificate; read again when it changes'),
+                clientCaFile: Type.Optional(
+                  path('PEM bundle of the authorities whose clients may use the port'),
+                ),
+              },
+              { ...closed, description: 'HTTPS; absent: HTTP' },
+            ),
+          ),
+          users: Type.Optional(
+            Type.Array(credentials, {
+              minItems: 1,
+              maxItems: 32,
+              description:
+                'who may change something, by HTTP basic authentication; absent: processes of the same machine or pod',
+            }),
+          ),
         },
         { ...closed, description: 'health, readiness, metrics, pause; absent: no admin port' },
       ),
@@ -262,7 +404,7 @@ export const proxyConfigSchema = Type.Object(
     ),
     commands: Type.Optional(commandPolicy),
     workers: Type.Optional(
-      count('threads that share the listeners; read at start only. Default 1', 1, 64),
+      count('processes that share the clients; read at start only. Default 1', 1, 64),
     ),
     upstream,
     timing,

@@ -39,13 +39,13 @@ var require_ucs2length = __commonJS({
 // <stdin>
 module.exports = validate10;
 module.exports.default = validate10;
-var schema11 = { "type": "object", "required": ["apiVersion", "proxy", "version", "epoch", "listeners", "upstream", "timing", "limits", "logLevel"], "properties": { "apiVersion": { "type": "string", "const": "config.respmesh.io/v1" }, "proxy": { "type": "object", "required": ["namespace", "name", "uid"], "properties": { "namespace": { "type": "string", "minLength": 1, "maxLength": 63, "description": "namespace of the RedisProxy" }, "name": { "type": "string", "minLength": 1, "maxLength": 63, "description": "name of the RedisProxy" }, "uid": { "type": "string", "minLength": 1, "maxLength": 64, "description": "uid of the RedisProxy: a recreated one starts its epochs anew" } }, "additionalProperties": false }, "version": { "type": "integer", "minimum": 0, "maximum": 9007199254740991, "description": "rises with every configuration published for this uid" }, "epoch": { "type": "integer", "minimum": 0, "maximum": 9007199254740991, "description": "rises whenever the primary changes or is withdrawn; a lower one is refused" }, "listeners": { "type": "array", "items": { "type": "object", "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "address to bind; with `port`" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "port to bind; 0 takes a free one" }, "unixPath": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "unix socket to bind, instead of host and port" }, "tls": { "type": "object", "required": ["certFile", "keyFile"], "properties": { "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM certificate chain that clients are shown; read again when it changes" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the certificate; read again when it changes" }, "clientCertificate": { "type": "string", "enum": ["none", "optional", "required"], "description": "whether clients must show a certificate of `clientCaFile`; optional: one that is shown must be good. Default none" }, "clientCaFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle of the authorities of client certificates" } }, "additionalProperties": false, "description": "TLS to the clients of a listener; absent: plain" } }, "additionalProperties": false, "description": "where clients connect" }, "minItems": 1, "maxItems": 8 }, "admin": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "address of the admin HTTP port" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "0 takes a free one" } }, "additionalProperties": false, "description": "health, readiness, metrics, pause; absent: no admin port" }, "clientAuth": { "type": "object", "required": ["users"], "properties": { "users": { "type": "array", "items": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "minItems": 1, "maxItems": 32 } }, "additionalProperties": false, "description": "who may connect; absent: anyone who can reach the listener" }, "commands": { "type": "object", "properties": { "allow": { "type": "array", "items": { "type": "string", "pattern": "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "description": "a command in lower case, `config|set` for a sub-command, `*` for every one" }, "maxItems": 512, "description": "let through although they are refused by default" }, "deny": { "type": "array", "items": { "type": "string", "pattern": "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "description": "a command in lower case, `config|set` for a sub-command, `*` for every one" }, "maxItems": 512, "description": "refused whatever else is said; the more exact name wins over the other list" } }, "additionalProperties": false, "description": "which commands clients may send; absent: the defaults" }, "workers": { "type": "integer", "minimum": 1, "maximum": 64, "description": "threads that share the listeners; read at start only. Default 1" }, "upstream": { "type": "object", "required": ["mode", "discovery", "members", "connectionsMax"], "properties": { "mode": { "type": "string", "enum": ["standalone", "replication"], "description": "standalone: one server; replication: one primary and its replicas" }, "discovery": { "type": "string", "enum": ["operator", "self"], "description": "operator: `primary` is obeyed; self: the sidecar asks the members for their ROLE and follows (it never promotes)" }, "members": { "type": "array", "items": { "type": "object", "required": ["host", "port", "role"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^(/.*|[A-Za-z0-9._:-]+)$", "description": "name or address the sidecar connects to, or the path of its unix socket" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "port of the server; 0 with a unix socket" }, "role": { "type": "string", "enum": ["primary", "replica", "unknown"], "description": "what the control plane last saw it as" }, "runId": { "type": "string", "minLength": 1, "maxLength": 64, "description": "run_id of the server process, as INFO server reports it" } }, "additionalProperties": false, "description": "a server of the backend" }, "minItems": 1, "maxItems": 64 }, "primary": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^(/.*|[A-Za-z0-9._:-]+)$", "description": "name, address or unix socket of the one server that may take writes" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "its port; 0 with a unix socket" }, "runId": { "type": "string", "minLength": 1, "maxLength": 64, "description": "run_id it must report at connect; absent: any process there that says it is a master" } }, "additionalProperties": false, "description": "absent while no server may take writes" }, "credentials": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "tls": { "type": "object", "required": ["verify"], "properties": { "verify": { "type": "boolean", "description": "check the chain and the name of the server" }, "caFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle to trust instead of the public roots" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name to expect in place of the host" }, "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM client certificate" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the client certificate" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" }, "connectionsMax": { "type": "integer", "minimum": 1, "maximum": 64, "description": "shared connections to the primary per process" }, "isolation": { "type": "string", "enum": ["shared", "perClient"], "description": "shared: clients share connections where nothing can tell; perClient: each has one of its own. Default shared" } }, "additionalProperties": false, "description": "the backend" }, "timing": { "type": "object", "required": ["connectTimeoutMs", "holdTimeoutMs", "replyTimeoutMs", "drainTimeoutMs"], "properties": { "connectTimeoutMs": { "type": "integer", "minimum": 10, "maximum": 6e4, "description": "longest wait for an upstream connection to be usable" }, "holdTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 6e5, "description": "longest time a command is held while no primary may take it" }, "replyTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest silence of an upstream that owes replies to non-blocking commands; 0: none" }, "drainTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest wait for commands in flight at pause and at shutdown" }, "queueTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest time a command may wait, unsent, for a connected server that takes no more; then it gets an error. Default 5000" }, "clientIdleTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "a client that sends nothing for so long is closed; 0, the default: never" } }, "additionalProperties": false, "description": "every timeout of the data path" }, "limits": { "type": "object", "required": ["clientsMax", "argumentBytesMax", "clientInFlightBytesMax", "upstreamQueueBytesMax", "clientOutputBytesMax"], "properties": { "clientsMax": { "type": "integer", "minimum": 1, "maximum": 1e6, "description": "clients at once; the next gets an error and is closed" }, "argumentBytesMax": { "type": "integer", "minimum": 1024, "maximum": 536870912, "description": "longest single argument; the server\u2019s own bound is 512 MiB" }, "clientInFlightBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "bytes a client may have unanswered before it is read no further" }, "upstreamQueueBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "bytes that wait for an upstream before all clients are read no further" }, "clientOutputBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "reply bytes that a client may leave unread before it is paused" }, "upstreamQueueCommandsMax": { "type": "integer", "minimum": 1, "maximum": 1e7, "description": "commands that wait for an upstream before new ones are refused" }, "memoryBytesMax": { "type": "integer", "minimum": 67108864, "maximum": 9007199254740991, "description": "resident memory of the process; near it the largest clients are closed, then new ones are refused" } }, "additionalProperties": false, "description": "hard bounds of the data path" }, "logLevel": { "type": "string", "enum": ["error", "warn", "info", "debug"] } }, "additionalProperties": false, "$id": "https://respmesh.io/schemas/proxy-config.json", "title": "ProxyConfig", "description": "the compiled configuration a sidecar obeys: an immutable, versioned snapshot" };
+var schema11 = { "type": "object", "required": ["apiVersion", "proxy", "version", "epoch", "listeners", "upstream", "timing", "limits", "logLevel"], "properties": { "apiVersion": { "type": "string", "const": "config.respmesh.io/v1" }, "proxy": { "type": "object", "required": ["namespace", "name", "uid"], "properties": { "namespace": { "type": "string", "minLength": 1, "maxLength": 63, "description": "namespace of the RedisProxy" }, "name": { "type": "string", "minLength": 1, "maxLength": 63, "description": "name of the RedisProxy" }, "uid": { "type": "string", "minLength": 1, "maxLength": 64, "description": "uid of the RedisProxy: a recreated one starts its epochs anew" } }, "additionalProperties": false }, "version": { "type": "integer", "minimum": 0, "maximum": 9007199254740991, "description": "rises with every configuration published for this uid" }, "epoch": { "type": "integer", "minimum": 0, "maximum": 9007199254740991, "description": "rises whenever the primary changes or is withdrawn; a lower one is refused" }, "listeners": { "type": "array", "items": { "type": "object", "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "address to bind; with `port`" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "port to bind; 0 takes a free one" }, "unixPath": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "unix socket to bind, instead of host and port" }, "tls": { "type": "object", "required": ["certFile", "keyFile"], "properties": { "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM certificate chain that clients are shown; read again when it changes" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the certificate; read again when it changes" }, "clientCertificate": { "type": "string", "enum": ["none", "optional", "required"], "description": "whether clients must show a certificate of `clientCaFile`; optional: one that is shown must be good. Default none" }, "clientCaFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle of the authorities of client certificates" } }, "additionalProperties": false, "description": "TLS to the clients of a listener; absent: plain" }, "raw": { "type": "boolean", "description": "bytes pass both ways between a client and the primary, unread: no command is held, routed or refused. Default false" } }, "additionalProperties": false, "description": "where clients connect" }, "minItems": 1, "maxItems": 8 }, "admin": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "address of the admin HTTP port" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "0 takes a free one" }, "tls": { "type": "object", "required": ["certFile", "keyFile"], "properties": { "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM certificate chain; read again when it changes" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the certificate; read again when it changes" }, "clientCaFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle of the authorities whose clients may use the port" } }, "additionalProperties": false, "description": "HTTPS; absent: HTTP" }, "users": { "type": "array", "items": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "minItems": 1, "maxItems": 32, "description": "who may change something, by HTTP basic authentication; absent: processes of the same machine or pod" } }, "additionalProperties": false, "description": "health, readiness, metrics, pause; absent: no admin port" }, "clientAuth": { "type": "object", "required": ["users"], "properties": { "users": { "type": "array", "items": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "minItems": 1, "maxItems": 32 } }, "additionalProperties": false, "description": "who may connect; absent: anyone who can reach the listener" }, "commands": { "type": "object", "properties": { "allow": { "type": "array", "items": { "type": "string", "pattern": "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "description": "a command in lower case, `config|set` for a sub-command, `*` for every one" }, "maxItems": 512, "description": "let through although they are refused by default" }, "deny": { "type": "array", "items": { "type": "string", "pattern": "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "description": "a command in lower case, `config|set` for a sub-command, `*` for every one" }, "maxItems": 512, "description": "refused whatever else is said; the more exact name wins over the other list" } }, "additionalProperties": false, "description": "which commands clients may send; absent: the defaults" }, "workers": { "type": "integer", "minimum": 1, "maximum": 64, "description": "processes that share the clients; read at start only. Default 1" }, "upstream": { "type": "object", "required": ["mode", "discovery", "members", "connectionsMax"], "properties": { "mode": { "type": "string", "enum": ["standalone", "replication", "cluster", "ring"], "description": "standalone: one server; replication: one primary and its replicas; cluster: a Redis or Valkey Cluster, `members` are where it is asked; ring: independent servers that share the keys" }, "discovery": { "type": "string", "enum": ["operator", "self", "sentinel"], "description": "operator: `primary` is obeyed; self: the sidecar asks the members for their ROLE, or their slots, and follows (it never promotes); sentinel: it asks the Sentinels" }, "members": { "type": "array", "items": { "type": "object", "required": ["host", "port", "role"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^(/.*|[A-Za-z0-9._:-]+)$", "description": "name or address the sidecar connects to, or the path of its unix socket" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "port of the server; 0 with a unix socket" }, "role": { "type": "string", "enum": ["primary", "replica", "unknown"], "description": "what the control plane last saw it as" }, "runId": { "type": "string", "minLength": 1, "maxLength": 64, "description": "run_id of the server process, as INFO server reports it" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where it runs; compared with `reads.zone`" }, "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "what the ring hashes in place of the address, so that a server may move" }, "weight": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "share of the ring\u2019s keys, relative to others. Default 1" } }, "additionalProperties": false, "description": "a server of the backend" }, "minItems": 1, "maxItems": 64 }, "sentinel": { "type": "object", "required": ["name", "members"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 128, "description": "name under which the Sentinels watch the primary" }, "members": { "type": "array", "items": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name or address of a Sentinel" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "its port" } }, "additionalProperties": false }, "minItems": 1, "maxItems": 16 }, "credentials": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "tls": { "type": "object", "required": ["verify"], "properties": { "verify": { "type": "boolean", "description": "check the chain and the name of the server" }, "caFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle to trust instead of the public roots" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name to expect in place of the host" }, "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM client certificate" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the client certificate" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" } }, "additionalProperties": false, "description": "who says which server is the primary, with `discovery: sentinel`" }, "reads": { "type": "object", "required": ["policy"], "properties": { "policy": { "type": "string", "enum": ["allToPrimary", "readsToReplicas"], "description": "where commands go that only read" }, "choose": { "type": "string", "enum": ["roundRobin", "zone", "latency"], "description": "roundRobin: all replicas that are fit, in turn; zone: those of `zone` as long as there are any; latency: those that answer about as fast as the fastest. Default roundRobin" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where this sidecar runs" }, "lagSecondsMax": { "type": "integer", "minimum": 1, "maximum": 86400, "description": "a replica that is further behind gets no reads. Default 10" }, "lagBytesMax": { "type": "integer", "minimum": 1, "maximum": 9007199254740991, "description": "the same in bytes of the replication stream. Default 16 MiB" }, "readYourWrites": { "type": "boolean", "description": "a client that has written reads from the primary until a replica has what it wrote. Default true" } }, "additionalProperties": false, "description": "read/write split; absent: everything goes to primaries" }, "retries": { "type": "object", "required": ["maxRetries", "retryDelayMs"], "properties": { "maxRetries": { "type": "integer", "minimum": 0, "maximum": 100, "description": "times a command that a server did not run is sent again" }, "retryDelayMs": { "type": "integer", "minimum": 1, "maximum": 1e4, "description": "longest first delay; it doubles with each, with jitter" } }, "additionalProperties": false, "description": "redirects and refusals of servers that ran nothing. Default 16 and 10 ms" }, "cluster": { "type": "object", "properties": { "present": { "type": "string", "enum": ["server", "sidecar", "nodes"], "description": "server: to clients it looks like one server without a cluster; sidecar: like a cluster of one node, itself; nodes: CLUSTER SLOTS and its kin show the nodes. Default server" } }, "additionalProperties": false, "description": "only with mode cluster" }, "ring": { "type": "object", "properties": { "hashTag": { "type": "string", "minLength": 2, "maxLength": 2, "description": "two characters: what stands between them is hashed. Default {}" }, "ejectAfter": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "failures in a row after which a server is taken out of the ring; absent: never" }, "ejectMs": { "type": "integer", "minimum": 100, "maximum": 36e5, "description": "how long it is out before it is tried. Default 30000" } }, "additionalProperties": false, "description": "only with mode ring" }, "primary": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^(/.*|[A-Za-z0-9._:-]+)$", "description": "name, address or unix socket of the one server that may take writes" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "its port; 0 with a unix socket" }, "runId": { "type": "string", "minLength": 1, "maxLength": 64, "description": "run_id it must report at connect; absent: any process there that says it is a master" } }, "additionalProperties": false, "description": "absent while no server may take writes" }, "credentials": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "tls": { "type": "object", "required": ["verify"], "properties": { "verify": { "type": "boolean", "description": "check the chain and the name of the server" }, "caFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle to trust instead of the public roots" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name to expect in place of the host" }, "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM client certificate" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the client certificate" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" }, "connectionsMax": { "type": "integer", "minimum": 1, "maximum": 64, "description": "shared connections to the primary per process" }, "isolation": { "type": "string", "enum": ["shared", "perClient"], "description": "shared: clients share connections where nothing can tell; perClient: each has one of its own. Default shared" } }, "additionalProperties": false, "description": "the backend" }, "timing": { "type": "object", "required": ["connectTimeoutMs", "holdTimeoutMs", "replyTimeoutMs", "drainTimeoutMs"], "properties": { "connectTimeoutMs": { "type": "integer", "minimum": 10, "maximum": 6e4, "description": "longest wait for an upstream connection to be usable" }, "holdTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 6e5, "description": "longest time a command is held while no primary may take it" }, "replyTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest silence of an upstream that owes replies to non-blocking commands; 0: none" }, "drainTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest wait for commands in flight at pause and at shutdown" }, "queueTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest time a command may wait, unsent, for a connected server that takes no more; then it gets an error. Default 5000" }, "readTimeLimitMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest time from a command to its reply, blocking ones too; the client of a longer one is closed. 0, the default: none" }, "clientIdleTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "a client that sends nothing for so long is closed; 0, the default: never" } }, "additionalProperties": false, "description": "every timeout of the data path" }, "limits": { "type": "object", "required": ["clientsMax", "argumentBytesMax", "clientInFlightBytesMax", "upstreamQueueBytesMax", "clientOutputBytesMax"], "properties": { "clientsMax": { "type": "integer", "minimum": 1, "maximum": 1e6, "description": "clients at once; the next gets an error and is closed" }, "argumentBytesMax": { "type": "integer", "minimum": 1024, "maximum": 536870912, "description": "longest single argument; the server\u2019s own bound is 512 MiB" }, "clientInFlightBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "bytes a client may have unanswered before it is read no further" }, "upstreamQueueBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "bytes that wait for an upstream before all clients are read no further" }, "clientOutputBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "reply bytes that a client may leave unread before it is paused" }, "upstreamQueueCommandsMax": { "type": "integer", "minimum": 1, "maximum": 1e7, "description": "commands that wait for an upstream before new ones are refused" }, "memoryBytesMax": { "type": "integer", "minimum": 67108864, "maximum": 9007199254740991, "description": "resident memory of the process; near it the largest clients are closed, then new ones are refused" } }, "additionalProperties": false, "description": "hard bounds of the data path" }, "logLevel": { "type": "string", "enum": ["error", "warn", "info", "debug"] } }, "additionalProperties": false, "$id": "https://respmesh.io/schemas/proxy-config.json", "title": "ProxyConfig", "description": "the compiled configuration a sidecar obeys: an immutable, versioned snapshot" };
 var func2 = Object.prototype.hasOwnProperty;
 var func3 = require_ucs2length().default;
 var pattern0 = new RegExp("^[A-Za-z0-9._:-]+$", "u");
 var pattern2 = new RegExp("^[A-Za-z_][A-Za-z0-9_]{0,127}$", "u");
-var pattern4 = new RegExp("^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "u");
-var pattern6 = new RegExp("^(/.*|[A-Za-z0-9._:-]+)$", "u");
+var pattern6 = new RegExp("^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "u");
+var pattern8 = new RegExp("^(/.*|[A-Za-z0-9._:-]+)$", "u");
 function validate10(data, { instancePath = "", parentData, parentDataProperty, rootData = data } = {}) {
   ;
   let vErrors = null;
@@ -398,7 +398,7 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           let data8 = data7[i0];
           if (data8 && typeof data8 == "object" && !Array.isArray(data8)) {
             for (const key2 in data8) {
-              if (!(key2 === "host" || key2 === "port" || key2 === "unixPath" || key2 === "tls")) {
+              if (!(key2 === "host" || key2 === "port" || key2 === "unixPath" || key2 === "tls" || key2 === "raw")) {
                 const err34 = { instancePath: instancePath + "/listeners/" + i0, schemaPath: "#/properties/listeners/items/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key2 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.listeners.items, data: data8 };
                 if (vErrors === null) {
                   vErrors = [err34];
@@ -667,40 +667,43 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 errors++;
               }
             }
+            if (data8.raw !== void 0) {
+              let data17 = data8.raw;
+              if (typeof data17 !== "boolean") {
+                const err60 = { instancePath: instancePath + "/listeners/" + i0 + "/raw", schemaPath: "#/properties/listeners/items/properties/raw/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.listeners.items.properties.raw.type, parentSchema: schema11.properties.listeners.items.properties.raw, data: data17 };
+                if (vErrors === null) {
+                  vErrors = [err60];
+                } else {
+                  vErrors.push(err60);
+                }
+                errors++;
+              }
+            }
           } else {
-            const err60 = { instancePath: instancePath + "/listeners/" + i0, schemaPath: "#/properties/listeners/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.listeners.items.type, parentSchema: schema11.properties.listeners.items, data: data8 };
+            const err61 = { instancePath: instancePath + "/listeners/" + i0, schemaPath: "#/properties/listeners/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.listeners.items.type, parentSchema: schema11.properties.listeners.items, data: data8 };
             if (vErrors === null) {
-              vErrors = [err60];
+              vErrors = [err61];
             } else {
-              vErrors.push(err60);
+              vErrors.push(err61);
             }
             errors++;
           }
         }
       } else {
-        const err61 = { instancePath: instancePath + "/listeners", schemaPath: "#/properties/listeners/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.listeners.type, parentSchema: schema11.properties.listeners, data: data7 };
+        const err62 = { instancePath: instancePath + "/listeners", schemaPath: "#/properties/listeners/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.listeners.type, parentSchema: schema11.properties.listeners, data: data7 };
         if (vErrors === null) {
-          vErrors = [err61];
+          vErrors = [err62];
         } else {
-          vErrors.push(err61);
+          vErrors.push(err62);
         }
         errors++;
       }
     }
     if (data.admin !== void 0) {
-      let data17 = data.admin;
-      if (data17 && typeof data17 == "object" && !Array.isArray(data17)) {
-        if (data17.host === void 0) {
-          const err62 = { instancePath: instancePath + "/admin", schemaPath: "#/properties/admin/required", keyword: "required", params: { missingProperty: "host" }, message: "must have required property 'host'", schema: schema11.properties.admin.required, parentSchema: schema11.properties.admin, data: data17 };
-          if (vErrors === null) {
-            vErrors = [err62];
-          } else {
-            vErrors.push(err62);
-          }
-          errors++;
-        }
-        if (data17.port === void 0) {
-          const err63 = { instancePath: instancePath + "/admin", schemaPath: "#/properties/admin/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.admin.required, parentSchema: schema11.properties.admin, data: data17 };
+      let data18 = data.admin;
+      if (data18 && typeof data18 == "object" && !Array.isArray(data18)) {
+        if (data18.host === void 0) {
+          const err63 = { instancePath: instancePath + "/admin", schemaPath: "#/properties/admin/required", keyword: "required", params: { missingProperty: "host" }, message: "must have required property 'host'", schema: schema11.properties.admin.required, parentSchema: schema11.properties.admin, data: data18 };
           if (vErrors === null) {
             vErrors = [err63];
           } else {
@@ -708,31 +711,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           }
           errors++;
         }
-        for (const key4 in data17) {
-          if (!(key4 === "host" || key4 === "port")) {
-            const err64 = { instancePath: instancePath + "/admin", schemaPath: "#/properties/admin/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key4 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.admin, data: data17 };
+        if (data18.port === void 0) {
+          const err64 = { instancePath: instancePath + "/admin", schemaPath: "#/properties/admin/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.admin.required, parentSchema: schema11.properties.admin, data: data18 };
+          if (vErrors === null) {
+            vErrors = [err64];
+          } else {
+            vErrors.push(err64);
+          }
+          errors++;
+        }
+        for (const key4 in data18) {
+          if (!(key4 === "host" || key4 === "port" || key4 === "tls" || key4 === "users")) {
+            const err65 = { instancePath: instancePath + "/admin", schemaPath: "#/properties/admin/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key4 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.admin, data: data18 };
             if (vErrors === null) {
-              vErrors = [err64];
+              vErrors = [err65];
             } else {
-              vErrors.push(err64);
+              vErrors.push(err65);
             }
             errors++;
           }
         }
-        if (data17.host !== void 0) {
-          let data18 = data17.host;
-          if (typeof data18 === "string") {
-            if (func3(data18) > 253) {
-              const err65 = { instancePath: instancePath + "/admin/host", schemaPath: "#/properties/admin/properties/host/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.admin.properties.host, data: data18 };
-              if (vErrors === null) {
-                vErrors = [err65];
-              } else {
-                vErrors.push(err65);
-              }
-              errors++;
-            }
-            if (func3(data18) < 1) {
-              const err66 = { instancePath: instancePath + "/admin/host", schemaPath: "#/properties/admin/properties/host/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.admin.properties.host, data: data18 };
+        if (data18.host !== void 0) {
+          let data19 = data18.host;
+          if (typeof data19 === "string") {
+            if (func3(data19) > 253) {
+              const err66 = { instancePath: instancePath + "/admin/host", schemaPath: "#/properties/admin/properties/host/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.admin.properties.host, data: data19 };
               if (vErrors === null) {
                 vErrors = [err66];
               } else {
@@ -740,8 +743,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (!pattern0.test(data18)) {
-              const err67 = { instancePath: instancePath + "/admin/host", schemaPath: "#/properties/admin/properties/host/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.admin.properties.host, data: data18 };
+            if (func3(data19) < 1) {
+              const err67 = { instancePath: instancePath + "/admin/host", schemaPath: "#/properties/admin/properties/host/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.admin.properties.host, data: data19 };
               if (vErrors === null) {
                 vErrors = [err67];
               } else {
@@ -749,20 +752,17 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          } else {
-            const err68 = { instancePath: instancePath + "/admin/host", schemaPath: "#/properties/admin/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.admin.properties.host.type, parentSchema: schema11.properties.admin.properties.host, data: data18 };
-            if (vErrors === null) {
-              vErrors = [err68];
-            } else {
-              vErrors.push(err68);
+            if (!pattern0.test(data19)) {
+              const err68 = { instancePath: instancePath + "/admin/host", schemaPath: "#/properties/admin/properties/host/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.admin.properties.host, data: data19 };
+              if (vErrors === null) {
+                vErrors = [err68];
+              } else {
+                vErrors.push(err68);
+              }
+              errors++;
             }
-            errors++;
-          }
-        }
-        if (data17.port !== void 0) {
-          let data19 = data17.port;
-          if (!(typeof data19 == "number" && (!(data19 % 1) && !isNaN(data19)))) {
-            const err69 = { instancePath: instancePath + "/admin/port", schemaPath: "#/properties/admin/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.admin.properties.port.type, parentSchema: schema11.properties.admin.properties.port, data: data19 };
+          } else {
+            const err69 = { instancePath: instancePath + "/admin/host", schemaPath: "#/properties/admin/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.admin.properties.host.type, parentSchema: schema11.properties.admin.properties.host, data: data19 };
             if (vErrors === null) {
               vErrors = [err69];
             } else {
@@ -770,18 +770,21 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (typeof data19 == "number") {
-            if (data19 > 65535 || isNaN(data19)) {
-              const err70 = { instancePath: instancePath + "/admin/port", schemaPath: "#/properties/admin/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.admin.properties.port, data: data19 };
-              if (vErrors === null) {
-                vErrors = [err70];
-              } else {
-                vErrors.push(err70);
-              }
-              errors++;
+        }
+        if (data18.port !== void 0) {
+          let data20 = data18.port;
+          if (!(typeof data20 == "number" && (!(data20 % 1) && !isNaN(data20)))) {
+            const err70 = { instancePath: instancePath + "/admin/port", schemaPath: "#/properties/admin/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.admin.properties.port.type, parentSchema: schema11.properties.admin.properties.port, data: data20 };
+            if (vErrors === null) {
+              vErrors = [err70];
+            } else {
+              vErrors.push(err70);
             }
-            if (data19 < 0 || isNaN(data19)) {
-              const err71 = { instancePath: instancePath + "/admin/port", schemaPath: "#/properties/admin/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.admin.properties.port, data: data19 };
+            errors++;
+          }
+          if (typeof data20 == "number") {
+            if (data20 > 65535 || isNaN(data20)) {
+              const err71 = { instancePath: instancePath + "/admin/port", schemaPath: "#/properties/admin/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.admin.properties.port, data: data20 };
               if (vErrors === null) {
                 vErrors = [err71];
               } else {
@@ -789,68 +792,63 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          }
-        }
-      } else {
-        const err72 = { instancePath: instancePath + "/admin", schemaPath: "#/properties/admin/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.admin.type, parentSchema: schema11.properties.admin, data: data17 };
-        if (vErrors === null) {
-          vErrors = [err72];
-        } else {
-          vErrors.push(err72);
-        }
-        errors++;
-      }
-    }
-    if (data.clientAuth !== void 0) {
-      let data20 = data.clientAuth;
-      if (data20 && typeof data20 == "object" && !Array.isArray(data20)) {
-        if (data20.users === void 0) {
-          const err73 = { instancePath: instancePath + "/clientAuth", schemaPath: "#/properties/clientAuth/required", keyword: "required", params: { missingProperty: "users" }, message: "must have required property 'users'", schema: schema11.properties.clientAuth.required, parentSchema: schema11.properties.clientAuth, data: data20 };
-          if (vErrors === null) {
-            vErrors = [err73];
-          } else {
-            vErrors.push(err73);
-          }
-          errors++;
-        }
-        for (const key5 in data20) {
-          if (!(key5 === "users")) {
-            const err74 = { instancePath: instancePath + "/clientAuth", schemaPath: "#/properties/clientAuth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key5 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.clientAuth, data: data20 };
-            if (vErrors === null) {
-              vErrors = [err74];
-            } else {
-              vErrors.push(err74);
-            }
-            errors++;
-          }
-        }
-        if (data20.users !== void 0) {
-          let data21 = data20.users;
-          if (Array.isArray(data21)) {
-            if (data21.length > 32) {
-              const err75 = { instancePath: instancePath + "/clientAuth/users", schemaPath: "#/properties/clientAuth/properties/users/maxItems", keyword: "maxItems", params: { limit: 32 }, message: "must NOT have more than 32 items", schema: 32, parentSchema: schema11.properties.clientAuth.properties.users, data: data21 };
+            if (data20 < 0 || isNaN(data20)) {
+              const err72 = { instancePath: instancePath + "/admin/port", schemaPath: "#/properties/admin/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.admin.properties.port, data: data20 };
               if (vErrors === null) {
-                vErrors = [err75];
+                vErrors = [err72];
               } else {
-                vErrors.push(err75);
+                vErrors.push(err72);
               }
               errors++;
             }
-            if (data21.length < 1) {
-              const err76 = { instancePath: instancePath + "/clientAuth/users", schemaPath: "#/properties/clientAuth/properties/users/minItems", keyword: "minItems", params: { limit: 1 }, message: "must NOT have fewer than 1 items", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users, data: data21 };
+          }
+        }
+        if (data18.tls !== void 0) {
+          let data21 = data18.tls;
+          if (data21 && typeof data21 == "object" && !Array.isArray(data21)) {
+            if (data21.certFile === void 0) {
+              const err73 = { instancePath: instancePath + "/admin/tls", schemaPath: "#/properties/admin/properties/tls/required", keyword: "required", params: { missingProperty: "certFile" }, message: "must have required property 'certFile'", schema: schema11.properties.admin.properties.tls.required, parentSchema: schema11.properties.admin.properties.tls, data: data21 };
               if (vErrors === null) {
-                vErrors = [err76];
+                vErrors = [err73];
               } else {
-                vErrors.push(err76);
+                vErrors.push(err73);
               }
               errors++;
             }
-            const len1 = data21.length;
-            for (let i1 = 0; i1 < len1; i1++) {
-              let data22 = data21[i1];
-              if (data22 && typeof data22 == "object" && !Array.isArray(data22)) {
-                if (data22.password === void 0) {
-                  const err77 = { instancePath: instancePath + "/clientAuth/users/" + i1, schemaPath: "#/properties/clientAuth/properties/users/items/required", keyword: "required", params: { missingProperty: "password" }, message: "must have required property 'password'", schema: schema11.properties.clientAuth.properties.users.items.required, parentSchema: schema11.properties.clientAuth.properties.users.items, data: data22 };
+            if (data21.keyFile === void 0) {
+              const err74 = { instancePath: instancePath + "/admin/tls", schemaPath: "#/properties/admin/properties/tls/required", keyword: "required", params: { missingProperty: "keyFile" }, message: "must have required property 'keyFile'", schema: schema11.properties.admin.properties.tls.required, parentSchema: schema11.properties.admin.properties.tls, data: data21 };
+              if (vErrors === null) {
+                vErrors = [err74];
+              } else {
+                vErrors.push(err74);
+              }
+              errors++;
+            }
+            for (const key5 in data21) {
+              if (!(key5 === "certFile" || key5 === "keyFile" || key5 === "clientCaFile")) {
+                const err75 = { instancePath: instancePath + "/admin/tls", schemaPath: "#/properties/admin/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key5 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.admin.properties.tls, data: data21 };
+                if (vErrors === null) {
+                  vErrors = [err75];
+                } else {
+                  vErrors.push(err75);
+                }
+                errors++;
+              }
+            }
+            if (data21.certFile !== void 0) {
+              let data22 = data21.certFile;
+              if (typeof data22 === "string") {
+                if (func3(data22) > 4096) {
+                  const err76 = { instancePath: instancePath + "/admin/tls/certFile", schemaPath: "#/properties/admin/properties/tls/properties/certFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.admin.properties.tls.properties.certFile, data: data22 };
+                  if (vErrors === null) {
+                    vErrors = [err76];
+                  } else {
+                    vErrors.push(err76);
+                  }
+                  errors++;
+                }
+                if (func3(data22) < 1) {
+                  const err77 = { instancePath: instancePath + "/admin/tls/certFile", schemaPath: "#/properties/admin/properties/tls/properties/certFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.admin.properties.tls.properties.certFile, data: data22 };
                   if (vErrors === null) {
                     vErrors = [err77];
                   } else {
@@ -858,180 +856,179 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                for (const key6 in data22) {
-                  if (!(key6 === "username" || key6 === "password")) {
-                    const err78 = { instancePath: instancePath + "/clientAuth/users/" + i1, schemaPath: "#/properties/clientAuth/properties/users/items/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key6 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.clientAuth.properties.users.items, data: data22 };
-                    if (vErrors === null) {
-                      vErrors = [err78];
-                    } else {
-                      vErrors.push(err78);
-                    }
-                    errors++;
-                  }
+              } else {
+                const err78 = { instancePath: instancePath + "/admin/tls/certFile", schemaPath: "#/properties/admin/properties/tls/properties/certFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.admin.properties.tls.properties.certFile.type, parentSchema: schema11.properties.admin.properties.tls.properties.certFile, data: data22 };
+                if (vErrors === null) {
+                  vErrors = [err78];
+                } else {
+                  vErrors.push(err78);
                 }
-                if (data22.username !== void 0) {
-                  let data23 = data22.username;
-                  if (data23 && typeof data23 == "object" && !Array.isArray(data23)) {
-                    if (Object.keys(data23).length > 1) {
-                      const err79 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username, data: data23 };
-                      if (vErrors === null) {
-                        vErrors = [err79];
-                      } else {
-                        vErrors.push(err79);
-                      }
-                      errors++;
-                    }
-                    if (Object.keys(data23).length < 1) {
-                      const err80 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username, data: data23 };
-                      if (vErrors === null) {
-                        vErrors = [err80];
-                      } else {
-                        vErrors.push(err80);
-                      }
-                      errors++;
-                    }
-                    for (const key7 in data23) {
-                      if (!(key7 === "file" || key7 === "env")) {
-                        const err81 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key7 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username, data: data23 };
-                        if (vErrors === null) {
-                          vErrors = [err81];
-                        } else {
-                          vErrors.push(err81);
-                        }
-                        errors++;
-                      }
-                    }
-                    if (data23.file !== void 0) {
-                      let data24 = data23.file;
-                      if (typeof data24 === "string") {
-                        if (func3(data24) > 4096) {
-                          const err82 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.file, data: data24 };
-                          if (vErrors === null) {
-                            vErrors = [err82];
-                          } else {
-                            vErrors.push(err82);
-                          }
-                          errors++;
-                        }
-                        if (func3(data24) < 1) {
-                          const err83 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.file, data: data24 };
-                          if (vErrors === null) {
-                            vErrors = [err83];
-                          } else {
-                            vErrors.push(err83);
-                          }
-                          errors++;
-                        }
-                      } else {
-                        const err84 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.file.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.file, data: data24 };
-                        if (vErrors === null) {
-                          vErrors = [err84];
-                        } else {
-                          vErrors.push(err84);
-                        }
-                        errors++;
-                      }
-                    }
-                    if (data23.env !== void 0) {
-                      let data25 = data23.env;
-                      if (typeof data25 === "string") {
-                        if (!pattern2.test(data25)) {
-                          const err85 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username/env", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.env, data: data25 };
-                          if (vErrors === null) {
-                            vErrors = [err85];
-                          } else {
-                            vErrors.push(err85);
-                          }
-                          errors++;
-                        }
-                      } else {
-                        const err86 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username/env", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.env.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.env, data: data25 };
-                        if (vErrors === null) {
-                          vErrors = [err86];
-                        } else {
-                          vErrors.push(err86);
-                        }
-                        errors++;
-                      }
-                    }
+                errors++;
+              }
+            }
+            if (data21.keyFile !== void 0) {
+              let data23 = data21.keyFile;
+              if (typeof data23 === "string") {
+                if (func3(data23) > 4096) {
+                  const err79 = { instancePath: instancePath + "/admin/tls/keyFile", schemaPath: "#/properties/admin/properties/tls/properties/keyFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.admin.properties.tls.properties.keyFile, data: data23 };
+                  if (vErrors === null) {
+                    vErrors = [err79];
                   } else {
-                    const err87 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/username", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.clientAuth.properties.users.items.properties.username.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username, data: data23 };
+                    vErrors.push(err79);
+                  }
+                  errors++;
+                }
+                if (func3(data23) < 1) {
+                  const err80 = { instancePath: instancePath + "/admin/tls/keyFile", schemaPath: "#/properties/admin/properties/tls/properties/keyFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.admin.properties.tls.properties.keyFile, data: data23 };
+                  if (vErrors === null) {
+                    vErrors = [err80];
+                  } else {
+                    vErrors.push(err80);
+                  }
+                  errors++;
+                }
+              } else {
+                const err81 = { instancePath: instancePath + "/admin/tls/keyFile", schemaPath: "#/properties/admin/properties/tls/properties/keyFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.admin.properties.tls.properties.keyFile.type, parentSchema: schema11.properties.admin.properties.tls.properties.keyFile, data: data23 };
+                if (vErrors === null) {
+                  vErrors = [err81];
+                } else {
+                  vErrors.push(err81);
+                }
+                errors++;
+              }
+            }
+            if (data21.clientCaFile !== void 0) {
+              let data24 = data21.clientCaFile;
+              if (typeof data24 === "string") {
+                if (func3(data24) > 4096) {
+                  const err82 = { instancePath: instancePath + "/admin/tls/clientCaFile", schemaPath: "#/properties/admin/properties/tls/properties/clientCaFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.admin.properties.tls.properties.clientCaFile, data: data24 };
+                  if (vErrors === null) {
+                    vErrors = [err82];
+                  } else {
+                    vErrors.push(err82);
+                  }
+                  errors++;
+                }
+                if (func3(data24) < 1) {
+                  const err83 = { instancePath: instancePath + "/admin/tls/clientCaFile", schemaPath: "#/properties/admin/properties/tls/properties/clientCaFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.admin.properties.tls.properties.clientCaFile, data: data24 };
+                  if (vErrors === null) {
+                    vErrors = [err83];
+                  } else {
+                    vErrors.push(err83);
+                  }
+                  errors++;
+                }
+              } else {
+                const err84 = { instancePath: instancePath + "/admin/tls/clientCaFile", schemaPath: "#/properties/admin/properties/tls/properties/clientCaFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.admin.properties.tls.properties.clientCaFile.type, parentSchema: schema11.properties.admin.properties.tls.properties.clientCaFile, data: data24 };
+                if (vErrors === null) {
+                  vErrors = [err84];
+                } else {
+                  vErrors.push(err84);
+                }
+                errors++;
+              }
+            }
+          } else {
+            const err85 = { instancePath: instancePath + "/admin/tls", schemaPath: "#/properties/admin/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.admin.properties.tls.type, parentSchema: schema11.properties.admin.properties.tls, data: data21 };
+            if (vErrors === null) {
+              vErrors = [err85];
+            } else {
+              vErrors.push(err85);
+            }
+            errors++;
+          }
+        }
+        if (data18.users !== void 0) {
+          let data25 = data18.users;
+          if (Array.isArray(data25)) {
+            if (data25.length > 32) {
+              const err86 = { instancePath: instancePath + "/admin/users", schemaPath: "#/properties/admin/properties/users/maxItems", keyword: "maxItems", params: { limit: 32 }, message: "must NOT have more than 32 items", schema: 32, parentSchema: schema11.properties.admin.properties.users, data: data25 };
+              if (vErrors === null) {
+                vErrors = [err86];
+              } else {
+                vErrors.push(err86);
+              }
+              errors++;
+            }
+            if (data25.length < 1) {
+              const err87 = { instancePath: instancePath + "/admin/users", schemaPath: "#/properties/admin/properties/users/minItems", keyword: "minItems", params: { limit: 1 }, message: "must NOT have fewer than 1 items", schema: 1, parentSchema: schema11.properties.admin.properties.users, data: data25 };
+              if (vErrors === null) {
+                vErrors = [err87];
+              } else {
+                vErrors.push(err87);
+              }
+              errors++;
+            }
+            const len1 = data25.length;
+            for (let i1 = 0; i1 < len1; i1++) {
+              let data26 = data25[i1];
+              if (data26 && typeof data26 == "object" && !Array.isArray(data26)) {
+                if (data26.password === void 0) {
+                  const err88 = { instancePath: instancePath + "/admin/users/" + i1, schemaPath: "#/properties/admin/properties/users/items/required", keyword: "required", params: { missingProperty: "password" }, message: "must have required property 'password'", schema: schema11.properties.admin.properties.users.items.required, parentSchema: schema11.properties.admin.properties.users.items, data: data26 };
+                  if (vErrors === null) {
+                    vErrors = [err88];
+                  } else {
+                    vErrors.push(err88);
+                  }
+                  errors++;
+                }
+                for (const key6 in data26) {
+                  if (!(key6 === "username" || key6 === "password")) {
+                    const err89 = { instancePath: instancePath + "/admin/users/" + i1, schemaPath: "#/properties/admin/properties/users/items/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key6 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.admin.properties.users.items, data: data26 };
                     if (vErrors === null) {
-                      vErrors = [err87];
+                      vErrors = [err89];
                     } else {
-                      vErrors.push(err87);
+                      vErrors.push(err89);
                     }
                     errors++;
                   }
                 }
-                if (data22.password !== void 0) {
-                  let data26 = data22.password;
-                  if (data26 && typeof data26 == "object" && !Array.isArray(data26)) {
-                    if (Object.keys(data26).length > 1) {
-                      const err88 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password, data: data26 };
+                if (data26.username !== void 0) {
+                  let data27 = data26.username;
+                  if (data27 && typeof data27 == "object" && !Array.isArray(data27)) {
+                    if (Object.keys(data27).length > 1) {
+                      const err90 = { instancePath: instancePath + "/admin/users/" + i1 + "/username", schemaPath: "#/properties/admin/properties/users/items/properties/username/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.admin.properties.users.items.properties.username, data: data27 };
                       if (vErrors === null) {
-                        vErrors = [err88];
+                        vErrors = [err90];
                       } else {
-                        vErrors.push(err88);
+                        vErrors.push(err90);
                       }
                       errors++;
                     }
-                    if (Object.keys(data26).length < 1) {
-                      const err89 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password, data: data26 };
+                    if (Object.keys(data27).length < 1) {
+                      const err91 = { instancePath: instancePath + "/admin/users/" + i1 + "/username", schemaPath: "#/properties/admin/properties/users/items/properties/username/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.admin.properties.users.items.properties.username, data: data27 };
                       if (vErrors === null) {
-                        vErrors = [err89];
+                        vErrors = [err91];
                       } else {
-                        vErrors.push(err89);
+                        vErrors.push(err91);
                       }
                       errors++;
                     }
-                    for (const key8 in data26) {
-                      if (!(key8 === "file" || key8 === "env")) {
-                        const err90 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key8 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password, data: data26 };
+                    for (const key7 in data27) {
+                      if (!(key7 === "file" || key7 === "env")) {
+                        const err92 = { instancePath: instancePath + "/admin/users/" + i1 + "/username", schemaPath: "#/properties/admin/properties/users/items/properties/username/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key7 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.admin.properties.users.items.properties.username, data: data27 };
                         if (vErrors === null) {
-                          vErrors = [err90];
+                          vErrors = [err92];
                         } else {
-                          vErrors.push(err90);
+                          vErrors.push(err92);
                         }
                         errors++;
                       }
                     }
-                    if (data26.file !== void 0) {
-                      let data27 = data26.file;
-                      if (typeof data27 === "string") {
-                        if (func3(data27) > 4096) {
-                          const err91 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.file, data: data27 };
-                          if (vErrors === null) {
-                            vErrors = [err91];
-                          } else {
-                            vErrors.push(err91);
-                          }
-                          errors++;
-                        }
-                        if (func3(data27) < 1) {
-                          const err92 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.file, data: data27 };
-                          if (vErrors === null) {
-                            vErrors = [err92];
-                          } else {
-                            vErrors.push(err92);
-                          }
-                          errors++;
-                        }
-                      } else {
-                        const err93 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.file.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.file, data: data27 };
-                        if (vErrors === null) {
-                          vErrors = [err93];
-                        } else {
-                          vErrors.push(err93);
-                        }
-                        errors++;
-                      }
-                    }
-                    if (data26.env !== void 0) {
-                      let data28 = data26.env;
+                    if (data27.file !== void 0) {
+                      let data28 = data27.file;
                       if (typeof data28 === "string") {
-                        if (!pattern2.test(data28)) {
-                          const err94 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password/env", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.env, data: data28 };
+                        if (func3(data28) > 4096) {
+                          const err93 = { instancePath: instancePath + "/admin/users/" + i1 + "/username/file", schemaPath: "#/properties/admin/properties/users/items/properties/username/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.admin.properties.users.items.properties.username.properties.file, data: data28 };
+                          if (vErrors === null) {
+                            vErrors = [err93];
+                          } else {
+                            vErrors.push(err93);
+                          }
+                          errors++;
+                        }
+                        if (func3(data28) < 1) {
+                          const err94 = { instancePath: instancePath + "/admin/users/" + i1 + "/username/file", schemaPath: "#/properties/admin/properties/users/items/properties/username/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.admin.properties.users.items.properties.username.properties.file, data: data28 };
                           if (vErrors === null) {
                             vErrors = [err94];
                           } else {
@@ -1040,7 +1037,7 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                           errors++;
                         }
                       } else {
-                        const err95 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password/env", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.env.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.env, data: data28 };
+                        const err95 = { instancePath: instancePath + "/admin/users/" + i1 + "/username/file", schemaPath: "#/properties/admin/properties/users/items/properties/username/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.admin.properties.users.items.properties.username.properties.file.type, parentSchema: schema11.properties.admin.properties.users.items.properties.username.properties.file, data: data28 };
                         if (vErrors === null) {
                           vErrors = [err95];
                         } else {
@@ -1049,164 +1046,155 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                         errors++;
                       }
                     }
+                    if (data27.env !== void 0) {
+                      let data29 = data27.env;
+                      if (typeof data29 === "string") {
+                        if (!pattern2.test(data29)) {
+                          const err96 = { instancePath: instancePath + "/admin/users/" + i1 + "/username/env", schemaPath: "#/properties/admin/properties/users/items/properties/username/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.admin.properties.users.items.properties.username.properties.env, data: data29 };
+                          if (vErrors === null) {
+                            vErrors = [err96];
+                          } else {
+                            vErrors.push(err96);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err97 = { instancePath: instancePath + "/admin/users/" + i1 + "/username/env", schemaPath: "#/properties/admin/properties/users/items/properties/username/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.admin.properties.users.items.properties.username.properties.env.type, parentSchema: schema11.properties.admin.properties.users.items.properties.username.properties.env, data: data29 };
+                        if (vErrors === null) {
+                          vErrors = [err97];
+                        } else {
+                          vErrors.push(err97);
+                        }
+                        errors++;
+                      }
+                    }
                   } else {
-                    const err96 = { instancePath: instancePath + "/clientAuth/users/" + i1 + "/password", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.clientAuth.properties.users.items.properties.password.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password, data: data26 };
+                    const err98 = { instancePath: instancePath + "/admin/users/" + i1 + "/username", schemaPath: "#/properties/admin/properties/users/items/properties/username/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.admin.properties.users.items.properties.username.type, parentSchema: schema11.properties.admin.properties.users.items.properties.username, data: data27 };
                     if (vErrors === null) {
-                      vErrors = [err96];
+                      vErrors = [err98];
                     } else {
-                      vErrors.push(err96);
+                      vErrors.push(err98);
+                    }
+                    errors++;
+                  }
+                }
+                if (data26.password !== void 0) {
+                  let data30 = data26.password;
+                  if (data30 && typeof data30 == "object" && !Array.isArray(data30)) {
+                    if (Object.keys(data30).length > 1) {
+                      const err99 = { instancePath: instancePath + "/admin/users/" + i1 + "/password", schemaPath: "#/properties/admin/properties/users/items/properties/password/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.admin.properties.users.items.properties.password, data: data30 };
+                      if (vErrors === null) {
+                        vErrors = [err99];
+                      } else {
+                        vErrors.push(err99);
+                      }
+                      errors++;
+                    }
+                    if (Object.keys(data30).length < 1) {
+                      const err100 = { instancePath: instancePath + "/admin/users/" + i1 + "/password", schemaPath: "#/properties/admin/properties/users/items/properties/password/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.admin.properties.users.items.properties.password, data: data30 };
+                      if (vErrors === null) {
+                        vErrors = [err100];
+                      } else {
+                        vErrors.push(err100);
+                      }
+                      errors++;
+                    }
+                    for (const key8 in data30) {
+                      if (!(key8 === "file" || key8 === "env")) {
+                        const err101 = { instancePath: instancePath + "/admin/users/" + i1 + "/password", schemaPath: "#/properties/admin/properties/users/items/properties/password/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key8 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.admin.properties.users.items.properties.password, data: data30 };
+                        if (vErrors === null) {
+                          vErrors = [err101];
+                        } else {
+                          vErrors.push(err101);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data30.file !== void 0) {
+                      let data31 = data30.file;
+                      if (typeof data31 === "string") {
+                        if (func3(data31) > 4096) {
+                          const err102 = { instancePath: instancePath + "/admin/users/" + i1 + "/password/file", schemaPath: "#/properties/admin/properties/users/items/properties/password/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.admin.properties.users.items.properties.password.properties.file, data: data31 };
+                          if (vErrors === null) {
+                            vErrors = [err102];
+                          } else {
+                            vErrors.push(err102);
+                          }
+                          errors++;
+                        }
+                        if (func3(data31) < 1) {
+                          const err103 = { instancePath: instancePath + "/admin/users/" + i1 + "/password/file", schemaPath: "#/properties/admin/properties/users/items/properties/password/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.admin.properties.users.items.properties.password.properties.file, data: data31 };
+                          if (vErrors === null) {
+                            vErrors = [err103];
+                          } else {
+                            vErrors.push(err103);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err104 = { instancePath: instancePath + "/admin/users/" + i1 + "/password/file", schemaPath: "#/properties/admin/properties/users/items/properties/password/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.admin.properties.users.items.properties.password.properties.file.type, parentSchema: schema11.properties.admin.properties.users.items.properties.password.properties.file, data: data31 };
+                        if (vErrors === null) {
+                          vErrors = [err104];
+                        } else {
+                          vErrors.push(err104);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data30.env !== void 0) {
+                      let data32 = data30.env;
+                      if (typeof data32 === "string") {
+                        if (!pattern2.test(data32)) {
+                          const err105 = { instancePath: instancePath + "/admin/users/" + i1 + "/password/env", schemaPath: "#/properties/admin/properties/users/items/properties/password/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.admin.properties.users.items.properties.password.properties.env, data: data32 };
+                          if (vErrors === null) {
+                            vErrors = [err105];
+                          } else {
+                            vErrors.push(err105);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err106 = { instancePath: instancePath + "/admin/users/" + i1 + "/password/env", schemaPath: "#/properties/admin/properties/users/items/properties/password/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.admin.properties.users.items.properties.password.properties.env.type, parentSchema: schema11.properties.admin.properties.users.items.properties.password.properties.env, data: data32 };
+                        if (vErrors === null) {
+                          vErrors = [err106];
+                        } else {
+                          vErrors.push(err106);
+                        }
+                        errors++;
+                      }
+                    }
+                  } else {
+                    const err107 = { instancePath: instancePath + "/admin/users/" + i1 + "/password", schemaPath: "#/properties/admin/properties/users/items/properties/password/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.admin.properties.users.items.properties.password.type, parentSchema: schema11.properties.admin.properties.users.items.properties.password, data: data30 };
+                    if (vErrors === null) {
+                      vErrors = [err107];
+                    } else {
+                      vErrors.push(err107);
                     }
                     errors++;
                   }
                 }
               } else {
-                const err97 = { instancePath: instancePath + "/clientAuth/users/" + i1, schemaPath: "#/properties/clientAuth/properties/users/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.clientAuth.properties.users.items.type, parentSchema: schema11.properties.clientAuth.properties.users.items, data: data22 };
+                const err108 = { instancePath: instancePath + "/admin/users/" + i1, schemaPath: "#/properties/admin/properties/users/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.admin.properties.users.items.type, parentSchema: schema11.properties.admin.properties.users.items, data: data26 };
                 if (vErrors === null) {
-                  vErrors = [err97];
+                  vErrors = [err108];
                 } else {
-                  vErrors.push(err97);
+                  vErrors.push(err108);
                 }
                 errors++;
               }
             }
           } else {
-            const err98 = { instancePath: instancePath + "/clientAuth/users", schemaPath: "#/properties/clientAuth/properties/users/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.clientAuth.properties.users.type, parentSchema: schema11.properties.clientAuth.properties.users, data: data21 };
+            const err109 = { instancePath: instancePath + "/admin/users", schemaPath: "#/properties/admin/properties/users/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.admin.properties.users.type, parentSchema: schema11.properties.admin.properties.users, data: data25 };
             if (vErrors === null) {
-              vErrors = [err98];
+              vErrors = [err109];
             } else {
-              vErrors.push(err98);
+              vErrors.push(err109);
             }
             errors++;
           }
         }
       } else {
-        const err99 = { instancePath: instancePath + "/clientAuth", schemaPath: "#/properties/clientAuth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.clientAuth.type, parentSchema: schema11.properties.clientAuth, data: data20 };
-        if (vErrors === null) {
-          vErrors = [err99];
-        } else {
-          vErrors.push(err99);
-        }
-        errors++;
-      }
-    }
-    if (data.commands !== void 0) {
-      let data29 = data.commands;
-      if (data29 && typeof data29 == "object" && !Array.isArray(data29)) {
-        for (const key9 in data29) {
-          if (!(key9 === "allow" || key9 === "deny")) {
-            const err100 = { instancePath: instancePath + "/commands", schemaPath: "#/properties/commands/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key9 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.commands, data: data29 };
-            if (vErrors === null) {
-              vErrors = [err100];
-            } else {
-              vErrors.push(err100);
-            }
-            errors++;
-          }
-        }
-        if (data29.allow !== void 0) {
-          let data30 = data29.allow;
-          if (Array.isArray(data30)) {
-            if (data30.length > 512) {
-              const err101 = { instancePath: instancePath + "/commands/allow", schemaPath: "#/properties/commands/properties/allow/maxItems", keyword: "maxItems", params: { limit: 512 }, message: "must NOT have more than 512 items", schema: 512, parentSchema: schema11.properties.commands.properties.allow, data: data30 };
-              if (vErrors === null) {
-                vErrors = [err101];
-              } else {
-                vErrors.push(err101);
-              }
-              errors++;
-            }
-            const len2 = data30.length;
-            for (let i2 = 0; i2 < len2; i2++) {
-              let data31 = data30[i2];
-              if (typeof data31 === "string") {
-                if (!pattern4.test(data31)) {
-                  const err102 = { instancePath: instancePath + "/commands/allow/" + i2, schemaPath: "#/properties/commands/properties/allow/items/pattern", keyword: "pattern", params: { pattern: "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$" }, message: 'must match pattern "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$"', schema: "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", parentSchema: schema11.properties.commands.properties.allow.items, data: data31 };
-                  if (vErrors === null) {
-                    vErrors = [err102];
-                  } else {
-                    vErrors.push(err102);
-                  }
-                  errors++;
-                }
-              } else {
-                const err103 = { instancePath: instancePath + "/commands/allow/" + i2, schemaPath: "#/properties/commands/properties/allow/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.commands.properties.allow.items.type, parentSchema: schema11.properties.commands.properties.allow.items, data: data31 };
-                if (vErrors === null) {
-                  vErrors = [err103];
-                } else {
-                  vErrors.push(err103);
-                }
-                errors++;
-              }
-            }
-          } else {
-            const err104 = { instancePath: instancePath + "/commands/allow", schemaPath: "#/properties/commands/properties/allow/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.commands.properties.allow.type, parentSchema: schema11.properties.commands.properties.allow, data: data30 };
-            if (vErrors === null) {
-              vErrors = [err104];
-            } else {
-              vErrors.push(err104);
-            }
-            errors++;
-          }
-        }
-        if (data29.deny !== void 0) {
-          let data32 = data29.deny;
-          if (Array.isArray(data32)) {
-            if (data32.length > 512) {
-              const err105 = { instancePath: instancePath + "/commands/deny", schemaPath: "#/properties/commands/properties/deny/maxItems", keyword: "maxItems", params: { limit: 512 }, message: "must NOT have more than 512 items", schema: 512, parentSchema: schema11.properties.commands.properties.deny, data: data32 };
-              if (vErrors === null) {
-                vErrors = [err105];
-              } else {
-                vErrors.push(err105);
-              }
-              errors++;
-            }
-            const len3 = data32.length;
-            for (let i3 = 0; i3 < len3; i3++) {
-              let data33 = data32[i3];
-              if (typeof data33 === "string") {
-                if (!pattern4.test(data33)) {
-                  const err106 = { instancePath: instancePath + "/commands/deny/" + i3, schemaPath: "#/properties/commands/properties/deny/items/pattern", keyword: "pattern", params: { pattern: "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$" }, message: 'must match pattern "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$"', schema: "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", parentSchema: schema11.properties.commands.properties.deny.items, data: data33 };
-                  if (vErrors === null) {
-                    vErrors = [err106];
-                  } else {
-                    vErrors.push(err106);
-                  }
-                  errors++;
-                }
-              } else {
-                const err107 = { instancePath: instancePath + "/commands/deny/" + i3, schemaPath: "#/properties/commands/properties/deny/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.commands.properties.deny.items.type, parentSchema: schema11.properties.commands.properties.deny.items, data: data33 };
-                if (vErrors === null) {
-                  vErrors = [err107];
-                } else {
-                  vErrors.push(err107);
-                }
-                errors++;
-              }
-            }
-          } else {
-            const err108 = { instancePath: instancePath + "/commands/deny", schemaPath: "#/properties/commands/properties/deny/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.commands.properties.deny.type, parentSchema: schema11.properties.commands.properties.deny, data: data32 };
-            if (vErrors === null) {
-              vErrors = [err108];
-            } else {
-              vErrors.push(err108);
-            }
-            errors++;
-          }
-        }
-      } else {
-        const err109 = { instancePath: instancePath + "/commands", schemaPath: "#/properties/commands/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.commands.type, parentSchema: schema11.properties.commands, data: data29 };
-        if (vErrors === null) {
-          vErrors = [err109];
-        } else {
-          vErrors.push(err109);
-        }
-        errors++;
-      }
-    }
-    if (data.workers !== void 0) {
-      let data34 = data.workers;
-      if (!(typeof data34 == "number" && (!(data34 % 1) && !isNaN(data34)))) {
-        const err110 = { instancePath: instancePath + "/workers", schemaPath: "#/properties/workers/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.workers.type, parentSchema: schema11.properties.workers, data: data34 };
+        const err110 = { instancePath: instancePath + "/admin", schemaPath: "#/properties/admin/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.admin.type, parentSchema: schema11.properties.admin, data: data18 };
         if (vErrors === null) {
           vErrors = [err110];
         } else {
@@ -1214,9 +1202,12 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
         }
         errors++;
       }
-      if (typeof data34 == "number") {
-        if (data34 > 64 || isNaN(data34)) {
-          const err111 = { instancePath: instancePath + "/workers", schemaPath: "#/properties/workers/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.workers, data: data34 };
+    }
+    if (data.clientAuth !== void 0) {
+      let data33 = data.clientAuth;
+      if (data33 && typeof data33 == "object" && !Array.isArray(data33)) {
+        if (data33.users === void 0) {
+          const err111 = { instancePath: instancePath + "/clientAuth", schemaPath: "#/properties/clientAuth/required", keyword: "required", params: { missingProperty: "users" }, message: "must have required property 'users'", schema: schema11.properties.clientAuth.required, parentSchema: schema11.properties.clientAuth, data: data33 };
           if (vErrors === null) {
             vErrors = [err111];
           } else {
@@ -1224,330 +1215,346 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           }
           errors++;
         }
-        if (data34 < 1 || isNaN(data34)) {
-          const err112 = { instancePath: instancePath + "/workers", schemaPath: "#/properties/workers/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.workers, data: data34 };
-          if (vErrors === null) {
-            vErrors = [err112];
-          } else {
-            vErrors.push(err112);
-          }
-          errors++;
-        }
-      }
-    }
-    if (data.upstream !== void 0) {
-      let data35 = data.upstream;
-      if (data35 && typeof data35 == "object" && !Array.isArray(data35)) {
-        if (data35.mode === void 0) {
-          const err113 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/required", keyword: "required", params: { missingProperty: "mode" }, message: "must have required property 'mode'", schema: schema11.properties.upstream.required, parentSchema: schema11.properties.upstream, data: data35 };
-          if (vErrors === null) {
-            vErrors = [err113];
-          } else {
-            vErrors.push(err113);
-          }
-          errors++;
-        }
-        if (data35.discovery === void 0) {
-          const err114 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/required", keyword: "required", params: { missingProperty: "discovery" }, message: "must have required property 'discovery'", schema: schema11.properties.upstream.required, parentSchema: schema11.properties.upstream, data: data35 };
-          if (vErrors === null) {
-            vErrors = [err114];
-          } else {
-            vErrors.push(err114);
-          }
-          errors++;
-        }
-        if (data35.members === void 0) {
-          const err115 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/required", keyword: "required", params: { missingProperty: "members" }, message: "must have required property 'members'", schema: schema11.properties.upstream.required, parentSchema: schema11.properties.upstream, data: data35 };
-          if (vErrors === null) {
-            vErrors = [err115];
-          } else {
-            vErrors.push(err115);
-          }
-          errors++;
-        }
-        if (data35.connectionsMax === void 0) {
-          const err116 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/required", keyword: "required", params: { missingProperty: "connectionsMax" }, message: "must have required property 'connectionsMax'", schema: schema11.properties.upstream.required, parentSchema: schema11.properties.upstream, data: data35 };
-          if (vErrors === null) {
-            vErrors = [err116];
-          } else {
-            vErrors.push(err116);
-          }
-          errors++;
-        }
-        for (const key10 in data35) {
-          if (!(key10 === "mode" || key10 === "discovery" || key10 === "members" || key10 === "primary" || key10 === "credentials" || key10 === "tls" || key10 === "connectionsMax" || key10 === "isolation")) {
-            const err117 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key10 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream, data: data35 };
+        for (const key9 in data33) {
+          if (!(key9 === "users")) {
+            const err112 = { instancePath: instancePath + "/clientAuth", schemaPath: "#/properties/clientAuth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key9 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.clientAuth, data: data33 };
             if (vErrors === null) {
-              vErrors = [err117];
+              vErrors = [err112];
             } else {
-              vErrors.push(err117);
+              vErrors.push(err112);
             }
             errors++;
           }
         }
-        if (data35.mode !== void 0) {
-          let data36 = data35.mode;
-          if (typeof data36 !== "string") {
-            const err118 = { instancePath: instancePath + "/upstream/mode", schemaPath: "#/properties/upstream/properties/mode/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.mode.type, parentSchema: schema11.properties.upstream.properties.mode, data: data36 };
-            if (vErrors === null) {
-              vErrors = [err118];
-            } else {
-              vErrors.push(err118);
-            }
-            errors++;
-          }
-          if (!(data36 === "standalone" || data36 === "replication")) {
-            const err119 = { instancePath: instancePath + "/upstream/mode", schemaPath: "#/properties/upstream/properties/mode/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.mode.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.mode.enum, parentSchema: schema11.properties.upstream.properties.mode, data: data36 };
-            if (vErrors === null) {
-              vErrors = [err119];
-            } else {
-              vErrors.push(err119);
-            }
-            errors++;
-          }
-        }
-        if (data35.discovery !== void 0) {
-          let data37 = data35.discovery;
-          if (typeof data37 !== "string") {
-            const err120 = { instancePath: instancePath + "/upstream/discovery", schemaPath: "#/properties/upstream/properties/discovery/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.discovery.type, parentSchema: schema11.properties.upstream.properties.discovery, data: data37 };
-            if (vErrors === null) {
-              vErrors = [err120];
-            } else {
-              vErrors.push(err120);
-            }
-            errors++;
-          }
-          if (!(data37 === "operator" || data37 === "self")) {
-            const err121 = { instancePath: instancePath + "/upstream/discovery", schemaPath: "#/properties/upstream/properties/discovery/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.discovery.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.discovery.enum, parentSchema: schema11.properties.upstream.properties.discovery, data: data37 };
-            if (vErrors === null) {
-              vErrors = [err121];
-            } else {
-              vErrors.push(err121);
-            }
-            errors++;
-          }
-        }
-        if (data35.members !== void 0) {
-          let data38 = data35.members;
-          if (Array.isArray(data38)) {
-            if (data38.length > 64) {
-              const err122 = { instancePath: instancePath + "/upstream/members", schemaPath: "#/properties/upstream/properties/members/maxItems", keyword: "maxItems", params: { limit: 64 }, message: "must NOT have more than 64 items", schema: 64, parentSchema: schema11.properties.upstream.properties.members, data: data38 };
+        if (data33.users !== void 0) {
+          let data34 = data33.users;
+          if (Array.isArray(data34)) {
+            if (data34.length > 32) {
+              const err113 = { instancePath: instancePath + "/clientAuth/users", schemaPath: "#/properties/clientAuth/properties/users/maxItems", keyword: "maxItems", params: { limit: 32 }, message: "must NOT have more than 32 items", schema: 32, parentSchema: schema11.properties.clientAuth.properties.users, data: data34 };
               if (vErrors === null) {
-                vErrors = [err122];
+                vErrors = [err113];
               } else {
-                vErrors.push(err122);
+                vErrors.push(err113);
               }
               errors++;
             }
-            if (data38.length < 1) {
-              const err123 = { instancePath: instancePath + "/upstream/members", schemaPath: "#/properties/upstream/properties/members/minItems", keyword: "minItems", params: { limit: 1 }, message: "must NOT have fewer than 1 items", schema: 1, parentSchema: schema11.properties.upstream.properties.members, data: data38 };
+            if (data34.length < 1) {
+              const err114 = { instancePath: instancePath + "/clientAuth/users", schemaPath: "#/properties/clientAuth/properties/users/minItems", keyword: "minItems", params: { limit: 1 }, message: "must NOT have fewer than 1 items", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users, data: data34 };
               if (vErrors === null) {
-                vErrors = [err123];
+                vErrors = [err114];
               } else {
-                vErrors.push(err123);
+                vErrors.push(err114);
               }
               errors++;
             }
-            const len4 = data38.length;
-            for (let i4 = 0; i4 < len4; i4++) {
-              let data39 = data38[i4];
-              if (data39 && typeof data39 == "object" && !Array.isArray(data39)) {
-                if (data39.host === void 0) {
-                  const err124 = { instancePath: instancePath + "/upstream/members/" + i4, schemaPath: "#/properties/upstream/properties/members/items/required", keyword: "required", params: { missingProperty: "host" }, message: "must have required property 'host'", schema: schema11.properties.upstream.properties.members.items.required, parentSchema: schema11.properties.upstream.properties.members.items, data: data39 };
+            const len2 = data34.length;
+            for (let i2 = 0; i2 < len2; i2++) {
+              let data35 = data34[i2];
+              if (data35 && typeof data35 == "object" && !Array.isArray(data35)) {
+                if (data35.password === void 0) {
+                  const err115 = { instancePath: instancePath + "/clientAuth/users/" + i2, schemaPath: "#/properties/clientAuth/properties/users/items/required", keyword: "required", params: { missingProperty: "password" }, message: "must have required property 'password'", schema: schema11.properties.clientAuth.properties.users.items.required, parentSchema: schema11.properties.clientAuth.properties.users.items, data: data35 };
                   if (vErrors === null) {
-                    vErrors = [err124];
+                    vErrors = [err115];
                   } else {
-                    vErrors.push(err124);
+                    vErrors.push(err115);
                   }
                   errors++;
                 }
-                if (data39.port === void 0) {
-                  const err125 = { instancePath: instancePath + "/upstream/members/" + i4, schemaPath: "#/properties/upstream/properties/members/items/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.upstream.properties.members.items.required, parentSchema: schema11.properties.upstream.properties.members.items, data: data39 };
-                  if (vErrors === null) {
-                    vErrors = [err125];
-                  } else {
-                    vErrors.push(err125);
-                  }
-                  errors++;
-                }
-                if (data39.role === void 0) {
-                  const err126 = { instancePath: instancePath + "/upstream/members/" + i4, schemaPath: "#/properties/upstream/properties/members/items/required", keyword: "required", params: { missingProperty: "role" }, message: "must have required property 'role'", schema: schema11.properties.upstream.properties.members.items.required, parentSchema: schema11.properties.upstream.properties.members.items, data: data39 };
-                  if (vErrors === null) {
-                    vErrors = [err126];
-                  } else {
-                    vErrors.push(err126);
-                  }
-                  errors++;
-                }
-                for (const key11 in data39) {
-                  if (!(key11 === "host" || key11 === "port" || key11 === "role" || key11 === "runId")) {
-                    const err127 = { instancePath: instancePath + "/upstream/members/" + i4, schemaPath: "#/properties/upstream/properties/members/items/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key11 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.members.items, data: data39 };
+                for (const key10 in data35) {
+                  if (!(key10 === "username" || key10 === "password")) {
+                    const err116 = { instancePath: instancePath + "/clientAuth/users/" + i2, schemaPath: "#/properties/clientAuth/properties/users/items/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key10 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.clientAuth.properties.users.items, data: data35 };
                     if (vErrors === null) {
-                      vErrors = [err127];
+                      vErrors = [err116];
                     } else {
-                      vErrors.push(err127);
+                      vErrors.push(err116);
                     }
                     errors++;
                   }
                 }
-                if (data39.host !== void 0) {
-                  let data40 = data39.host;
-                  if (typeof data40 === "string") {
-                    if (func3(data40) > 253) {
-                      const err128 = { instancePath: instancePath + "/upstream/members/" + i4 + "/host", schemaPath: "#/properties/upstream/properties/members/items/properties/host/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.members.items.properties.host, data: data40 };
+                if (data35.username !== void 0) {
+                  let data36 = data35.username;
+                  if (data36 && typeof data36 == "object" && !Array.isArray(data36)) {
+                    if (Object.keys(data36).length > 1) {
+                      const err117 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/username", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username, data: data36 };
                       if (vErrors === null) {
-                        vErrors = [err128];
+                        vErrors = [err117];
                       } else {
-                        vErrors.push(err128);
+                        vErrors.push(err117);
                       }
                       errors++;
                     }
-                    if (func3(data40) < 1) {
-                      const err129 = { instancePath: instancePath + "/upstream/members/" + i4 + "/host", schemaPath: "#/properties/upstream/properties/members/items/properties/host/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.members.items.properties.host, data: data40 };
+                    if (Object.keys(data36).length < 1) {
+                      const err118 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/username", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username, data: data36 };
                       if (vErrors === null) {
-                        vErrors = [err129];
+                        vErrors = [err118];
                       } else {
-                        vErrors.push(err129);
+                        vErrors.push(err118);
                       }
                       errors++;
                     }
-                    if (!pattern6.test(data40)) {
-                      const err130 = { instancePath: instancePath + "/upstream/members/" + i4 + "/host", schemaPath: "#/properties/upstream/properties/members/items/properties/host/pattern", keyword: "pattern", params: { pattern: "^(/.*|[A-Za-z0-9._:-]+)$" }, message: 'must match pattern "^(/.*|[A-Za-z0-9._:-]+)$"', schema: "^(/.*|[A-Za-z0-9._:-]+)$", parentSchema: schema11.properties.upstream.properties.members.items.properties.host, data: data40 };
-                      if (vErrors === null) {
-                        vErrors = [err130];
-                      } else {
-                        vErrors.push(err130);
+                    for (const key11 in data36) {
+                      if (!(key11 === "file" || key11 === "env")) {
+                        const err119 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/username", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key11 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username, data: data36 };
+                        if (vErrors === null) {
+                          vErrors = [err119];
+                        } else {
+                          vErrors.push(err119);
+                        }
+                        errors++;
                       }
-                      errors++;
                     }
-                  } else {
-                    const err131 = { instancePath: instancePath + "/upstream/members/" + i4 + "/host", schemaPath: "#/properties/upstream/properties/members/items/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.members.items.properties.host.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.host, data: data40 };
-                    if (vErrors === null) {
-                      vErrors = [err131];
-                    } else {
-                      vErrors.push(err131);
-                    }
-                    errors++;
-                  }
-                }
-                if (data39.port !== void 0) {
-                  let data41 = data39.port;
-                  if (!(typeof data41 == "number" && (!(data41 % 1) && !isNaN(data41)))) {
-                    const err132 = { instancePath: instancePath + "/upstream/members/" + i4 + "/port", schemaPath: "#/properties/upstream/properties/members/items/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.members.items.properties.port.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.port, data: data41 };
-                    if (vErrors === null) {
-                      vErrors = [err132];
-                    } else {
-                      vErrors.push(err132);
-                    }
-                    errors++;
-                  }
-                  if (typeof data41 == "number") {
-                    if (data41 > 65535 || isNaN(data41)) {
-                      const err133 = { instancePath: instancePath + "/upstream/members/" + i4 + "/port", schemaPath: "#/properties/upstream/properties/members/items/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.upstream.properties.members.items.properties.port, data: data41 };
-                      if (vErrors === null) {
-                        vErrors = [err133];
+                    if (data36.file !== void 0) {
+                      let data37 = data36.file;
+                      if (typeof data37 === "string") {
+                        if (func3(data37) > 4096) {
+                          const err120 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/username/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.file, data: data37 };
+                          if (vErrors === null) {
+                            vErrors = [err120];
+                          } else {
+                            vErrors.push(err120);
+                          }
+                          errors++;
+                        }
+                        if (func3(data37) < 1) {
+                          const err121 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/username/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.file, data: data37 };
+                          if (vErrors === null) {
+                            vErrors = [err121];
+                          } else {
+                            vErrors.push(err121);
+                          }
+                          errors++;
+                        }
                       } else {
-                        vErrors.push(err133);
+                        const err122 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/username/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.file.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.file, data: data37 };
+                        if (vErrors === null) {
+                          vErrors = [err122];
+                        } else {
+                          vErrors.push(err122);
+                        }
+                        errors++;
                       }
-                      errors++;
                     }
-                    if (data41 < 0 || isNaN(data41)) {
-                      const err134 = { instancePath: instancePath + "/upstream/members/" + i4 + "/port", schemaPath: "#/properties/upstream/properties/members/items/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.upstream.properties.members.items.properties.port, data: data41 };
-                      if (vErrors === null) {
-                        vErrors = [err134];
+                    if (data36.env !== void 0) {
+                      let data38 = data36.env;
+                      if (typeof data38 === "string") {
+                        if (!pattern2.test(data38)) {
+                          const err123 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/username/env", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.env, data: data38 };
+                          if (vErrors === null) {
+                            vErrors = [err123];
+                          } else {
+                            vErrors.push(err123);
+                          }
+                          errors++;
+                        }
                       } else {
-                        vErrors.push(err134);
+                        const err124 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/username/env", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.env.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username.properties.env, data: data38 };
+                        if (vErrors === null) {
+                          vErrors = [err124];
+                        } else {
+                          vErrors.push(err124);
+                        }
+                        errors++;
                       }
-                      errors++;
-                    }
-                  }
-                }
-                if (data39.role !== void 0) {
-                  let data42 = data39.role;
-                  if (typeof data42 !== "string") {
-                    const err135 = { instancePath: instancePath + "/upstream/members/" + i4 + "/role", schemaPath: "#/properties/upstream/properties/members/items/properties/role/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.members.items.properties.role.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.role, data: data42 };
-                    if (vErrors === null) {
-                      vErrors = [err135];
-                    } else {
-                      vErrors.push(err135);
-                    }
-                    errors++;
-                  }
-                  if (!(data42 === "primary" || data42 === "replica" || data42 === "unknown")) {
-                    const err136 = { instancePath: instancePath + "/upstream/members/" + i4 + "/role", schemaPath: "#/properties/upstream/properties/members/items/properties/role/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.members.items.properties.role.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.members.items.properties.role.enum, parentSchema: schema11.properties.upstream.properties.members.items.properties.role, data: data42 };
-                    if (vErrors === null) {
-                      vErrors = [err136];
-                    } else {
-                      vErrors.push(err136);
-                    }
-                    errors++;
-                  }
-                }
-                if (data39.runId !== void 0) {
-                  let data43 = data39.runId;
-                  if (typeof data43 === "string") {
-                    if (func3(data43) > 64) {
-                      const err137 = { instancePath: instancePath + "/upstream/members/" + i4 + "/runId", schemaPath: "#/properties/upstream/properties/members/items/properties/runId/maxLength", keyword: "maxLength", params: { limit: 64 }, message: "must NOT have more than 64 characters", schema: 64, parentSchema: schema11.properties.upstream.properties.members.items.properties.runId, data: data43 };
-                      if (vErrors === null) {
-                        vErrors = [err137];
-                      } else {
-                        vErrors.push(err137);
-                      }
-                      errors++;
-                    }
-                    if (func3(data43) < 1) {
-                      const err138 = { instancePath: instancePath + "/upstream/members/" + i4 + "/runId", schemaPath: "#/properties/upstream/properties/members/items/properties/runId/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.members.items.properties.runId, data: data43 };
-                      if (vErrors === null) {
-                        vErrors = [err138];
-                      } else {
-                        vErrors.push(err138);
-                      }
-                      errors++;
                     }
                   } else {
-                    const err139 = { instancePath: instancePath + "/upstream/members/" + i4 + "/runId", schemaPath: "#/properties/upstream/properties/members/items/properties/runId/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.members.items.properties.runId.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.runId, data: data43 };
+                    const err125 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/username", schemaPath: "#/properties/clientAuth/properties/users/items/properties/username/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.clientAuth.properties.users.items.properties.username.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.username, data: data36 };
                     if (vErrors === null) {
-                      vErrors = [err139];
+                      vErrors = [err125];
                     } else {
-                      vErrors.push(err139);
+                      vErrors.push(err125);
+                    }
+                    errors++;
+                  }
+                }
+                if (data35.password !== void 0) {
+                  let data39 = data35.password;
+                  if (data39 && typeof data39 == "object" && !Array.isArray(data39)) {
+                    if (Object.keys(data39).length > 1) {
+                      const err126 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/password", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password, data: data39 };
+                      if (vErrors === null) {
+                        vErrors = [err126];
+                      } else {
+                        vErrors.push(err126);
+                      }
+                      errors++;
+                    }
+                    if (Object.keys(data39).length < 1) {
+                      const err127 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/password", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password, data: data39 };
+                      if (vErrors === null) {
+                        vErrors = [err127];
+                      } else {
+                        vErrors.push(err127);
+                      }
+                      errors++;
+                    }
+                    for (const key12 in data39) {
+                      if (!(key12 === "file" || key12 === "env")) {
+                        const err128 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/password", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key12 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password, data: data39 };
+                        if (vErrors === null) {
+                          vErrors = [err128];
+                        } else {
+                          vErrors.push(err128);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data39.file !== void 0) {
+                      let data40 = data39.file;
+                      if (typeof data40 === "string") {
+                        if (func3(data40) > 4096) {
+                          const err129 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/password/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.file, data: data40 };
+                          if (vErrors === null) {
+                            vErrors = [err129];
+                          } else {
+                            vErrors.push(err129);
+                          }
+                          errors++;
+                        }
+                        if (func3(data40) < 1) {
+                          const err130 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/password/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.file, data: data40 };
+                          if (vErrors === null) {
+                            vErrors = [err130];
+                          } else {
+                            vErrors.push(err130);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err131 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/password/file", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.file.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.file, data: data40 };
+                        if (vErrors === null) {
+                          vErrors = [err131];
+                        } else {
+                          vErrors.push(err131);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data39.env !== void 0) {
+                      let data41 = data39.env;
+                      if (typeof data41 === "string") {
+                        if (!pattern2.test(data41)) {
+                          const err132 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/password/env", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.env, data: data41 };
+                          if (vErrors === null) {
+                            vErrors = [err132];
+                          } else {
+                            vErrors.push(err132);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err133 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/password/env", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.env.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password.properties.env, data: data41 };
+                        if (vErrors === null) {
+                          vErrors = [err133];
+                        } else {
+                          vErrors.push(err133);
+                        }
+                        errors++;
+                      }
+                    }
+                  } else {
+                    const err134 = { instancePath: instancePath + "/clientAuth/users/" + i2 + "/password", schemaPath: "#/properties/clientAuth/properties/users/items/properties/password/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.clientAuth.properties.users.items.properties.password.type, parentSchema: schema11.properties.clientAuth.properties.users.items.properties.password, data: data39 };
+                    if (vErrors === null) {
+                      vErrors = [err134];
+                    } else {
+                      vErrors.push(err134);
                     }
                     errors++;
                   }
                 }
               } else {
-                const err140 = { instancePath: instancePath + "/upstream/members/" + i4, schemaPath: "#/properties/upstream/properties/members/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.members.items.type, parentSchema: schema11.properties.upstream.properties.members.items, data: data39 };
+                const err135 = { instancePath: instancePath + "/clientAuth/users/" + i2, schemaPath: "#/properties/clientAuth/properties/users/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.clientAuth.properties.users.items.type, parentSchema: schema11.properties.clientAuth.properties.users.items, data: data35 };
                 if (vErrors === null) {
-                  vErrors = [err140];
+                  vErrors = [err135];
                 } else {
-                  vErrors.push(err140);
+                  vErrors.push(err135);
                 }
                 errors++;
               }
             }
           } else {
-            const err141 = { instancePath: instancePath + "/upstream/members", schemaPath: "#/properties/upstream/properties/members/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.upstream.properties.members.type, parentSchema: schema11.properties.upstream.properties.members, data: data38 };
+            const err136 = { instancePath: instancePath + "/clientAuth/users", schemaPath: "#/properties/clientAuth/properties/users/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.clientAuth.properties.users.type, parentSchema: schema11.properties.clientAuth.properties.users, data: data34 };
             if (vErrors === null) {
-              vErrors = [err141];
+              vErrors = [err136];
             } else {
-              vErrors.push(err141);
+              vErrors.push(err136);
             }
             errors++;
           }
         }
-        if (data35.primary !== void 0) {
-          let data44 = data35.primary;
-          if (data44 && typeof data44 == "object" && !Array.isArray(data44)) {
-            if (data44.host === void 0) {
-              const err142 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/required", keyword: "required", params: { missingProperty: "host" }, message: "must have required property 'host'", schema: schema11.properties.upstream.properties.primary.required, parentSchema: schema11.properties.upstream.properties.primary, data: data44 };
+      } else {
+        const err137 = { instancePath: instancePath + "/clientAuth", schemaPath: "#/properties/clientAuth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.clientAuth.type, parentSchema: schema11.properties.clientAuth, data: data33 };
+        if (vErrors === null) {
+          vErrors = [err137];
+        } else {
+          vErrors.push(err137);
+        }
+        errors++;
+      }
+    }
+    if (data.commands !== void 0) {
+      let data42 = data.commands;
+      if (data42 && typeof data42 == "object" && !Array.isArray(data42)) {
+        for (const key13 in data42) {
+          if (!(key13 === "allow" || key13 === "deny")) {
+            const err138 = { instancePath: instancePath + "/commands", schemaPath: "#/properties/commands/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key13 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.commands, data: data42 };
+            if (vErrors === null) {
+              vErrors = [err138];
+            } else {
+              vErrors.push(err138);
+            }
+            errors++;
+          }
+        }
+        if (data42.allow !== void 0) {
+          let data43 = data42.allow;
+          if (Array.isArray(data43)) {
+            if (data43.length > 512) {
+              const err139 = { instancePath: instancePath + "/commands/allow", schemaPath: "#/properties/commands/properties/allow/maxItems", keyword: "maxItems", params: { limit: 512 }, message: "must NOT have more than 512 items", schema: 512, parentSchema: schema11.properties.commands.properties.allow, data: data43 };
               if (vErrors === null) {
-                vErrors = [err142];
+                vErrors = [err139];
               } else {
-                vErrors.push(err142);
+                vErrors.push(err139);
               }
               errors++;
             }
-            if (data44.port === void 0) {
-              const err143 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.upstream.properties.primary.required, parentSchema: schema11.properties.upstream.properties.primary, data: data44 };
+            const len3 = data43.length;
+            for (let i3 = 0; i3 < len3; i3++) {
+              let data44 = data43[i3];
+              if (typeof data44 === "string") {
+                if (!pattern6.test(data44)) {
+                  const err140 = { instancePath: instancePath + "/commands/allow/" + i3, schemaPath: "#/properties/commands/properties/allow/items/pattern", keyword: "pattern", params: { pattern: "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$" }, message: 'must match pattern "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$"', schema: "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", parentSchema: schema11.properties.commands.properties.allow.items, data: data44 };
+                  if (vErrors === null) {
+                    vErrors = [err140];
+                  } else {
+                    vErrors.push(err140);
+                  }
+                  errors++;
+                }
+              } else {
+                const err141 = { instancePath: instancePath + "/commands/allow/" + i3, schemaPath: "#/properties/commands/properties/allow/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.commands.properties.allow.items.type, parentSchema: schema11.properties.commands.properties.allow.items, data: data44 };
+                if (vErrors === null) {
+                  vErrors = [err141];
+                } else {
+                  vErrors.push(err141);
+                }
+                errors++;
+              }
+            }
+          } else {
+            const err142 = { instancePath: instancePath + "/commands/allow", schemaPath: "#/properties/commands/properties/allow/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.commands.properties.allow.type, parentSchema: schema11.properties.commands.properties.allow, data: data43 };
+            if (vErrors === null) {
+              vErrors = [err142];
+            } else {
+              vErrors.push(err142);
+            }
+            errors++;
+          }
+        }
+        if (data42.deny !== void 0) {
+          let data45 = data42.deny;
+          if (Array.isArray(data45)) {
+            if (data45.length > 512) {
+              const err143 = { instancePath: instancePath + "/commands/deny", schemaPath: "#/properties/commands/properties/deny/maxItems", keyword: "maxItems", params: { limit: 512 }, message: "must NOT have more than 512 items", schema: 512, parentSchema: schema11.properties.commands.properties.deny, data: data45 };
               if (vErrors === null) {
                 vErrors = [err143];
               } else {
@@ -1555,122 +1562,123 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            for (const key12 in data44) {
-              if (!(key12 === "host" || key12 === "port" || key12 === "runId")) {
-                const err144 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key12 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.primary, data: data44 };
-                if (vErrors === null) {
-                  vErrors = [err144];
-                } else {
-                  vErrors.push(err144);
-                }
-                errors++;
-              }
-            }
-            if (data44.host !== void 0) {
-              let data45 = data44.host;
-              if (typeof data45 === "string") {
-                if (func3(data45) > 253) {
-                  const err145 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data45 };
+            const len4 = data45.length;
+            for (let i4 = 0; i4 < len4; i4++) {
+              let data46 = data45[i4];
+              if (typeof data46 === "string") {
+                if (!pattern6.test(data46)) {
+                  const err144 = { instancePath: instancePath + "/commands/deny/" + i4, schemaPath: "#/properties/commands/properties/deny/items/pattern", keyword: "pattern", params: { pattern: "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$" }, message: 'must match pattern "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$"', schema: "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", parentSchema: schema11.properties.commands.properties.deny.items, data: data46 };
                   if (vErrors === null) {
-                    vErrors = [err145];
+                    vErrors = [err144];
                   } else {
-                    vErrors.push(err145);
-                  }
-                  errors++;
-                }
-                if (func3(data45) < 1) {
-                  const err146 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data45 };
-                  if (vErrors === null) {
-                    vErrors = [err146];
-                  } else {
-                    vErrors.push(err146);
-                  }
-                  errors++;
-                }
-                if (!pattern6.test(data45)) {
-                  const err147 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/pattern", keyword: "pattern", params: { pattern: "^(/.*|[A-Za-z0-9._:-]+)$" }, message: 'must match pattern "^(/.*|[A-Za-z0-9._:-]+)$"', schema: "^(/.*|[A-Za-z0-9._:-]+)$", parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data45 };
-                  if (vErrors === null) {
-                    vErrors = [err147];
-                  } else {
-                    vErrors.push(err147);
+                    vErrors.push(err144);
                   }
                   errors++;
                 }
               } else {
-                const err148 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.primary.properties.host.type, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data45 };
+                const err145 = { instancePath: instancePath + "/commands/deny/" + i4, schemaPath: "#/properties/commands/properties/deny/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.commands.properties.deny.items.type, parentSchema: schema11.properties.commands.properties.deny.items, data: data46 };
                 if (vErrors === null) {
-                  vErrors = [err148];
+                  vErrors = [err145];
                 } else {
-                  vErrors.push(err148);
-                }
-                errors++;
-              }
-            }
-            if (data44.port !== void 0) {
-              let data46 = data44.port;
-              if (!(typeof data46 == "number" && (!(data46 % 1) && !isNaN(data46)))) {
-                const err149 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.primary.properties.port.type, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data46 };
-                if (vErrors === null) {
-                  vErrors = [err149];
-                } else {
-                  vErrors.push(err149);
-                }
-                errors++;
-              }
-              if (typeof data46 == "number") {
-                if (data46 > 65535 || isNaN(data46)) {
-                  const err150 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data46 };
-                  if (vErrors === null) {
-                    vErrors = [err150];
-                  } else {
-                    vErrors.push(err150);
-                  }
-                  errors++;
-                }
-                if (data46 < 0 || isNaN(data46)) {
-                  const err151 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data46 };
-                  if (vErrors === null) {
-                    vErrors = [err151];
-                  } else {
-                    vErrors.push(err151);
-                  }
-                  errors++;
-                }
-              }
-            }
-            if (data44.runId !== void 0) {
-              let data47 = data44.runId;
-              if (typeof data47 === "string") {
-                if (func3(data47) > 64) {
-                  const err152 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/maxLength", keyword: "maxLength", params: { limit: 64 }, message: "must NOT have more than 64 characters", schema: 64, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data47 };
-                  if (vErrors === null) {
-                    vErrors = [err152];
-                  } else {
-                    vErrors.push(err152);
-                  }
-                  errors++;
-                }
-                if (func3(data47) < 1) {
-                  const err153 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data47 };
-                  if (vErrors === null) {
-                    vErrors = [err153];
-                  } else {
-                    vErrors.push(err153);
-                  }
-                  errors++;
-                }
-              } else {
-                const err154 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.primary.properties.runId.type, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data47 };
-                if (vErrors === null) {
-                  vErrors = [err154];
-                } else {
-                  vErrors.push(err154);
+                  vErrors.push(err145);
                 }
                 errors++;
               }
             }
           } else {
-            const err155 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.primary.type, parentSchema: schema11.properties.upstream.properties.primary, data: data44 };
+            const err146 = { instancePath: instancePath + "/commands/deny", schemaPath: "#/properties/commands/properties/deny/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.commands.properties.deny.type, parentSchema: schema11.properties.commands.properties.deny, data: data45 };
+            if (vErrors === null) {
+              vErrors = [err146];
+            } else {
+              vErrors.push(err146);
+            }
+            errors++;
+          }
+        }
+      } else {
+        const err147 = { instancePath: instancePath + "/commands", schemaPath: "#/properties/commands/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.commands.type, parentSchema: schema11.properties.commands, data: data42 };
+        if (vErrors === null) {
+          vErrors = [err147];
+        } else {
+          vErrors.push(err147);
+        }
+        errors++;
+      }
+    }
+    if (data.workers !== void 0) {
+      let data47 = data.workers;
+      if (!(typeof data47 == "number" && (!(data47 % 1) && !isNaN(data47)))) {
+        const err148 = { instancePath: instancePath + "/workers", schemaPath: "#/properties/workers/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.workers.type, parentSchema: schema11.properties.workers, data: data47 };
+        if (vErrors === null) {
+          vErrors = [err148];
+        } else {
+          vErrors.push(err148);
+        }
+        errors++;
+      }
+      if (typeof data47 == "number") {
+        if (data47 > 64 || isNaN(data47)) {
+          const err149 = { instancePath: instancePath + "/workers", schemaPath: "#/properties/workers/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.workers, data: data47 };
+          if (vErrors === null) {
+            vErrors = [err149];
+          } else {
+            vErrors.push(err149);
+          }
+          errors++;
+        }
+        if (data47 < 1 || isNaN(data47)) {
+          const err150 = { instancePath: instancePath + "/workers", schemaPath: "#/properties/workers/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.workers, data: data47 };
+          if (vErrors === null) {
+            vErrors = [err150];
+          } else {
+            vErrors.push(err150);
+          }
+          errors++;
+        }
+      }
+    }
+    if (data.upstream !== void 0) {
+      let data48 = data.upstream;
+      if (data48 && typeof data48 == "object" && !Array.isArray(data48)) {
+        if (data48.mode === void 0) {
+          const err151 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/required", keyword: "required", params: { missingProperty: "mode" }, message: "must have required property 'mode'", schema: schema11.properties.upstream.required, parentSchema: schema11.properties.upstream, data: data48 };
+          if (vErrors === null) {
+            vErrors = [err151];
+          } else {
+            vErrors.push(err151);
+          }
+          errors++;
+        }
+        if (data48.discovery === void 0) {
+          const err152 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/required", keyword: "required", params: { missingProperty: "discovery" }, message: "must have required property 'discovery'", schema: schema11.properties.upstream.required, parentSchema: schema11.properties.upstream, data: data48 };
+          if (vErrors === null) {
+            vErrors = [err152];
+          } else {
+            vErrors.push(err152);
+          }
+          errors++;
+        }
+        if (data48.members === void 0) {
+          const err153 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/required", keyword: "required", params: { missingProperty: "members" }, message: "must have required property 'members'", schema: schema11.properties.upstream.required, parentSchema: schema11.properties.upstream, data: data48 };
+          if (vErrors === null) {
+            vErrors = [err153];
+          } else {
+            vErrors.push(err153);
+          }
+          errors++;
+        }
+        if (data48.connectionsMax === void 0) {
+          const err154 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/required", keyword: "required", params: { missingProperty: "connectionsMax" }, message: "must have required property 'connectionsMax'", schema: schema11.properties.upstream.required, parentSchema: schema11.properties.upstream, data: data48 };
+          if (vErrors === null) {
+            vErrors = [err154];
+          } else {
+            vErrors.push(err154);
+          }
+          errors++;
+        }
+        for (const key14 in data48) {
+          if (!func2.call(schema11.properties.upstream.properties, key14)) {
+            const err155 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key14 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream, data: data48 };
             if (vErrors === null) {
               vErrors = [err155];
             } else {
@@ -1679,106 +1687,103 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             errors++;
           }
         }
-        if (data35.credentials !== void 0) {
-          let data48 = data35.credentials;
-          if (data48 && typeof data48 == "object" && !Array.isArray(data48)) {
-            if (data48.password === void 0) {
-              const err156 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/required", keyword: "required", params: { missingProperty: "password" }, message: "must have required property 'password'", schema: schema11.properties.upstream.properties.credentials.required, parentSchema: schema11.properties.upstream.properties.credentials, data: data48 };
+        if (data48.mode !== void 0) {
+          let data49 = data48.mode;
+          if (typeof data49 !== "string") {
+            const err156 = { instancePath: instancePath + "/upstream/mode", schemaPath: "#/properties/upstream/properties/mode/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.mode.type, parentSchema: schema11.properties.upstream.properties.mode, data: data49 };
+            if (vErrors === null) {
+              vErrors = [err156];
+            } else {
+              vErrors.push(err156);
+            }
+            errors++;
+          }
+          if (!(data49 === "standalone" || data49 === "replication" || data49 === "cluster" || data49 === "ring")) {
+            const err157 = { instancePath: instancePath + "/upstream/mode", schemaPath: "#/properties/upstream/properties/mode/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.mode.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.mode.enum, parentSchema: schema11.properties.upstream.properties.mode, data: data49 };
+            if (vErrors === null) {
+              vErrors = [err157];
+            } else {
+              vErrors.push(err157);
+            }
+            errors++;
+          }
+        }
+        if (data48.discovery !== void 0) {
+          let data50 = data48.discovery;
+          if (typeof data50 !== "string") {
+            const err158 = { instancePath: instancePath + "/upstream/discovery", schemaPath: "#/properties/upstream/properties/discovery/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.discovery.type, parentSchema: schema11.properties.upstream.properties.discovery, data: data50 };
+            if (vErrors === null) {
+              vErrors = [err158];
+            } else {
+              vErrors.push(err158);
+            }
+            errors++;
+          }
+          if (!(data50 === "operator" || data50 === "self" || data50 === "sentinel")) {
+            const err159 = { instancePath: instancePath + "/upstream/discovery", schemaPath: "#/properties/upstream/properties/discovery/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.discovery.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.discovery.enum, parentSchema: schema11.properties.upstream.properties.discovery, data: data50 };
+            if (vErrors === null) {
+              vErrors = [err159];
+            } else {
+              vErrors.push(err159);
+            }
+            errors++;
+          }
+        }
+        if (data48.members !== void 0) {
+          let data51 = data48.members;
+          if (Array.isArray(data51)) {
+            if (data51.length > 64) {
+              const err160 = { instancePath: instancePath + "/upstream/members", schemaPath: "#/properties/upstream/properties/members/maxItems", keyword: "maxItems", params: { limit: 64 }, message: "must NOT have more than 64 items", schema: 64, parentSchema: schema11.properties.upstream.properties.members, data: data51 };
               if (vErrors === null) {
-                vErrors = [err156];
+                vErrors = [err160];
               } else {
-                vErrors.push(err156);
+                vErrors.push(err160);
               }
               errors++;
             }
-            for (const key13 in data48) {
-              if (!(key13 === "username" || key13 === "password")) {
-                const err157 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key13 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials, data: data48 };
-                if (vErrors === null) {
-                  vErrors = [err157];
-                } else {
-                  vErrors.push(err157);
-                }
-                errors++;
+            if (data51.length < 1) {
+              const err161 = { instancePath: instancePath + "/upstream/members", schemaPath: "#/properties/upstream/properties/members/minItems", keyword: "minItems", params: { limit: 1 }, message: "must NOT have fewer than 1 items", schema: 1, parentSchema: schema11.properties.upstream.properties.members, data: data51 };
+              if (vErrors === null) {
+                vErrors = [err161];
+              } else {
+                vErrors.push(err161);
               }
+              errors++;
             }
-            if (data48.username !== void 0) {
-              let data49 = data48.username;
-              if (data49 && typeof data49 == "object" && !Array.isArray(data49)) {
-                if (Object.keys(data49).length > 1) {
-                  const err158 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data49 };
+            const len5 = data51.length;
+            for (let i5 = 0; i5 < len5; i5++) {
+              let data52 = data51[i5];
+              if (data52 && typeof data52 == "object" && !Array.isArray(data52)) {
+                if (data52.host === void 0) {
+                  const err162 = { instancePath: instancePath + "/upstream/members/" + i5, schemaPath: "#/properties/upstream/properties/members/items/required", keyword: "required", params: { missingProperty: "host" }, message: "must have required property 'host'", schema: schema11.properties.upstream.properties.members.items.required, parentSchema: schema11.properties.upstream.properties.members.items, data: data52 };
                   if (vErrors === null) {
-                    vErrors = [err158];
+                    vErrors = [err162];
                   } else {
-                    vErrors.push(err158);
+                    vErrors.push(err162);
                   }
                   errors++;
                 }
-                if (Object.keys(data49).length < 1) {
-                  const err159 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data49 };
+                if (data52.port === void 0) {
+                  const err163 = { instancePath: instancePath + "/upstream/members/" + i5, schemaPath: "#/properties/upstream/properties/members/items/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.upstream.properties.members.items.required, parentSchema: schema11.properties.upstream.properties.members.items, data: data52 };
                   if (vErrors === null) {
-                    vErrors = [err159];
+                    vErrors = [err163];
                   } else {
-                    vErrors.push(err159);
+                    vErrors.push(err163);
                   }
                   errors++;
                 }
-                for (const key14 in data49) {
-                  if (!(key14 === "file" || key14 === "env")) {
-                    const err160 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key14 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data49 };
-                    if (vErrors === null) {
-                      vErrors = [err160];
-                    } else {
-                      vErrors.push(err160);
-                    }
-                    errors++;
-                  }
-                }
-                if (data49.file !== void 0) {
-                  let data50 = data49.file;
-                  if (typeof data50 === "string") {
-                    if (func3(data50) > 4096) {
-                      const err161 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data50 };
-                      if (vErrors === null) {
-                        vErrors = [err161];
-                      } else {
-                        vErrors.push(err161);
-                      }
-                      errors++;
-                    }
-                    if (func3(data50) < 1) {
-                      const err162 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data50 };
-                      if (vErrors === null) {
-                        vErrors = [err162];
-                      } else {
-                        vErrors.push(err162);
-                      }
-                      errors++;
-                    }
+                if (data52.role === void 0) {
+                  const err164 = { instancePath: instancePath + "/upstream/members/" + i5, schemaPath: "#/properties/upstream/properties/members/items/required", keyword: "required", params: { missingProperty: "role" }, message: "must have required property 'role'", schema: schema11.properties.upstream.properties.members.items.required, parentSchema: schema11.properties.upstream.properties.members.items, data: data52 };
+                  if (vErrors === null) {
+                    vErrors = [err164];
                   } else {
-                    const err163 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.username.properties.file.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data50 };
-                    if (vErrors === null) {
-                      vErrors = [err163];
-                    } else {
-                      vErrors.push(err163);
-                    }
-                    errors++;
+                    vErrors.push(err164);
                   }
+                  errors++;
                 }
-                if (data49.env !== void 0) {
-                  let data51 = data49.env;
-                  if (typeof data51 === "string") {
-                    if (!pattern2.test(data51)) {
-                      const err164 = { instancePath: instancePath + "/upstream/credentials/username/env", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.env, data: data51 };
-                      if (vErrors === null) {
-                        vErrors = [err164];
-                      } else {
-                        vErrors.push(err164);
-                      }
-                      errors++;
-                    }
-                  } else {
-                    const err165 = { instancePath: instancePath + "/upstream/credentials/username/env", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.username.properties.env.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.env, data: data51 };
+                for (const key15 in data52) {
+                  if (!(key15 === "host" || key15 === "port" || key15 === "role" || key15 === "runId" || key15 === "zone" || key15 === "name" || key15 === "weight")) {
+                    const err165 = { instancePath: instancePath + "/upstream/members/" + i5, schemaPath: "#/properties/upstream/properties/members/items/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key15 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.members.items, data: data52 };
                     if (vErrors === null) {
                       vErrors = [err165];
                     } else {
@@ -1787,40 +1792,38 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                     errors++;
                   }
                 }
-              } else {
-                const err166 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.properties.username.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data49 };
-                if (vErrors === null) {
-                  vErrors = [err166];
-                } else {
-                  vErrors.push(err166);
-                }
-                errors++;
-              }
-            }
-            if (data48.password !== void 0) {
-              let data52 = data48.password;
-              if (data52 && typeof data52 == "object" && !Array.isArray(data52)) {
-                if (Object.keys(data52).length > 1) {
-                  const err167 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data52 };
-                  if (vErrors === null) {
-                    vErrors = [err167];
+                if (data52.host !== void 0) {
+                  let data53 = data52.host;
+                  if (typeof data53 === "string") {
+                    if (func3(data53) > 253) {
+                      const err166 = { instancePath: instancePath + "/upstream/members/" + i5 + "/host", schemaPath: "#/properties/upstream/properties/members/items/properties/host/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.members.items.properties.host, data: data53 };
+                      if (vErrors === null) {
+                        vErrors = [err166];
+                      } else {
+                        vErrors.push(err166);
+                      }
+                      errors++;
+                    }
+                    if (func3(data53) < 1) {
+                      const err167 = { instancePath: instancePath + "/upstream/members/" + i5 + "/host", schemaPath: "#/properties/upstream/properties/members/items/properties/host/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.members.items.properties.host, data: data53 };
+                      if (vErrors === null) {
+                        vErrors = [err167];
+                      } else {
+                        vErrors.push(err167);
+                      }
+                      errors++;
+                    }
+                    if (!pattern8.test(data53)) {
+                      const err168 = { instancePath: instancePath + "/upstream/members/" + i5 + "/host", schemaPath: "#/properties/upstream/properties/members/items/properties/host/pattern", keyword: "pattern", params: { pattern: "^(/.*|[A-Za-z0-9._:-]+)$" }, message: 'must match pattern "^(/.*|[A-Za-z0-9._:-]+)$"', schema: "^(/.*|[A-Za-z0-9._:-]+)$", parentSchema: schema11.properties.upstream.properties.members.items.properties.host, data: data53 };
+                      if (vErrors === null) {
+                        vErrors = [err168];
+                      } else {
+                        vErrors.push(err168);
+                      }
+                      errors++;
+                    }
                   } else {
-                    vErrors.push(err167);
-                  }
-                  errors++;
-                }
-                if (Object.keys(data52).length < 1) {
-                  const err168 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data52 };
-                  if (vErrors === null) {
-                    vErrors = [err168];
-                  } else {
-                    vErrors.push(err168);
-                  }
-                  errors++;
-                }
-                for (const key15 in data52) {
-                  if (!(key15 === "file" || key15 === "env")) {
-                    const err169 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key15 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data52 };
+                    const err169 = { instancePath: instancePath + "/upstream/members/" + i5 + "/host", schemaPath: "#/properties/upstream/properties/members/items/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.members.items.properties.host.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.host, data: data53 };
                     if (vErrors === null) {
                       vErrors = [err169];
                     } else {
@@ -1829,20 +1832,20 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                     errors++;
                   }
                 }
-                if (data52.file !== void 0) {
-                  let data53 = data52.file;
-                  if (typeof data53 === "string") {
-                    if (func3(data53) > 4096) {
-                      const err170 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data53 };
-                      if (vErrors === null) {
-                        vErrors = [err170];
-                      } else {
-                        vErrors.push(err170);
-                      }
-                      errors++;
+                if (data52.port !== void 0) {
+                  let data54 = data52.port;
+                  if (!(typeof data54 == "number" && (!(data54 % 1) && !isNaN(data54)))) {
+                    const err170 = { instancePath: instancePath + "/upstream/members/" + i5 + "/port", schemaPath: "#/properties/upstream/properties/members/items/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.members.items.properties.port.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.port, data: data54 };
+                    if (vErrors === null) {
+                      vErrors = [err170];
+                    } else {
+                      vErrors.push(err170);
                     }
-                    if (func3(data53) < 1) {
-                      const err171 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data53 };
+                    errors++;
+                  }
+                  if (typeof data54 == "number") {
+                    if (data54 > 65535 || isNaN(data54)) {
+                      const err171 = { instancePath: instancePath + "/upstream/members/" + i5 + "/port", schemaPath: "#/properties/upstream/properties/members/items/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.upstream.properties.members.items.properties.port, data: data54 };
                       if (vErrors === null) {
                         vErrors = [err171];
                       } else {
@@ -1850,30 +1853,30 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                       }
                       errors++;
                     }
-                  } else {
-                    const err172 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.password.properties.file.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data53 };
-                    if (vErrors === null) {
-                      vErrors = [err172];
-                    } else {
-                      vErrors.push(err172);
-                    }
-                    errors++;
-                  }
-                }
-                if (data52.env !== void 0) {
-                  let data54 = data52.env;
-                  if (typeof data54 === "string") {
-                    if (!pattern2.test(data54)) {
-                      const err173 = { instancePath: instancePath + "/upstream/credentials/password/env", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.env, data: data54 };
+                    if (data54 < 0 || isNaN(data54)) {
+                      const err172 = { instancePath: instancePath + "/upstream/members/" + i5 + "/port", schemaPath: "#/properties/upstream/properties/members/items/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.upstream.properties.members.items.properties.port, data: data54 };
                       if (vErrors === null) {
-                        vErrors = [err173];
+                        vErrors = [err172];
                       } else {
-                        vErrors.push(err173);
+                        vErrors.push(err172);
                       }
                       errors++;
                     }
-                  } else {
-                    const err174 = { instancePath: instancePath + "/upstream/credentials/password/env", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.password.properties.env.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.env, data: data54 };
+                  }
+                }
+                if (data52.role !== void 0) {
+                  let data55 = data52.role;
+                  if (typeof data55 !== "string") {
+                    const err173 = { instancePath: instancePath + "/upstream/members/" + i5 + "/role", schemaPath: "#/properties/upstream/properties/members/items/properties/role/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.members.items.properties.role.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.role, data: data55 };
+                    if (vErrors === null) {
+                      vErrors = [err173];
+                    } else {
+                      vErrors.push(err173);
+                    }
+                    errors++;
+                  }
+                  if (!(data55 === "primary" || data55 === "replica" || data55 === "unknown")) {
+                    const err174 = { instancePath: instancePath + "/upstream/members/" + i5 + "/role", schemaPath: "#/properties/upstream/properties/members/items/properties/role/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.members.items.properties.role.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.members.items.properties.role.enum, parentSchema: schema11.properties.upstream.properties.members.items.properties.role, data: data55 };
                     if (vErrors === null) {
                       vErrors = [err174];
                     } else {
@@ -1882,839 +1885,2436 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                     errors++;
                   }
                 }
+                if (data52.runId !== void 0) {
+                  let data56 = data52.runId;
+                  if (typeof data56 === "string") {
+                    if (func3(data56) > 64) {
+                      const err175 = { instancePath: instancePath + "/upstream/members/" + i5 + "/runId", schemaPath: "#/properties/upstream/properties/members/items/properties/runId/maxLength", keyword: "maxLength", params: { limit: 64 }, message: "must NOT have more than 64 characters", schema: 64, parentSchema: schema11.properties.upstream.properties.members.items.properties.runId, data: data56 };
+                      if (vErrors === null) {
+                        vErrors = [err175];
+                      } else {
+                        vErrors.push(err175);
+                      }
+                      errors++;
+                    }
+                    if (func3(data56) < 1) {
+                      const err176 = { instancePath: instancePath + "/upstream/members/" + i5 + "/runId", schemaPath: "#/properties/upstream/properties/members/items/properties/runId/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.members.items.properties.runId, data: data56 };
+                      if (vErrors === null) {
+                        vErrors = [err176];
+                      } else {
+                        vErrors.push(err176);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err177 = { instancePath: instancePath + "/upstream/members/" + i5 + "/runId", schemaPath: "#/properties/upstream/properties/members/items/properties/runId/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.members.items.properties.runId.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.runId, data: data56 };
+                    if (vErrors === null) {
+                      vErrors = [err177];
+                    } else {
+                      vErrors.push(err177);
+                    }
+                    errors++;
+                  }
+                }
+                if (data52.zone !== void 0) {
+                  let data57 = data52.zone;
+                  if (typeof data57 === "string") {
+                    if (func3(data57) > 63) {
+                      const err178 = { instancePath: instancePath + "/upstream/members/" + i5 + "/zone", schemaPath: "#/properties/upstream/properties/members/items/properties/zone/maxLength", keyword: "maxLength", params: { limit: 63 }, message: "must NOT have more than 63 characters", schema: 63, parentSchema: schema11.properties.upstream.properties.members.items.properties.zone, data: data57 };
+                      if (vErrors === null) {
+                        vErrors = [err178];
+                      } else {
+                        vErrors.push(err178);
+                      }
+                      errors++;
+                    }
+                    if (func3(data57) < 1) {
+                      const err179 = { instancePath: instancePath + "/upstream/members/" + i5 + "/zone", schemaPath: "#/properties/upstream/properties/members/items/properties/zone/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.members.items.properties.zone, data: data57 };
+                      if (vErrors === null) {
+                        vErrors = [err179];
+                      } else {
+                        vErrors.push(err179);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err180 = { instancePath: instancePath + "/upstream/members/" + i5 + "/zone", schemaPath: "#/properties/upstream/properties/members/items/properties/zone/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.members.items.properties.zone.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.zone, data: data57 };
+                    if (vErrors === null) {
+                      vErrors = [err180];
+                    } else {
+                      vErrors.push(err180);
+                    }
+                    errors++;
+                  }
+                }
+                if (data52.name !== void 0) {
+                  let data58 = data52.name;
+                  if (typeof data58 === "string") {
+                    if (func3(data58) > 253) {
+                      const err181 = { instancePath: instancePath + "/upstream/members/" + i5 + "/name", schemaPath: "#/properties/upstream/properties/members/items/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.members.items.properties.name, data: data58 };
+                      if (vErrors === null) {
+                        vErrors = [err181];
+                      } else {
+                        vErrors.push(err181);
+                      }
+                      errors++;
+                    }
+                    if (func3(data58) < 1) {
+                      const err182 = { instancePath: instancePath + "/upstream/members/" + i5 + "/name", schemaPath: "#/properties/upstream/properties/members/items/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.members.items.properties.name, data: data58 };
+                      if (vErrors === null) {
+                        vErrors = [err182];
+                      } else {
+                        vErrors.push(err182);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err183 = { instancePath: instancePath + "/upstream/members/" + i5 + "/name", schemaPath: "#/properties/upstream/properties/members/items/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.members.items.properties.name.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.name, data: data58 };
+                    if (vErrors === null) {
+                      vErrors = [err183];
+                    } else {
+                      vErrors.push(err183);
+                    }
+                    errors++;
+                  }
+                }
+                if (data52.weight !== void 0) {
+                  let data59 = data52.weight;
+                  if (!(typeof data59 == "number" && (!(data59 % 1) && !isNaN(data59)))) {
+                    const err184 = { instancePath: instancePath + "/upstream/members/" + i5 + "/weight", schemaPath: "#/properties/upstream/properties/members/items/properties/weight/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.members.items.properties.weight.type, parentSchema: schema11.properties.upstream.properties.members.items.properties.weight, data: data59 };
+                    if (vErrors === null) {
+                      vErrors = [err184];
+                    } else {
+                      vErrors.push(err184);
+                    }
+                    errors++;
+                  }
+                  if (typeof data59 == "number") {
+                    if (data59 > 1e3 || isNaN(data59)) {
+                      const err185 = { instancePath: instancePath + "/upstream/members/" + i5 + "/weight", schemaPath: "#/properties/upstream/properties/members/items/properties/weight/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e3 }, message: "must be <= 1000", schema: 1e3, parentSchema: schema11.properties.upstream.properties.members.items.properties.weight, data: data59 };
+                      if (vErrors === null) {
+                        vErrors = [err185];
+                      } else {
+                        vErrors.push(err185);
+                      }
+                      errors++;
+                    }
+                    if (data59 < 1 || isNaN(data59)) {
+                      const err186 = { instancePath: instancePath + "/upstream/members/" + i5 + "/weight", schemaPath: "#/properties/upstream/properties/members/items/properties/weight/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.members.items.properties.weight, data: data59 };
+                      if (vErrors === null) {
+                        vErrors = [err186];
+                      } else {
+                        vErrors.push(err186);
+                      }
+                      errors++;
+                    }
+                  }
+                }
               } else {
-                const err175 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.properties.password.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data52 };
+                const err187 = { instancePath: instancePath + "/upstream/members/" + i5, schemaPath: "#/properties/upstream/properties/members/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.members.items.type, parentSchema: schema11.properties.upstream.properties.members.items, data: data52 };
                 if (vErrors === null) {
-                  vErrors = [err175];
+                  vErrors = [err187];
                 } else {
-                  vErrors.push(err175);
+                  vErrors.push(err187);
                 }
                 errors++;
               }
             }
           } else {
-            const err176 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.type, parentSchema: schema11.properties.upstream.properties.credentials, data: data48 };
+            const err188 = { instancePath: instancePath + "/upstream/members", schemaPath: "#/properties/upstream/properties/members/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.upstream.properties.members.type, parentSchema: schema11.properties.upstream.properties.members, data: data51 };
             if (vErrors === null) {
-              vErrors = [err176];
+              vErrors = [err188];
             } else {
-              vErrors.push(err176);
+              vErrors.push(err188);
             }
             errors++;
           }
         }
-        if (data35.tls !== void 0) {
-          let data55 = data35.tls;
-          if (data55 && typeof data55 == "object" && !Array.isArray(data55)) {
-            if (data55.verify === void 0) {
-              const err177 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/required", keyword: "required", params: { missingProperty: "verify" }, message: "must have required property 'verify'", schema: schema11.properties.upstream.properties.tls.required, parentSchema: schema11.properties.upstream.properties.tls, data: data55 };
+        if (data48.sentinel !== void 0) {
+          let data60 = data48.sentinel;
+          if (data60 && typeof data60 == "object" && !Array.isArray(data60)) {
+            if (data60.name === void 0) {
+              const err189 = { instancePath: instancePath + "/upstream/sentinel", schemaPath: "#/properties/upstream/properties/sentinel/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.upstream.properties.sentinel.required, parentSchema: schema11.properties.upstream.properties.sentinel, data: data60 };
               if (vErrors === null) {
-                vErrors = [err177];
+                vErrors = [err189];
               } else {
-                vErrors.push(err177);
+                vErrors.push(err189);
               }
               errors++;
             }
-            for (const key16 in data55) {
-              if (!(key16 === "verify" || key16 === "caFile" || key16 === "serverName" || key16 === "certFile" || key16 === "keyFile")) {
-                const err178 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key16 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.tls, data: data55 };
+            if (data60.members === void 0) {
+              const err190 = { instancePath: instancePath + "/upstream/sentinel", schemaPath: "#/properties/upstream/properties/sentinel/required", keyword: "required", params: { missingProperty: "members" }, message: "must have required property 'members'", schema: schema11.properties.upstream.properties.sentinel.required, parentSchema: schema11.properties.upstream.properties.sentinel, data: data60 };
+              if (vErrors === null) {
+                vErrors = [err190];
+              } else {
+                vErrors.push(err190);
+              }
+              errors++;
+            }
+            for (const key16 in data60) {
+              if (!(key16 === "name" || key16 === "members" || key16 === "credentials" || key16 === "tls")) {
+                const err191 = { instancePath: instancePath + "/upstream/sentinel", schemaPath: "#/properties/upstream/properties/sentinel/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key16 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.sentinel, data: data60 };
                 if (vErrors === null) {
-                  vErrors = [err178];
+                  vErrors = [err191];
                 } else {
-                  vErrors.push(err178);
+                  vErrors.push(err191);
                 }
                 errors++;
               }
             }
-            if (data55.verify !== void 0) {
-              let data56 = data55.verify;
-              if (typeof data56 !== "boolean") {
-                const err179 = { instancePath: instancePath + "/upstream/tls/verify", schemaPath: "#/properties/upstream/properties/tls/properties/verify/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.upstream.properties.tls.properties.verify.type, parentSchema: schema11.properties.upstream.properties.tls.properties.verify, data: data56 };
-                if (vErrors === null) {
-                  vErrors = [err179];
-                } else {
-                  vErrors.push(err179);
-                }
-                errors++;
-              }
-            }
-            if (data55.caFile !== void 0) {
-              let data57 = data55.caFile;
-              if (typeof data57 === "string") {
-                if (func3(data57) > 4096) {
-                  const err180 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data57 };
+            if (data60.name !== void 0) {
+              let data61 = data60.name;
+              if (typeof data61 === "string") {
+                if (func3(data61) > 128) {
+                  const err192 = { instancePath: instancePath + "/upstream/sentinel/name", schemaPath: "#/properties/upstream/properties/sentinel/properties/name/maxLength", keyword: "maxLength", params: { limit: 128 }, message: "must NOT have more than 128 characters", schema: 128, parentSchema: schema11.properties.upstream.properties.sentinel.properties.name, data: data61 };
                   if (vErrors === null) {
-                    vErrors = [err180];
+                    vErrors = [err192];
                   } else {
-                    vErrors.push(err180);
+                    vErrors.push(err192);
                   }
                   errors++;
                 }
-                if (func3(data57) < 1) {
-                  const err181 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data57 };
+                if (func3(data61) < 1) {
+                  const err193 = { instancePath: instancePath + "/upstream/sentinel/name", schemaPath: "#/properties/upstream/properties/sentinel/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.sentinel.properties.name, data: data61 };
                   if (vErrors === null) {
-                    vErrors = [err181];
+                    vErrors = [err193];
                   } else {
-                    vErrors.push(err181);
+                    vErrors.push(err193);
                   }
                   errors++;
                 }
               } else {
-                const err182 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.caFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data57 };
+                const err194 = { instancePath: instancePath + "/upstream/sentinel/name", schemaPath: "#/properties/upstream/properties/sentinel/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.sentinel.properties.name.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.name, data: data61 };
                 if (vErrors === null) {
-                  vErrors = [err182];
+                  vErrors = [err194];
                 } else {
-                  vErrors.push(err182);
+                  vErrors.push(err194);
                 }
                 errors++;
               }
             }
-            if (data55.serverName !== void 0) {
-              let data58 = data55.serverName;
-              if (typeof data58 === "string") {
-                if (func3(data58) > 253) {
-                  const err183 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data58 };
+            if (data60.members !== void 0) {
+              let data62 = data60.members;
+              if (Array.isArray(data62)) {
+                if (data62.length > 16) {
+                  const err195 = { instancePath: instancePath + "/upstream/sentinel/members", schemaPath: "#/properties/upstream/properties/sentinel/properties/members/maxItems", keyword: "maxItems", params: { limit: 16 }, message: "must NOT have more than 16 items", schema: 16, parentSchema: schema11.properties.upstream.properties.sentinel.properties.members, data: data62 };
                   if (vErrors === null) {
-                    vErrors = [err183];
+                    vErrors = [err195];
                   } else {
-                    vErrors.push(err183);
+                    vErrors.push(err195);
                   }
                   errors++;
                 }
-                if (func3(data58) < 1) {
-                  const err184 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data58 };
+                if (data62.length < 1) {
+                  const err196 = { instancePath: instancePath + "/upstream/sentinel/members", schemaPath: "#/properties/upstream/properties/sentinel/properties/members/minItems", keyword: "minItems", params: { limit: 1 }, message: "must NOT have fewer than 1 items", schema: 1, parentSchema: schema11.properties.upstream.properties.sentinel.properties.members, data: data62 };
                   if (vErrors === null) {
-                    vErrors = [err184];
+                    vErrors = [err196];
                   } else {
-                    vErrors.push(err184);
+                    vErrors.push(err196);
                   }
                   errors++;
                 }
-                if (!pattern0.test(data58)) {
-                  const err185 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data58 };
-                  if (vErrors === null) {
-                    vErrors = [err185];
+                const len6 = data62.length;
+                for (let i6 = 0; i6 < len6; i6++) {
+                  let data63 = data62[i6];
+                  if (data63 && typeof data63 == "object" && !Array.isArray(data63)) {
+                    if (data63.host === void 0) {
+                      const err197 = { instancePath: instancePath + "/upstream/sentinel/members/" + i6, schemaPath: "#/properties/upstream/properties/sentinel/properties/members/items/required", keyword: "required", params: { missingProperty: "host" }, message: "must have required property 'host'", schema: schema11.properties.upstream.properties.sentinel.properties.members.items.required, parentSchema: schema11.properties.upstream.properties.sentinel.properties.members.items, data: data63 };
+                      if (vErrors === null) {
+                        vErrors = [err197];
+                      } else {
+                        vErrors.push(err197);
+                      }
+                      errors++;
+                    }
+                    if (data63.port === void 0) {
+                      const err198 = { instancePath: instancePath + "/upstream/sentinel/members/" + i6, schemaPath: "#/properties/upstream/properties/sentinel/properties/members/items/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.upstream.properties.sentinel.properties.members.items.required, parentSchema: schema11.properties.upstream.properties.sentinel.properties.members.items, data: data63 };
+                      if (vErrors === null) {
+                        vErrors = [err198];
+                      } else {
+                        vErrors.push(err198);
+                      }
+                      errors++;
+                    }
+                    for (const key17 in data63) {
+                      if (!(key17 === "host" || key17 === "port")) {
+                        const err199 = { instancePath: instancePath + "/upstream/sentinel/members/" + i6, schemaPath: "#/properties/upstream/properties/sentinel/properties/members/items/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key17 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.sentinel.properties.members.items, data: data63 };
+                        if (vErrors === null) {
+                          vErrors = [err199];
+                        } else {
+                          vErrors.push(err199);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data63.host !== void 0) {
+                      let data64 = data63.host;
+                      if (typeof data64 === "string") {
+                        if (func3(data64) > 253) {
+                          const err200 = { instancePath: instancePath + "/upstream/sentinel/members/" + i6 + "/host", schemaPath: "#/properties/upstream/properties/sentinel/properties/members/items/properties/host/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.sentinel.properties.members.items.properties.host, data: data64 };
+                          if (vErrors === null) {
+                            vErrors = [err200];
+                          } else {
+                            vErrors.push(err200);
+                          }
+                          errors++;
+                        }
+                        if (func3(data64) < 1) {
+                          const err201 = { instancePath: instancePath + "/upstream/sentinel/members/" + i6 + "/host", schemaPath: "#/properties/upstream/properties/sentinel/properties/members/items/properties/host/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.sentinel.properties.members.items.properties.host, data: data64 };
+                          if (vErrors === null) {
+                            vErrors = [err201];
+                          } else {
+                            vErrors.push(err201);
+                          }
+                          errors++;
+                        }
+                        if (!pattern0.test(data64)) {
+                          const err202 = { instancePath: instancePath + "/upstream/sentinel/members/" + i6 + "/host", schemaPath: "#/properties/upstream/properties/sentinel/properties/members/items/properties/host/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.upstream.properties.sentinel.properties.members.items.properties.host, data: data64 };
+                          if (vErrors === null) {
+                            vErrors = [err202];
+                          } else {
+                            vErrors.push(err202);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err203 = { instancePath: instancePath + "/upstream/sentinel/members/" + i6 + "/host", schemaPath: "#/properties/upstream/properties/sentinel/properties/members/items/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.sentinel.properties.members.items.properties.host.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.members.items.properties.host, data: data64 };
+                        if (vErrors === null) {
+                          vErrors = [err203];
+                        } else {
+                          vErrors.push(err203);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data63.port !== void 0) {
+                      let data65 = data63.port;
+                      if (!(typeof data65 == "number" && (!(data65 % 1) && !isNaN(data65)))) {
+                        const err204 = { instancePath: instancePath + "/upstream/sentinel/members/" + i6 + "/port", schemaPath: "#/properties/upstream/properties/sentinel/properties/members/items/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.sentinel.properties.members.items.properties.port.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.members.items.properties.port, data: data65 };
+                        if (vErrors === null) {
+                          vErrors = [err204];
+                        } else {
+                          vErrors.push(err204);
+                        }
+                        errors++;
+                      }
+                      if (typeof data65 == "number") {
+                        if (data65 > 65535 || isNaN(data65)) {
+                          const err205 = { instancePath: instancePath + "/upstream/sentinel/members/" + i6 + "/port", schemaPath: "#/properties/upstream/properties/sentinel/properties/members/items/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.upstream.properties.sentinel.properties.members.items.properties.port, data: data65 };
+                          if (vErrors === null) {
+                            vErrors = [err205];
+                          } else {
+                            vErrors.push(err205);
+                          }
+                          errors++;
+                        }
+                        if (data65 < 0 || isNaN(data65)) {
+                          const err206 = { instancePath: instancePath + "/upstream/sentinel/members/" + i6 + "/port", schemaPath: "#/properties/upstream/properties/sentinel/properties/members/items/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.upstream.properties.sentinel.properties.members.items.properties.port, data: data65 };
+                          if (vErrors === null) {
+                            vErrors = [err206];
+                          } else {
+                            vErrors.push(err206);
+                          }
+                          errors++;
+                        }
+                      }
+                    }
                   } else {
-                    vErrors.push(err185);
+                    const err207 = { instancePath: instancePath + "/upstream/sentinel/members/" + i6, schemaPath: "#/properties/upstream/properties/sentinel/properties/members/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.sentinel.properties.members.items.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.members.items, data: data63 };
+                    if (vErrors === null) {
+                      vErrors = [err207];
+                    } else {
+                      vErrors.push(err207);
+                    }
+                    errors++;
                   }
-                  errors++;
                 }
               } else {
-                const err186 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.serverName.type, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data58 };
+                const err208 = { instancePath: instancePath + "/upstream/sentinel/members", schemaPath: "#/properties/upstream/properties/sentinel/properties/members/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.upstream.properties.sentinel.properties.members.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.members, data: data62 };
                 if (vErrors === null) {
-                  vErrors = [err186];
+                  vErrors = [err208];
                 } else {
-                  vErrors.push(err186);
+                  vErrors.push(err208);
                 }
                 errors++;
               }
             }
-            if (data55.certFile !== void 0) {
-              let data59 = data55.certFile;
-              if (typeof data59 === "string") {
-                if (func3(data59) > 4096) {
-                  const err187 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data59 };
+            if (data60.credentials !== void 0) {
+              let data66 = data60.credentials;
+              if (data66 && typeof data66 == "object" && !Array.isArray(data66)) {
+                if (data66.password === void 0) {
+                  const err209 = { instancePath: instancePath + "/upstream/sentinel/credentials", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/required", keyword: "required", params: { missingProperty: "password" }, message: "must have required property 'password'", schema: schema11.properties.upstream.properties.sentinel.properties.credentials.required, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials, data: data66 };
                   if (vErrors === null) {
-                    vErrors = [err187];
+                    vErrors = [err209];
                   } else {
-                    vErrors.push(err187);
+                    vErrors.push(err209);
                   }
                   errors++;
                 }
-                if (func3(data59) < 1) {
-                  const err188 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data59 };
-                  if (vErrors === null) {
-                    vErrors = [err188];
-                  } else {
-                    vErrors.push(err188);
+                for (const key18 in data66) {
+                  if (!(key18 === "username" || key18 === "password")) {
+                    const err210 = { instancePath: instancePath + "/upstream/sentinel/credentials", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key18 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials, data: data66 };
+                    if (vErrors === null) {
+                      vErrors = [err210];
+                    } else {
+                      vErrors.push(err210);
+                    }
+                    errors++;
                   }
-                  errors++;
+                }
+                if (data66.username !== void 0) {
+                  let data67 = data66.username;
+                  if (data67 && typeof data67 == "object" && !Array.isArray(data67)) {
+                    if (Object.keys(data67).length > 1) {
+                      const err211 = { instancePath: instancePath + "/upstream/sentinel/credentials/username", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/username/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.username, data: data67 };
+                      if (vErrors === null) {
+                        vErrors = [err211];
+                      } else {
+                        vErrors.push(err211);
+                      }
+                      errors++;
+                    }
+                    if (Object.keys(data67).length < 1) {
+                      const err212 = { instancePath: instancePath + "/upstream/sentinel/credentials/username", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/username/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.username, data: data67 };
+                      if (vErrors === null) {
+                        vErrors = [err212];
+                      } else {
+                        vErrors.push(err212);
+                      }
+                      errors++;
+                    }
+                    for (const key19 in data67) {
+                      if (!(key19 === "file" || key19 === "env")) {
+                        const err213 = { instancePath: instancePath + "/upstream/sentinel/credentials/username", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/username/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key19 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.username, data: data67 };
+                        if (vErrors === null) {
+                          vErrors = [err213];
+                        } else {
+                          vErrors.push(err213);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data67.file !== void 0) {
+                      let data68 = data67.file;
+                      if (typeof data68 === "string") {
+                        if (func3(data68) > 4096) {
+                          const err214 = { instancePath: instancePath + "/upstream/sentinel/credentials/username/file", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/username/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.username.properties.file, data: data68 };
+                          if (vErrors === null) {
+                            vErrors = [err214];
+                          } else {
+                            vErrors.push(err214);
+                          }
+                          errors++;
+                        }
+                        if (func3(data68) < 1) {
+                          const err215 = { instancePath: instancePath + "/upstream/sentinel/credentials/username/file", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/username/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.username.properties.file, data: data68 };
+                          if (vErrors === null) {
+                            vErrors = [err215];
+                          } else {
+                            vErrors.push(err215);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err216 = { instancePath: instancePath + "/upstream/sentinel/credentials/username/file", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/username/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.username.properties.file.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.username.properties.file, data: data68 };
+                        if (vErrors === null) {
+                          vErrors = [err216];
+                        } else {
+                          vErrors.push(err216);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data67.env !== void 0) {
+                      let data69 = data67.env;
+                      if (typeof data69 === "string") {
+                        if (!pattern2.test(data69)) {
+                          const err217 = { instancePath: instancePath + "/upstream/sentinel/credentials/username/env", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/username/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.username.properties.env, data: data69 };
+                          if (vErrors === null) {
+                            vErrors = [err217];
+                          } else {
+                            vErrors.push(err217);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err218 = { instancePath: instancePath + "/upstream/sentinel/credentials/username/env", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/username/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.username.properties.env.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.username.properties.env, data: data69 };
+                        if (vErrors === null) {
+                          vErrors = [err218];
+                        } else {
+                          vErrors.push(err218);
+                        }
+                        errors++;
+                      }
+                    }
+                  } else {
+                    const err219 = { instancePath: instancePath + "/upstream/sentinel/credentials/username", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/username/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.username.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.username, data: data67 };
+                    if (vErrors === null) {
+                      vErrors = [err219];
+                    } else {
+                      vErrors.push(err219);
+                    }
+                    errors++;
+                  }
+                }
+                if (data66.password !== void 0) {
+                  let data70 = data66.password;
+                  if (data70 && typeof data70 == "object" && !Array.isArray(data70)) {
+                    if (Object.keys(data70).length > 1) {
+                      const err220 = { instancePath: instancePath + "/upstream/sentinel/credentials/password", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/password/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.password, data: data70 };
+                      if (vErrors === null) {
+                        vErrors = [err220];
+                      } else {
+                        vErrors.push(err220);
+                      }
+                      errors++;
+                    }
+                    if (Object.keys(data70).length < 1) {
+                      const err221 = { instancePath: instancePath + "/upstream/sentinel/credentials/password", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/password/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.password, data: data70 };
+                      if (vErrors === null) {
+                        vErrors = [err221];
+                      } else {
+                        vErrors.push(err221);
+                      }
+                      errors++;
+                    }
+                    for (const key20 in data70) {
+                      if (!(key20 === "file" || key20 === "env")) {
+                        const err222 = { instancePath: instancePath + "/upstream/sentinel/credentials/password", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/password/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key20 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.password, data: data70 };
+                        if (vErrors === null) {
+                          vErrors = [err222];
+                        } else {
+                          vErrors.push(err222);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data70.file !== void 0) {
+                      let data71 = data70.file;
+                      if (typeof data71 === "string") {
+                        if (func3(data71) > 4096) {
+                          const err223 = { instancePath: instancePath + "/upstream/sentinel/credentials/password/file", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/password/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.password.properties.file, data: data71 };
+                          if (vErrors === null) {
+                            vErrors = [err223];
+                          } else {
+                            vErrors.push(err223);
+                          }
+                          errors++;
+                        }
+                        if (func3(data71) < 1) {
+                          const err224 = { instancePath: instancePath + "/upstream/sentinel/credentials/password/file", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/password/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.password.properties.file, data: data71 };
+                          if (vErrors === null) {
+                            vErrors = [err224];
+                          } else {
+                            vErrors.push(err224);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err225 = { instancePath: instancePath + "/upstream/sentinel/credentials/password/file", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/password/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.password.properties.file.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.password.properties.file, data: data71 };
+                        if (vErrors === null) {
+                          vErrors = [err225];
+                        } else {
+                          vErrors.push(err225);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data70.env !== void 0) {
+                      let data72 = data70.env;
+                      if (typeof data72 === "string") {
+                        if (!pattern2.test(data72)) {
+                          const err226 = { instancePath: instancePath + "/upstream/sentinel/credentials/password/env", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/password/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.password.properties.env, data: data72 };
+                          if (vErrors === null) {
+                            vErrors = [err226];
+                          } else {
+                            vErrors.push(err226);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err227 = { instancePath: instancePath + "/upstream/sentinel/credentials/password/env", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/password/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.password.properties.env.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.password.properties.env, data: data72 };
+                        if (vErrors === null) {
+                          vErrors = [err227];
+                        } else {
+                          vErrors.push(err227);
+                        }
+                        errors++;
+                      }
+                    }
+                  } else {
+                    const err228 = { instancePath: instancePath + "/upstream/sentinel/credentials/password", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/properties/password/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.password.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials.properties.password, data: data70 };
+                    if (vErrors === null) {
+                      vErrors = [err228];
+                    } else {
+                      vErrors.push(err228);
+                    }
+                    errors++;
+                  }
                 }
               } else {
-                const err189 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.certFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data59 };
+                const err229 = { instancePath: instancePath + "/upstream/sentinel/credentials", schemaPath: "#/properties/upstream/properties/sentinel/properties/credentials/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.sentinel.properties.credentials.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.credentials, data: data66 };
                 if (vErrors === null) {
-                  vErrors = [err189];
+                  vErrors = [err229];
                 } else {
-                  vErrors.push(err189);
+                  vErrors.push(err229);
                 }
                 errors++;
               }
             }
-            if (data55.keyFile !== void 0) {
-              let data60 = data55.keyFile;
-              if (typeof data60 === "string") {
-                if (func3(data60) > 4096) {
-                  const err190 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data60 };
+            if (data60.tls !== void 0) {
+              let data73 = data60.tls;
+              if (data73 && typeof data73 == "object" && !Array.isArray(data73)) {
+                if (data73.verify === void 0) {
+                  const err230 = { instancePath: instancePath + "/upstream/sentinel/tls", schemaPath: "#/properties/upstream/properties/sentinel/properties/tls/required", keyword: "required", params: { missingProperty: "verify" }, message: "must have required property 'verify'", schema: schema11.properties.upstream.properties.sentinel.properties.tls.required, parentSchema: schema11.properties.upstream.properties.sentinel.properties.tls, data: data73 };
                   if (vErrors === null) {
-                    vErrors = [err190];
+                    vErrors = [err230];
                   } else {
-                    vErrors.push(err190);
+                    vErrors.push(err230);
                   }
                   errors++;
                 }
-                if (func3(data60) < 1) {
-                  const err191 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data60 };
-                  if (vErrors === null) {
-                    vErrors = [err191];
-                  } else {
-                    vErrors.push(err191);
+                for (const key21 in data73) {
+                  if (!(key21 === "verify" || key21 === "caFile" || key21 === "serverName" || key21 === "certFile" || key21 === "keyFile")) {
+                    const err231 = { instancePath: instancePath + "/upstream/sentinel/tls", schemaPath: "#/properties/upstream/properties/sentinel/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key21 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.sentinel.properties.tls, data: data73 };
+                    if (vErrors === null) {
+                      vErrors = [err231];
+                    } else {
+                      vErrors.push(err231);
+                    }
+                    errors++;
                   }
-                  errors++;
+                }
+                if (data73.verify !== void 0) {
+                  let data74 = data73.verify;
+                  if (typeof data74 !== "boolean") {
+                    const err232 = { instancePath: instancePath + "/upstream/sentinel/tls/verify", schemaPath: "#/properties/upstream/properties/sentinel/properties/tls/properties/verify/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.verify.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.verify, data: data74 };
+                    if (vErrors === null) {
+                      vErrors = [err232];
+                    } else {
+                      vErrors.push(err232);
+                    }
+                    errors++;
+                  }
+                }
+                if (data73.caFile !== void 0) {
+                  let data75 = data73.caFile;
+                  if (typeof data75 === "string") {
+                    if (func3(data75) > 4096) {
+                      const err233 = { instancePath: instancePath + "/upstream/sentinel/tls/caFile", schemaPath: "#/properties/upstream/properties/sentinel/properties/tls/properties/caFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.caFile, data: data75 };
+                      if (vErrors === null) {
+                        vErrors = [err233];
+                      } else {
+                        vErrors.push(err233);
+                      }
+                      errors++;
+                    }
+                    if (func3(data75) < 1) {
+                      const err234 = { instancePath: instancePath + "/upstream/sentinel/tls/caFile", schemaPath: "#/properties/upstream/properties/sentinel/properties/tls/properties/caFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.caFile, data: data75 };
+                      if (vErrors === null) {
+                        vErrors = [err234];
+                      } else {
+                        vErrors.push(err234);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err235 = { instancePath: instancePath + "/upstream/sentinel/tls/caFile", schemaPath: "#/properties/upstream/properties/sentinel/properties/tls/properties/caFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.caFile.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.caFile, data: data75 };
+                    if (vErrors === null) {
+                      vErrors = [err235];
+                    } else {
+                      vErrors.push(err235);
+                    }
+                    errors++;
+                  }
+                }
+                if (data73.serverName !== void 0) {
+                  let data76 = data73.serverName;
+                  if (typeof data76 === "string") {
+                    if (func3(data76) > 253) {
+                      const err236 = { instancePath: instancePath + "/upstream/sentinel/tls/serverName", schemaPath: "#/properties/upstream/properties/sentinel/properties/tls/properties/serverName/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.serverName, data: data76 };
+                      if (vErrors === null) {
+                        vErrors = [err236];
+                      } else {
+                        vErrors.push(err236);
+                      }
+                      errors++;
+                    }
+                    if (func3(data76) < 1) {
+                      const err237 = { instancePath: instancePath + "/upstream/sentinel/tls/serverName", schemaPath: "#/properties/upstream/properties/sentinel/properties/tls/properties/serverName/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.serverName, data: data76 };
+                      if (vErrors === null) {
+                        vErrors = [err237];
+                      } else {
+                        vErrors.push(err237);
+                      }
+                      errors++;
+                    }
+                    if (!pattern0.test(data76)) {
+                      const err238 = { instancePath: instancePath + "/upstream/sentinel/tls/serverName", schemaPath: "#/properties/upstream/properties/sentinel/properties/tls/properties/serverName/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.serverName, data: data76 };
+                      if (vErrors === null) {
+                        vErrors = [err238];
+                      } else {
+                        vErrors.push(err238);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err239 = { instancePath: instancePath + "/upstream/sentinel/tls/serverName", schemaPath: "#/properties/upstream/properties/sentinel/properties/tls/properties/serverName/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.serverName.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.serverName, data: data76 };
+                    if (vErrors === null) {
+                      vErrors = [err239];
+                    } else {
+                      vErrors.push(err239);
+                    }
+                    errors++;
+                  }
+                }
+                if (data73.certFile !== void 0) {
+                  let data77 = data73.certFile;
+                  if (typeof data77 === "string") {
+                    if (func3(data77) > 4096) {
+                      const err240 = { instancePath: instancePath + "/upstream/sentinel/tls/certFile", schemaPath: "#/properties/upstream/properties/sentinel/properties/tls/properties/certFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.certFile, data: data77 };
+                      if (vErrors === null) {
+                        vErrors = [err240];
+                      } else {
+                        vErrors.push(err240);
+                      }
+                      errors++;
+                    }
+                    if (func3(data77) < 1) {
+                      const err241 = { instancePath: instancePath + "/upstream/sentinel/tls/certFile", schemaPath: "#/properties/upstream/properties/sentinel/properties/tls/properties/certFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.certFile, data: data77 };
+                      if (vErrors === null) {
+                        vErrors = [err241];
+                      } else {
+                        vErrors.push(err241);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err242 = { instancePath: instancePath + "/upstream/sentinel/tls/certFile", schemaPath: "#/properties/upstream/properties/sentinel/properties/tls/properties/certFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.certFile.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.certFile, data: data77 };
+                    if (vErrors === null) {
+                      vErrors = [err242];
+                    } else {
+                      vErrors.push(err242);
+                    }
+                    errors++;
+                  }
+                }
+                if (data73.keyFile !== void 0) {
+                  let data78 = data73.keyFile;
+                  if (typeof data78 === "string") {
+                    if (func3(data78) > 4096) {
+                      const err243 = { instancePath: instancePath + "/upstream/sentinel/tls/keyFile", schemaPath: "#/properties/upstream/properties/sentinel/properties/tls/properties/keyFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.keyFile, data: data78 };
+                      if (vErrors === null) {
+                        vErrors = [err243];
+                      } else {
+                        vErrors.push(err243);
+                      }
+                      errors++;
+                    }
+                    if (func3(data78) < 1) {
+                      const err244 = { instancePath: instancePath + "/upstream/sentinel/tls/keyFile", schemaPath: "#/properties/upstream/properties/sentinel/properties/tls/properties/keyFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.keyFile, data: data78 };
+                      if (vErrors === null) {
+                        vErrors = [err244];
+                      } else {
+                        vErrors.push(err244);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err245 = { instancePath: instancePath + "/upstream/sentinel/tls/keyFile", schemaPath: "#/properties/upstream/properties/sentinel/properties/tls/properties/keyFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.keyFile.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.tls.properties.keyFile, data: data78 };
+                    if (vErrors === null) {
+                      vErrors = [err245];
+                    } else {
+                      vErrors.push(err245);
+                    }
+                    errors++;
+                  }
                 }
               } else {
-                const err192 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.keyFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data60 };
+                const err246 = { instancePath: instancePath + "/upstream/sentinel/tls", schemaPath: "#/properties/upstream/properties/sentinel/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.sentinel.properties.tls.type, parentSchema: schema11.properties.upstream.properties.sentinel.properties.tls, data: data73 };
                 if (vErrors === null) {
-                  vErrors = [err192];
+                  vErrors = [err246];
                 } else {
-                  vErrors.push(err192);
+                  vErrors.push(err246);
                 }
                 errors++;
               }
             }
           } else {
-            const err193 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.tls.type, parentSchema: schema11.properties.upstream.properties.tls, data: data55 };
+            const err247 = { instancePath: instancePath + "/upstream/sentinel", schemaPath: "#/properties/upstream/properties/sentinel/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.sentinel.type, parentSchema: schema11.properties.upstream.properties.sentinel, data: data60 };
             if (vErrors === null) {
-              vErrors = [err193];
+              vErrors = [err247];
             } else {
-              vErrors.push(err193);
+              vErrors.push(err247);
             }
             errors++;
           }
         }
-        if (data35.connectionsMax !== void 0) {
-          let data61 = data35.connectionsMax;
-          if (!(typeof data61 == "number" && (!(data61 % 1) && !isNaN(data61)))) {
-            const err194 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.connectionsMax.type, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data61 };
-            if (vErrors === null) {
-              vErrors = [err194];
-            } else {
-              vErrors.push(err194);
-            }
-            errors++;
-          }
-          if (typeof data61 == "number") {
-            if (data61 > 64 || isNaN(data61)) {
-              const err195 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data61 };
+        if (data48.reads !== void 0) {
+          let data79 = data48.reads;
+          if (data79 && typeof data79 == "object" && !Array.isArray(data79)) {
+            if (data79.policy === void 0) {
+              const err248 = { instancePath: instancePath + "/upstream/reads", schemaPath: "#/properties/upstream/properties/reads/required", keyword: "required", params: { missingProperty: "policy" }, message: "must have required property 'policy'", schema: schema11.properties.upstream.properties.reads.required, parentSchema: schema11.properties.upstream.properties.reads, data: data79 };
               if (vErrors === null) {
-                vErrors = [err195];
+                vErrors = [err248];
               } else {
-                vErrors.push(err195);
+                vErrors.push(err248);
               }
               errors++;
             }
-            if (data61 < 1 || isNaN(data61)) {
-              const err196 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data61 };
-              if (vErrors === null) {
-                vErrors = [err196];
+            for (const key22 in data79) {
+              if (!(key22 === "policy" || key22 === "choose" || key22 === "zone" || key22 === "lagSecondsMax" || key22 === "lagBytesMax" || key22 === "readYourWrites")) {
+                const err249 = { instancePath: instancePath + "/upstream/reads", schemaPath: "#/properties/upstream/properties/reads/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key22 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.reads, data: data79 };
+                if (vErrors === null) {
+                  vErrors = [err249];
+                } else {
+                  vErrors.push(err249);
+                }
+                errors++;
+              }
+            }
+            if (data79.policy !== void 0) {
+              let data80 = data79.policy;
+              if (typeof data80 !== "string") {
+                const err250 = { instancePath: instancePath + "/upstream/reads/policy", schemaPath: "#/properties/upstream/properties/reads/properties/policy/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.reads.properties.policy.type, parentSchema: schema11.properties.upstream.properties.reads.properties.policy, data: data80 };
+                if (vErrors === null) {
+                  vErrors = [err250];
+                } else {
+                  vErrors.push(err250);
+                }
+                errors++;
+              }
+              if (!(data80 === "allToPrimary" || data80 === "readsToReplicas")) {
+                const err251 = { instancePath: instancePath + "/upstream/reads/policy", schemaPath: "#/properties/upstream/properties/reads/properties/policy/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.reads.properties.policy.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.reads.properties.policy.enum, parentSchema: schema11.properties.upstream.properties.reads.properties.policy, data: data80 };
+                if (vErrors === null) {
+                  vErrors = [err251];
+                } else {
+                  vErrors.push(err251);
+                }
+                errors++;
+              }
+            }
+            if (data79.choose !== void 0) {
+              let data81 = data79.choose;
+              if (typeof data81 !== "string") {
+                const err252 = { instancePath: instancePath + "/upstream/reads/choose", schemaPath: "#/properties/upstream/properties/reads/properties/choose/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.reads.properties.choose.type, parentSchema: schema11.properties.upstream.properties.reads.properties.choose, data: data81 };
+                if (vErrors === null) {
+                  vErrors = [err252];
+                } else {
+                  vErrors.push(err252);
+                }
+                errors++;
+              }
+              if (!(data81 === "roundRobin" || data81 === "zone" || data81 === "latency")) {
+                const err253 = { instancePath: instancePath + "/upstream/reads/choose", schemaPath: "#/properties/upstream/properties/reads/properties/choose/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.reads.properties.choose.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.reads.properties.choose.enum, parentSchema: schema11.properties.upstream.properties.reads.properties.choose, data: data81 };
+                if (vErrors === null) {
+                  vErrors = [err253];
+                } else {
+                  vErrors.push(err253);
+                }
+                errors++;
+              }
+            }
+            if (data79.zone !== void 0) {
+              let data82 = data79.zone;
+              if (typeof data82 === "string") {
+                if (func3(data82) > 63) {
+                  const err254 = { instancePath: instancePath + "/upstream/reads/zone", schemaPath: "#/properties/upstream/properties/reads/properties/zone/maxLength", keyword: "maxLength", params: { limit: 63 }, message: "must NOT have more than 63 characters", schema: 63, parentSchema: schema11.properties.upstream.properties.reads.properties.zone, data: data82 };
+                  if (vErrors === null) {
+                    vErrors = [err254];
+                  } else {
+                    vErrors.push(err254);
+                  }
+                  errors++;
+                }
+                if (func3(data82) < 1) {
+                  const err255 = { instancePath: instancePath + "/upstream/reads/zone", schemaPath: "#/properties/upstream/properties/reads/properties/zone/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.reads.properties.zone, data: data82 };
+                  if (vErrors === null) {
+                    vErrors = [err255];
+                  } else {
+                    vErrors.push(err255);
+                  }
+                  errors++;
+                }
               } else {
-                vErrors.push(err196);
+                const err256 = { instancePath: instancePath + "/upstream/reads/zone", schemaPath: "#/properties/upstream/properties/reads/properties/zone/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.reads.properties.zone.type, parentSchema: schema11.properties.upstream.properties.reads.properties.zone, data: data82 };
+                if (vErrors === null) {
+                  vErrors = [err256];
+                } else {
+                  vErrors.push(err256);
+                }
+                errors++;
+              }
+            }
+            if (data79.lagSecondsMax !== void 0) {
+              let data83 = data79.lagSecondsMax;
+              if (!(typeof data83 == "number" && (!(data83 % 1) && !isNaN(data83)))) {
+                const err257 = { instancePath: instancePath + "/upstream/reads/lagSecondsMax", schemaPath: "#/properties/upstream/properties/reads/properties/lagSecondsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.reads.properties.lagSecondsMax.type, parentSchema: schema11.properties.upstream.properties.reads.properties.lagSecondsMax, data: data83 };
+                if (vErrors === null) {
+                  vErrors = [err257];
+                } else {
+                  vErrors.push(err257);
+                }
+                errors++;
+              }
+              if (typeof data83 == "number") {
+                if (data83 > 86400 || isNaN(data83)) {
+                  const err258 = { instancePath: instancePath + "/upstream/reads/lagSecondsMax", schemaPath: "#/properties/upstream/properties/reads/properties/lagSecondsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 86400 }, message: "must be <= 86400", schema: 86400, parentSchema: schema11.properties.upstream.properties.reads.properties.lagSecondsMax, data: data83 };
+                  if (vErrors === null) {
+                    vErrors = [err258];
+                  } else {
+                    vErrors.push(err258);
+                  }
+                  errors++;
+                }
+                if (data83 < 1 || isNaN(data83)) {
+                  const err259 = { instancePath: instancePath + "/upstream/reads/lagSecondsMax", schemaPath: "#/properties/upstream/properties/reads/properties/lagSecondsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.reads.properties.lagSecondsMax, data: data83 };
+                  if (vErrors === null) {
+                    vErrors = [err259];
+                  } else {
+                    vErrors.push(err259);
+                  }
+                  errors++;
+                }
+              }
+            }
+            if (data79.lagBytesMax !== void 0) {
+              let data84 = data79.lagBytesMax;
+              if (!(typeof data84 == "number" && (!(data84 % 1) && !isNaN(data84)))) {
+                const err260 = { instancePath: instancePath + "/upstream/reads/lagBytesMax", schemaPath: "#/properties/upstream/properties/reads/properties/lagBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.reads.properties.lagBytesMax.type, parentSchema: schema11.properties.upstream.properties.reads.properties.lagBytesMax, data: data84 };
+                if (vErrors === null) {
+                  vErrors = [err260];
+                } else {
+                  vErrors.push(err260);
+                }
+                errors++;
+              }
+              if (typeof data84 == "number") {
+                if (data84 > 9007199254740991 || isNaN(data84)) {
+                  const err261 = { instancePath: instancePath + "/upstream/reads/lagBytesMax", schemaPath: "#/properties/upstream/properties/reads/properties/lagBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 9007199254740991 }, message: "must be <= 9007199254740991", schema: 9007199254740991, parentSchema: schema11.properties.upstream.properties.reads.properties.lagBytesMax, data: data84 };
+                  if (vErrors === null) {
+                    vErrors = [err261];
+                  } else {
+                    vErrors.push(err261);
+                  }
+                  errors++;
+                }
+                if (data84 < 1 || isNaN(data84)) {
+                  const err262 = { instancePath: instancePath + "/upstream/reads/lagBytesMax", schemaPath: "#/properties/upstream/properties/reads/properties/lagBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.reads.properties.lagBytesMax, data: data84 };
+                  if (vErrors === null) {
+                    vErrors = [err262];
+                  } else {
+                    vErrors.push(err262);
+                  }
+                  errors++;
+                }
+              }
+            }
+            if (data79.readYourWrites !== void 0) {
+              let data85 = data79.readYourWrites;
+              if (typeof data85 !== "boolean") {
+                const err263 = { instancePath: instancePath + "/upstream/reads/readYourWrites", schemaPath: "#/properties/upstream/properties/reads/properties/readYourWrites/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.upstream.properties.reads.properties.readYourWrites.type, parentSchema: schema11.properties.upstream.properties.reads.properties.readYourWrites, data: data85 };
+                if (vErrors === null) {
+                  vErrors = [err263];
+                } else {
+                  vErrors.push(err263);
+                }
+                errors++;
+              }
+            }
+          } else {
+            const err264 = { instancePath: instancePath + "/upstream/reads", schemaPath: "#/properties/upstream/properties/reads/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.reads.type, parentSchema: schema11.properties.upstream.properties.reads, data: data79 };
+            if (vErrors === null) {
+              vErrors = [err264];
+            } else {
+              vErrors.push(err264);
+            }
+            errors++;
+          }
+        }
+        if (data48.retries !== void 0) {
+          let data86 = data48.retries;
+          if (data86 && typeof data86 == "object" && !Array.isArray(data86)) {
+            if (data86.maxRetries === void 0) {
+              const err265 = { instancePath: instancePath + "/upstream/retries", schemaPath: "#/properties/upstream/properties/retries/required", keyword: "required", params: { missingProperty: "maxRetries" }, message: "must have required property 'maxRetries'", schema: schema11.properties.upstream.properties.retries.required, parentSchema: schema11.properties.upstream.properties.retries, data: data86 };
+              if (vErrors === null) {
+                vErrors = [err265];
+              } else {
+                vErrors.push(err265);
+              }
+              errors++;
+            }
+            if (data86.retryDelayMs === void 0) {
+              const err266 = { instancePath: instancePath + "/upstream/retries", schemaPath: "#/properties/upstream/properties/retries/required", keyword: "required", params: { missingProperty: "retryDelayMs" }, message: "must have required property 'retryDelayMs'", schema: schema11.properties.upstream.properties.retries.required, parentSchema: schema11.properties.upstream.properties.retries, data: data86 };
+              if (vErrors === null) {
+                vErrors = [err266];
+              } else {
+                vErrors.push(err266);
+              }
+              errors++;
+            }
+            for (const key23 in data86) {
+              if (!(key23 === "maxRetries" || key23 === "retryDelayMs")) {
+                const err267 = { instancePath: instancePath + "/upstream/retries", schemaPath: "#/properties/upstream/properties/retries/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key23 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.retries, data: data86 };
+                if (vErrors === null) {
+                  vErrors = [err267];
+                } else {
+                  vErrors.push(err267);
+                }
+                errors++;
+              }
+            }
+            if (data86.maxRetries !== void 0) {
+              let data87 = data86.maxRetries;
+              if (!(typeof data87 == "number" && (!(data87 % 1) && !isNaN(data87)))) {
+                const err268 = { instancePath: instancePath + "/upstream/retries/maxRetries", schemaPath: "#/properties/upstream/properties/retries/properties/maxRetries/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.retries.properties.maxRetries.type, parentSchema: schema11.properties.upstream.properties.retries.properties.maxRetries, data: data87 };
+                if (vErrors === null) {
+                  vErrors = [err268];
+                } else {
+                  vErrors.push(err268);
+                }
+                errors++;
+              }
+              if (typeof data87 == "number") {
+                if (data87 > 100 || isNaN(data87)) {
+                  const err269 = { instancePath: instancePath + "/upstream/retries/maxRetries", schemaPath: "#/properties/upstream/properties/retries/properties/maxRetries/maximum", keyword: "maximum", params: { comparison: "<=", limit: 100 }, message: "must be <= 100", schema: 100, parentSchema: schema11.properties.upstream.properties.retries.properties.maxRetries, data: data87 };
+                  if (vErrors === null) {
+                    vErrors = [err269];
+                  } else {
+                    vErrors.push(err269);
+                  }
+                  errors++;
+                }
+                if (data87 < 0 || isNaN(data87)) {
+                  const err270 = { instancePath: instancePath + "/upstream/retries/maxRetries", schemaPath: "#/properties/upstream/properties/retries/properties/maxRetries/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.upstream.properties.retries.properties.maxRetries, data: data87 };
+                  if (vErrors === null) {
+                    vErrors = [err270];
+                  } else {
+                    vErrors.push(err270);
+                  }
+                  errors++;
+                }
+              }
+            }
+            if (data86.retryDelayMs !== void 0) {
+              let data88 = data86.retryDelayMs;
+              if (!(typeof data88 == "number" && (!(data88 % 1) && !isNaN(data88)))) {
+                const err271 = { instancePath: instancePath + "/upstream/retries/retryDelayMs", schemaPath: "#/properties/upstream/properties/retries/properties/retryDelayMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.retries.properties.retryDelayMs.type, parentSchema: schema11.properties.upstream.properties.retries.properties.retryDelayMs, data: data88 };
+                if (vErrors === null) {
+                  vErrors = [err271];
+                } else {
+                  vErrors.push(err271);
+                }
+                errors++;
+              }
+              if (typeof data88 == "number") {
+                if (data88 > 1e4 || isNaN(data88)) {
+                  const err272 = { instancePath: instancePath + "/upstream/retries/retryDelayMs", schemaPath: "#/properties/upstream/properties/retries/properties/retryDelayMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e4 }, message: "must be <= 10000", schema: 1e4, parentSchema: schema11.properties.upstream.properties.retries.properties.retryDelayMs, data: data88 };
+                  if (vErrors === null) {
+                    vErrors = [err272];
+                  } else {
+                    vErrors.push(err272);
+                  }
+                  errors++;
+                }
+                if (data88 < 1 || isNaN(data88)) {
+                  const err273 = { instancePath: instancePath + "/upstream/retries/retryDelayMs", schemaPath: "#/properties/upstream/properties/retries/properties/retryDelayMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.retries.properties.retryDelayMs, data: data88 };
+                  if (vErrors === null) {
+                    vErrors = [err273];
+                  } else {
+                    vErrors.push(err273);
+                  }
+                  errors++;
+                }
+              }
+            }
+          } else {
+            const err274 = { instancePath: instancePath + "/upstream/retries", schemaPath: "#/properties/upstream/properties/retries/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.retries.type, parentSchema: schema11.properties.upstream.properties.retries, data: data86 };
+            if (vErrors === null) {
+              vErrors = [err274];
+            } else {
+              vErrors.push(err274);
+            }
+            errors++;
+          }
+        }
+        if (data48.cluster !== void 0) {
+          let data89 = data48.cluster;
+          if (data89 && typeof data89 == "object" && !Array.isArray(data89)) {
+            for (const key24 in data89) {
+              if (!(key24 === "present")) {
+                const err275 = { instancePath: instancePath + "/upstream/cluster", schemaPath: "#/properties/upstream/properties/cluster/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key24 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.cluster, data: data89 };
+                if (vErrors === null) {
+                  vErrors = [err275];
+                } else {
+                  vErrors.push(err275);
+                }
+                errors++;
+              }
+            }
+            if (data89.present !== void 0) {
+              let data90 = data89.present;
+              if (typeof data90 !== "string") {
+                const err276 = { instancePath: instancePath + "/upstream/cluster/present", schemaPath: "#/properties/upstream/properties/cluster/properties/present/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.cluster.properties.present.type, parentSchema: schema11.properties.upstream.properties.cluster.properties.present, data: data90 };
+                if (vErrors === null) {
+                  vErrors = [err276];
+                } else {
+                  vErrors.push(err276);
+                }
+                errors++;
+              }
+              if (!(data90 === "server" || data90 === "sidecar" || data90 === "nodes")) {
+                const err277 = { instancePath: instancePath + "/upstream/cluster/present", schemaPath: "#/properties/upstream/properties/cluster/properties/present/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.cluster.properties.present.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.cluster.properties.present.enum, parentSchema: schema11.properties.upstream.properties.cluster.properties.present, data: data90 };
+                if (vErrors === null) {
+                  vErrors = [err277];
+                } else {
+                  vErrors.push(err277);
+                }
+                errors++;
+              }
+            }
+          } else {
+            const err278 = { instancePath: instancePath + "/upstream/cluster", schemaPath: "#/properties/upstream/properties/cluster/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.cluster.type, parentSchema: schema11.properties.upstream.properties.cluster, data: data89 };
+            if (vErrors === null) {
+              vErrors = [err278];
+            } else {
+              vErrors.push(err278);
+            }
+            errors++;
+          }
+        }
+        if (data48.ring !== void 0) {
+          let data91 = data48.ring;
+          if (data91 && typeof data91 == "object" && !Array.isArray(data91)) {
+            for (const key25 in data91) {
+              if (!(key25 === "hashTag" || key25 === "ejectAfter" || key25 === "ejectMs")) {
+                const err279 = { instancePath: instancePath + "/upstream/ring", schemaPath: "#/properties/upstream/properties/ring/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key25 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.ring, data: data91 };
+                if (vErrors === null) {
+                  vErrors = [err279];
+                } else {
+                  vErrors.push(err279);
+                }
+                errors++;
+              }
+            }
+            if (data91.hashTag !== void 0) {
+              let data92 = data91.hashTag;
+              if (typeof data92 === "string") {
+                if (func3(data92) > 2) {
+                  const err280 = { instancePath: instancePath + "/upstream/ring/hashTag", schemaPath: "#/properties/upstream/properties/ring/properties/hashTag/maxLength", keyword: "maxLength", params: { limit: 2 }, message: "must NOT have more than 2 characters", schema: 2, parentSchema: schema11.properties.upstream.properties.ring.properties.hashTag, data: data92 };
+                  if (vErrors === null) {
+                    vErrors = [err280];
+                  } else {
+                    vErrors.push(err280);
+                  }
+                  errors++;
+                }
+                if (func3(data92) < 2) {
+                  const err281 = { instancePath: instancePath + "/upstream/ring/hashTag", schemaPath: "#/properties/upstream/properties/ring/properties/hashTag/minLength", keyword: "minLength", params: { limit: 2 }, message: "must NOT have fewer than 2 characters", schema: 2, parentSchema: schema11.properties.upstream.properties.ring.properties.hashTag, data: data92 };
+                  if (vErrors === null) {
+                    vErrors = [err281];
+                  } else {
+                    vErrors.push(err281);
+                  }
+                  errors++;
+                }
+              } else {
+                const err282 = { instancePath: instancePath + "/upstream/ring/hashTag", schemaPath: "#/properties/upstream/properties/ring/properties/hashTag/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.ring.properties.hashTag.type, parentSchema: schema11.properties.upstream.properties.ring.properties.hashTag, data: data92 };
+                if (vErrors === null) {
+                  vErrors = [err282];
+                } else {
+                  vErrors.push(err282);
+                }
+                errors++;
+              }
+            }
+            if (data91.ejectAfter !== void 0) {
+              let data93 = data91.ejectAfter;
+              if (!(typeof data93 == "number" && (!(data93 % 1) && !isNaN(data93)))) {
+                const err283 = { instancePath: instancePath + "/upstream/ring/ejectAfter", schemaPath: "#/properties/upstream/properties/ring/properties/ejectAfter/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.ring.properties.ejectAfter.type, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectAfter, data: data93 };
+                if (vErrors === null) {
+                  vErrors = [err283];
+                } else {
+                  vErrors.push(err283);
+                }
+                errors++;
+              }
+              if (typeof data93 == "number") {
+                if (data93 > 1e3 || isNaN(data93)) {
+                  const err284 = { instancePath: instancePath + "/upstream/ring/ejectAfter", schemaPath: "#/properties/upstream/properties/ring/properties/ejectAfter/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e3 }, message: "must be <= 1000", schema: 1e3, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectAfter, data: data93 };
+                  if (vErrors === null) {
+                    vErrors = [err284];
+                  } else {
+                    vErrors.push(err284);
+                  }
+                  errors++;
+                }
+                if (data93 < 1 || isNaN(data93)) {
+                  const err285 = { instancePath: instancePath + "/upstream/ring/ejectAfter", schemaPath: "#/properties/upstream/properties/ring/properties/ejectAfter/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectAfter, data: data93 };
+                  if (vErrors === null) {
+                    vErrors = [err285];
+                  } else {
+                    vErrors.push(err285);
+                  }
+                  errors++;
+                }
+              }
+            }
+            if (data91.ejectMs !== void 0) {
+              let data94 = data91.ejectMs;
+              if (!(typeof data94 == "number" && (!(data94 % 1) && !isNaN(data94)))) {
+                const err286 = { instancePath: instancePath + "/upstream/ring/ejectMs", schemaPath: "#/properties/upstream/properties/ring/properties/ejectMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.ring.properties.ejectMs.type, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectMs, data: data94 };
+                if (vErrors === null) {
+                  vErrors = [err286];
+                } else {
+                  vErrors.push(err286);
+                }
+                errors++;
+              }
+              if (typeof data94 == "number") {
+                if (data94 > 36e5 || isNaN(data94)) {
+                  const err287 = { instancePath: instancePath + "/upstream/ring/ejectMs", schemaPath: "#/properties/upstream/properties/ring/properties/ejectMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectMs, data: data94 };
+                  if (vErrors === null) {
+                    vErrors = [err287];
+                  } else {
+                    vErrors.push(err287);
+                  }
+                  errors++;
+                }
+                if (data94 < 100 || isNaN(data94)) {
+                  const err288 = { instancePath: instancePath + "/upstream/ring/ejectMs", schemaPath: "#/properties/upstream/properties/ring/properties/ejectMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 100 }, message: "must be >= 100", schema: 100, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectMs, data: data94 };
+                  if (vErrors === null) {
+                    vErrors = [err288];
+                  } else {
+                    vErrors.push(err288);
+                  }
+                  errors++;
+                }
+              }
+            }
+          } else {
+            const err289 = { instancePath: instancePath + "/upstream/ring", schemaPath: "#/properties/upstream/properties/ring/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.ring.type, parentSchema: schema11.properties.upstream.properties.ring, data: data91 };
+            if (vErrors === null) {
+              vErrors = [err289];
+            } else {
+              vErrors.push(err289);
+            }
+            errors++;
+          }
+        }
+        if (data48.primary !== void 0) {
+          let data95 = data48.primary;
+          if (data95 && typeof data95 == "object" && !Array.isArray(data95)) {
+            if (data95.host === void 0) {
+              const err290 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/required", keyword: "required", params: { missingProperty: "host" }, message: "must have required property 'host'", schema: schema11.properties.upstream.properties.primary.required, parentSchema: schema11.properties.upstream.properties.primary, data: data95 };
+              if (vErrors === null) {
+                vErrors = [err290];
+              } else {
+                vErrors.push(err290);
+              }
+              errors++;
+            }
+            if (data95.port === void 0) {
+              const err291 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.upstream.properties.primary.required, parentSchema: schema11.properties.upstream.properties.primary, data: data95 };
+              if (vErrors === null) {
+                vErrors = [err291];
+              } else {
+                vErrors.push(err291);
+              }
+              errors++;
+            }
+            for (const key26 in data95) {
+              if (!(key26 === "host" || key26 === "port" || key26 === "runId")) {
+                const err292 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key26 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.primary, data: data95 };
+                if (vErrors === null) {
+                  vErrors = [err292];
+                } else {
+                  vErrors.push(err292);
+                }
+                errors++;
+              }
+            }
+            if (data95.host !== void 0) {
+              let data96 = data95.host;
+              if (typeof data96 === "string") {
+                if (func3(data96) > 253) {
+                  const err293 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data96 };
+                  if (vErrors === null) {
+                    vErrors = [err293];
+                  } else {
+                    vErrors.push(err293);
+                  }
+                  errors++;
+                }
+                if (func3(data96) < 1) {
+                  const err294 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data96 };
+                  if (vErrors === null) {
+                    vErrors = [err294];
+                  } else {
+                    vErrors.push(err294);
+                  }
+                  errors++;
+                }
+                if (!pattern8.test(data96)) {
+                  const err295 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/pattern", keyword: "pattern", params: { pattern: "^(/.*|[A-Za-z0-9._:-]+)$" }, message: 'must match pattern "^(/.*|[A-Za-z0-9._:-]+)$"', schema: "^(/.*|[A-Za-z0-9._:-]+)$", parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data96 };
+                  if (vErrors === null) {
+                    vErrors = [err295];
+                  } else {
+                    vErrors.push(err295);
+                  }
+                  errors++;
+                }
+              } else {
+                const err296 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.primary.properties.host.type, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data96 };
+                if (vErrors === null) {
+                  vErrors = [err296];
+                } else {
+                  vErrors.push(err296);
+                }
+                errors++;
+              }
+            }
+            if (data95.port !== void 0) {
+              let data97 = data95.port;
+              if (!(typeof data97 == "number" && (!(data97 % 1) && !isNaN(data97)))) {
+                const err297 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.primary.properties.port.type, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data97 };
+                if (vErrors === null) {
+                  vErrors = [err297];
+                } else {
+                  vErrors.push(err297);
+                }
+                errors++;
+              }
+              if (typeof data97 == "number") {
+                if (data97 > 65535 || isNaN(data97)) {
+                  const err298 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data97 };
+                  if (vErrors === null) {
+                    vErrors = [err298];
+                  } else {
+                    vErrors.push(err298);
+                  }
+                  errors++;
+                }
+                if (data97 < 0 || isNaN(data97)) {
+                  const err299 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data97 };
+                  if (vErrors === null) {
+                    vErrors = [err299];
+                  } else {
+                    vErrors.push(err299);
+                  }
+                  errors++;
+                }
+              }
+            }
+            if (data95.runId !== void 0) {
+              let data98 = data95.runId;
+              if (typeof data98 === "string") {
+                if (func3(data98) > 64) {
+                  const err300 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/maxLength", keyword: "maxLength", params: { limit: 64 }, message: "must NOT have more than 64 characters", schema: 64, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data98 };
+                  if (vErrors === null) {
+                    vErrors = [err300];
+                  } else {
+                    vErrors.push(err300);
+                  }
+                  errors++;
+                }
+                if (func3(data98) < 1) {
+                  const err301 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data98 };
+                  if (vErrors === null) {
+                    vErrors = [err301];
+                  } else {
+                    vErrors.push(err301);
+                  }
+                  errors++;
+                }
+              } else {
+                const err302 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.primary.properties.runId.type, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data98 };
+                if (vErrors === null) {
+                  vErrors = [err302];
+                } else {
+                  vErrors.push(err302);
+                }
+                errors++;
+              }
+            }
+          } else {
+            const err303 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.primary.type, parentSchema: schema11.properties.upstream.properties.primary, data: data95 };
+            if (vErrors === null) {
+              vErrors = [err303];
+            } else {
+              vErrors.push(err303);
+            }
+            errors++;
+          }
+        }
+        if (data48.credentials !== void 0) {
+          let data99 = data48.credentials;
+          if (data99 && typeof data99 == "object" && !Array.isArray(data99)) {
+            if (data99.password === void 0) {
+              const err304 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/required", keyword: "required", params: { missingProperty: "password" }, message: "must have required property 'password'", schema: schema11.properties.upstream.properties.credentials.required, parentSchema: schema11.properties.upstream.properties.credentials, data: data99 };
+              if (vErrors === null) {
+                vErrors = [err304];
+              } else {
+                vErrors.push(err304);
+              }
+              errors++;
+            }
+            for (const key27 in data99) {
+              if (!(key27 === "username" || key27 === "password")) {
+                const err305 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key27 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials, data: data99 };
+                if (vErrors === null) {
+                  vErrors = [err305];
+                } else {
+                  vErrors.push(err305);
+                }
+                errors++;
+              }
+            }
+            if (data99.username !== void 0) {
+              let data100 = data99.username;
+              if (data100 && typeof data100 == "object" && !Array.isArray(data100)) {
+                if (Object.keys(data100).length > 1) {
+                  const err306 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data100 };
+                  if (vErrors === null) {
+                    vErrors = [err306];
+                  } else {
+                    vErrors.push(err306);
+                  }
+                  errors++;
+                }
+                if (Object.keys(data100).length < 1) {
+                  const err307 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data100 };
+                  if (vErrors === null) {
+                    vErrors = [err307];
+                  } else {
+                    vErrors.push(err307);
+                  }
+                  errors++;
+                }
+                for (const key28 in data100) {
+                  if (!(key28 === "file" || key28 === "env")) {
+                    const err308 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key28 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data100 };
+                    if (vErrors === null) {
+                      vErrors = [err308];
+                    } else {
+                      vErrors.push(err308);
+                    }
+                    errors++;
+                  }
+                }
+                if (data100.file !== void 0) {
+                  let data101 = data100.file;
+                  if (typeof data101 === "string") {
+                    if (func3(data101) > 4096) {
+                      const err309 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data101 };
+                      if (vErrors === null) {
+                        vErrors = [err309];
+                      } else {
+                        vErrors.push(err309);
+                      }
+                      errors++;
+                    }
+                    if (func3(data101) < 1) {
+                      const err310 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data101 };
+                      if (vErrors === null) {
+                        vErrors = [err310];
+                      } else {
+                        vErrors.push(err310);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err311 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.username.properties.file.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data101 };
+                    if (vErrors === null) {
+                      vErrors = [err311];
+                    } else {
+                      vErrors.push(err311);
+                    }
+                    errors++;
+                  }
+                }
+                if (data100.env !== void 0) {
+                  let data102 = data100.env;
+                  if (typeof data102 === "string") {
+                    if (!pattern2.test(data102)) {
+                      const err312 = { instancePath: instancePath + "/upstream/credentials/username/env", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.env, data: data102 };
+                      if (vErrors === null) {
+                        vErrors = [err312];
+                      } else {
+                        vErrors.push(err312);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err313 = { instancePath: instancePath + "/upstream/credentials/username/env", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.username.properties.env.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.env, data: data102 };
+                    if (vErrors === null) {
+                      vErrors = [err313];
+                    } else {
+                      vErrors.push(err313);
+                    }
+                    errors++;
+                  }
+                }
+              } else {
+                const err314 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.properties.username.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data100 };
+                if (vErrors === null) {
+                  vErrors = [err314];
+                } else {
+                  vErrors.push(err314);
+                }
+                errors++;
+              }
+            }
+            if (data99.password !== void 0) {
+              let data103 = data99.password;
+              if (data103 && typeof data103 == "object" && !Array.isArray(data103)) {
+                if (Object.keys(data103).length > 1) {
+                  const err315 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data103 };
+                  if (vErrors === null) {
+                    vErrors = [err315];
+                  } else {
+                    vErrors.push(err315);
+                  }
+                  errors++;
+                }
+                if (Object.keys(data103).length < 1) {
+                  const err316 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data103 };
+                  if (vErrors === null) {
+                    vErrors = [err316];
+                  } else {
+                    vErrors.push(err316);
+                  }
+                  errors++;
+                }
+                for (const key29 in data103) {
+                  if (!(key29 === "file" || key29 === "env")) {
+                    const err317 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key29 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data103 };
+                    if (vErrors === null) {
+                      vErrors = [err317];
+                    } else {
+                      vErrors.push(err317);
+                    }
+                    errors++;
+                  }
+                }
+                if (data103.file !== void 0) {
+                  let data104 = data103.file;
+                  if (typeof data104 === "string") {
+                    if (func3(data104) > 4096) {
+                      const err318 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data104 };
+                      if (vErrors === null) {
+                        vErrors = [err318];
+                      } else {
+                        vErrors.push(err318);
+                      }
+                      errors++;
+                    }
+                    if (func3(data104) < 1) {
+                      const err319 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data104 };
+                      if (vErrors === null) {
+                        vErrors = [err319];
+                      } else {
+                        vErrors.push(err319);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err320 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.password.properties.file.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data104 };
+                    if (vErrors === null) {
+                      vErrors = [err320];
+                    } else {
+                      vErrors.push(err320);
+                    }
+                    errors++;
+                  }
+                }
+                if (data103.env !== void 0) {
+                  let data105 = data103.env;
+                  if (typeof data105 === "string") {
+                    if (!pattern2.test(data105)) {
+                      const err321 = { instancePath: instancePath + "/upstream/credentials/password/env", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.env, data: data105 };
+                      if (vErrors === null) {
+                        vErrors = [err321];
+                      } else {
+                        vErrors.push(err321);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err322 = { instancePath: instancePath + "/upstream/credentials/password/env", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.password.properties.env.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.env, data: data105 };
+                    if (vErrors === null) {
+                      vErrors = [err322];
+                    } else {
+                      vErrors.push(err322);
+                    }
+                    errors++;
+                  }
+                }
+              } else {
+                const err323 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.properties.password.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data103 };
+                if (vErrors === null) {
+                  vErrors = [err323];
+                } else {
+                  vErrors.push(err323);
+                }
+                errors++;
+              }
+            }
+          } else {
+            const err324 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.type, parentSchema: schema11.properties.upstream.properties.credentials, data: data99 };
+            if (vErrors === null) {
+              vErrors = [err324];
+            } else {
+              vErrors.push(err324);
+            }
+            errors++;
+          }
+        }
+        if (data48.tls !== void 0) {
+          let data106 = data48.tls;
+          if (data106 && typeof data106 == "object" && !Array.isArray(data106)) {
+            if (data106.verify === void 0) {
+              const err325 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/required", keyword: "required", params: { missingProperty: "verify" }, message: "must have required property 'verify'", schema: schema11.properties.upstream.properties.tls.required, parentSchema: schema11.properties.upstream.properties.tls, data: data106 };
+              if (vErrors === null) {
+                vErrors = [err325];
+              } else {
+                vErrors.push(err325);
+              }
+              errors++;
+            }
+            for (const key30 in data106) {
+              if (!(key30 === "verify" || key30 === "caFile" || key30 === "serverName" || key30 === "certFile" || key30 === "keyFile")) {
+                const err326 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key30 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.tls, data: data106 };
+                if (vErrors === null) {
+                  vErrors = [err326];
+                } else {
+                  vErrors.push(err326);
+                }
+                errors++;
+              }
+            }
+            if (data106.verify !== void 0) {
+              let data107 = data106.verify;
+              if (typeof data107 !== "boolean") {
+                const err327 = { instancePath: instancePath + "/upstream/tls/verify", schemaPath: "#/properties/upstream/properties/tls/properties/verify/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.upstream.properties.tls.properties.verify.type, parentSchema: schema11.properties.upstream.properties.tls.properties.verify, data: data107 };
+                if (vErrors === null) {
+                  vErrors = [err327];
+                } else {
+                  vErrors.push(err327);
+                }
+                errors++;
+              }
+            }
+            if (data106.caFile !== void 0) {
+              let data108 = data106.caFile;
+              if (typeof data108 === "string") {
+                if (func3(data108) > 4096) {
+                  const err328 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data108 };
+                  if (vErrors === null) {
+                    vErrors = [err328];
+                  } else {
+                    vErrors.push(err328);
+                  }
+                  errors++;
+                }
+                if (func3(data108) < 1) {
+                  const err329 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data108 };
+                  if (vErrors === null) {
+                    vErrors = [err329];
+                  } else {
+                    vErrors.push(err329);
+                  }
+                  errors++;
+                }
+              } else {
+                const err330 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.caFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data108 };
+                if (vErrors === null) {
+                  vErrors = [err330];
+                } else {
+                  vErrors.push(err330);
+                }
+                errors++;
+              }
+            }
+            if (data106.serverName !== void 0) {
+              let data109 = data106.serverName;
+              if (typeof data109 === "string") {
+                if (func3(data109) > 253) {
+                  const err331 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data109 };
+                  if (vErrors === null) {
+                    vErrors = [err331];
+                  } else {
+                    vErrors.push(err331);
+                  }
+                  errors++;
+                }
+                if (func3(data109) < 1) {
+                  const err332 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data109 };
+                  if (vErrors === null) {
+                    vErrors = [err332];
+                  } else {
+                    vErrors.push(err332);
+                  }
+                  errors++;
+                }
+                if (!pattern0.test(data109)) {
+                  const err333 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data109 };
+                  if (vErrors === null) {
+                    vErrors = [err333];
+                  } else {
+                    vErrors.push(err333);
+                  }
+                  errors++;
+                }
+              } else {
+                const err334 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.serverName.type, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data109 };
+                if (vErrors === null) {
+                  vErrors = [err334];
+                } else {
+                  vErrors.push(err334);
+                }
+                errors++;
+              }
+            }
+            if (data106.certFile !== void 0) {
+              let data110 = data106.certFile;
+              if (typeof data110 === "string") {
+                if (func3(data110) > 4096) {
+                  const err335 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data110 };
+                  if (vErrors === null) {
+                    vErrors = [err335];
+                  } else {
+                    vErrors.push(err335);
+                  }
+                  errors++;
+                }
+                if (func3(data110) < 1) {
+                  const err336 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data110 };
+                  if (vErrors === null) {
+                    vErrors = [err336];
+                  } else {
+                    vErrors.push(err336);
+                  }
+                  errors++;
+                }
+              } else {
+                const err337 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.certFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data110 };
+                if (vErrors === null) {
+                  vErrors = [err337];
+                } else {
+                  vErrors.push(err337);
+                }
+                errors++;
+              }
+            }
+            if (data106.keyFile !== void 0) {
+              let data111 = data106.keyFile;
+              if (typeof data111 === "string") {
+                if (func3(data111) > 4096) {
+                  const err338 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data111 };
+                  if (vErrors === null) {
+                    vErrors = [err338];
+                  } else {
+                    vErrors.push(err338);
+                  }
+                  errors++;
+                }
+                if (func3(data111) < 1) {
+                  const err339 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data111 };
+                  if (vErrors === null) {
+                    vErrors = [err339];
+                  } else {
+                    vErrors.push(err339);
+                  }
+                  errors++;
+                }
+              } else {
+                const err340 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.keyFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data111 };
+                if (vErrors === null) {
+                  vErrors = [err340];
+                } else {
+                  vErrors.push(err340);
+                }
+                errors++;
+              }
+            }
+          } else {
+            const err341 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.tls.type, parentSchema: schema11.properties.upstream.properties.tls, data: data106 };
+            if (vErrors === null) {
+              vErrors = [err341];
+            } else {
+              vErrors.push(err341);
+            }
+            errors++;
+          }
+        }
+        if (data48.connectionsMax !== void 0) {
+          let data112 = data48.connectionsMax;
+          if (!(typeof data112 == "number" && (!(data112 % 1) && !isNaN(data112)))) {
+            const err342 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.connectionsMax.type, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data112 };
+            if (vErrors === null) {
+              vErrors = [err342];
+            } else {
+              vErrors.push(err342);
+            }
+            errors++;
+          }
+          if (typeof data112 == "number") {
+            if (data112 > 64 || isNaN(data112)) {
+              const err343 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data112 };
+              if (vErrors === null) {
+                vErrors = [err343];
+              } else {
+                vErrors.push(err343);
+              }
+              errors++;
+            }
+            if (data112 < 1 || isNaN(data112)) {
+              const err344 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data112 };
+              if (vErrors === null) {
+                vErrors = [err344];
+              } else {
+                vErrors.push(err344);
               }
               errors++;
             }
           }
         }
-        if (data35.isolation !== void 0) {
-          let data62 = data35.isolation;
-          if (typeof data62 !== "string") {
-            const err197 = { instancePath: instancePath + "/upstream/isolation", schemaPath: "#/properties/upstream/properties/isolation/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.isolation.type, parentSchema: schema11.properties.upstream.properties.isolation, data: data62 };
+        if (data48.isolation !== void 0) {
+          let data113 = data48.isolation;
+          if (typeof data113 !== "string") {
+            const err345 = { instancePath: instancePath + "/upstream/isolation", schemaPath: "#/properties/upstream/properties/isolation/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.isolation.type, parentSchema: schema11.properties.upstream.properties.isolation, data: data113 };
             if (vErrors === null) {
-              vErrors = [err197];
+              vErrors = [err345];
             } else {
-              vErrors.push(err197);
+              vErrors.push(err345);
             }
             errors++;
           }
-          if (!(data62 === "shared" || data62 === "perClient")) {
-            const err198 = { instancePath: instancePath + "/upstream/isolation", schemaPath: "#/properties/upstream/properties/isolation/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.isolation.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.isolation.enum, parentSchema: schema11.properties.upstream.properties.isolation, data: data62 };
+          if (!(data113 === "shared" || data113 === "perClient")) {
+            const err346 = { instancePath: instancePath + "/upstream/isolation", schemaPath: "#/properties/upstream/properties/isolation/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.isolation.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.isolation.enum, parentSchema: schema11.properties.upstream.properties.isolation, data: data113 };
             if (vErrors === null) {
-              vErrors = [err198];
+              vErrors = [err346];
             } else {
-              vErrors.push(err198);
+              vErrors.push(err346);
             }
             errors++;
           }
         }
       } else {
-        const err199 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.type, parentSchema: schema11.properties.upstream, data: data35 };
+        const err347 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.type, parentSchema: schema11.properties.upstream, data: data48 };
         if (vErrors === null) {
-          vErrors = [err199];
+          vErrors = [err347];
         } else {
-          vErrors.push(err199);
+          vErrors.push(err347);
         }
         errors++;
       }
     }
     if (data.timing !== void 0) {
-      let data63 = data.timing;
-      if (data63 && typeof data63 == "object" && !Array.isArray(data63)) {
-        if (data63.connectTimeoutMs === void 0) {
-          const err200 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "connectTimeoutMs" }, message: "must have required property 'connectTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data63 };
+      let data114 = data.timing;
+      if (data114 && typeof data114 == "object" && !Array.isArray(data114)) {
+        if (data114.connectTimeoutMs === void 0) {
+          const err348 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "connectTimeoutMs" }, message: "must have required property 'connectTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data114 };
           if (vErrors === null) {
-            vErrors = [err200];
+            vErrors = [err348];
           } else {
-            vErrors.push(err200);
+            vErrors.push(err348);
           }
           errors++;
         }
-        if (data63.holdTimeoutMs === void 0) {
-          const err201 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "holdTimeoutMs" }, message: "must have required property 'holdTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data63 };
+        if (data114.holdTimeoutMs === void 0) {
+          const err349 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "holdTimeoutMs" }, message: "must have required property 'holdTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data114 };
           if (vErrors === null) {
-            vErrors = [err201];
+            vErrors = [err349];
           } else {
-            vErrors.push(err201);
+            vErrors.push(err349);
           }
           errors++;
         }
-        if (data63.replyTimeoutMs === void 0) {
-          const err202 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "replyTimeoutMs" }, message: "must have required property 'replyTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data63 };
+        if (data114.replyTimeoutMs === void 0) {
+          const err350 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "replyTimeoutMs" }, message: "must have required property 'replyTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data114 };
           if (vErrors === null) {
-            vErrors = [err202];
+            vErrors = [err350];
           } else {
-            vErrors.push(err202);
+            vErrors.push(err350);
           }
           errors++;
         }
-        if (data63.drainTimeoutMs === void 0) {
-          const err203 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "drainTimeoutMs" }, message: "must have required property 'drainTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data63 };
+        if (data114.drainTimeoutMs === void 0) {
+          const err351 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "drainTimeoutMs" }, message: "must have required property 'drainTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data114 };
           if (vErrors === null) {
-            vErrors = [err203];
+            vErrors = [err351];
           } else {
-            vErrors.push(err203);
+            vErrors.push(err351);
           }
           errors++;
         }
-        for (const key17 in data63) {
-          if (!(key17 === "connectTimeoutMs" || key17 === "holdTimeoutMs" || key17 === "replyTimeoutMs" || key17 === "drainTimeoutMs" || key17 === "queueTimeoutMs" || key17 === "clientIdleTimeoutMs")) {
-            const err204 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key17 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.timing, data: data63 };
+        for (const key31 in data114) {
+          if (!(key31 === "connectTimeoutMs" || key31 === "holdTimeoutMs" || key31 === "replyTimeoutMs" || key31 === "drainTimeoutMs" || key31 === "queueTimeoutMs" || key31 === "readTimeLimitMs" || key31 === "clientIdleTimeoutMs")) {
+            const err352 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key31 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.timing, data: data114 };
             if (vErrors === null) {
-              vErrors = [err204];
+              vErrors = [err352];
             } else {
-              vErrors.push(err204);
+              vErrors.push(err352);
             }
             errors++;
           }
         }
-        if (data63.connectTimeoutMs !== void 0) {
-          let data64 = data63.connectTimeoutMs;
-          if (!(typeof data64 == "number" && (!(data64 % 1) && !isNaN(data64)))) {
-            const err205 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.connectTimeoutMs.type, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data64 };
+        if (data114.connectTimeoutMs !== void 0) {
+          let data115 = data114.connectTimeoutMs;
+          if (!(typeof data115 == "number" && (!(data115 % 1) && !isNaN(data115)))) {
+            const err353 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.connectTimeoutMs.type, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data115 };
             if (vErrors === null) {
-              vErrors = [err205];
+              vErrors = [err353];
             } else {
-              vErrors.push(err205);
+              vErrors.push(err353);
             }
             errors++;
           }
-          if (typeof data64 == "number") {
-            if (data64 > 6e4 || isNaN(data64)) {
-              const err206 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e4 }, message: "must be <= 60000", schema: 6e4, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data64 };
+          if (typeof data115 == "number") {
+            if (data115 > 6e4 || isNaN(data115)) {
+              const err354 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e4 }, message: "must be <= 60000", schema: 6e4, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data115 };
               if (vErrors === null) {
-                vErrors = [err206];
+                vErrors = [err354];
               } else {
-                vErrors.push(err206);
+                vErrors.push(err354);
               }
               errors++;
             }
-            if (data64 < 10 || isNaN(data64)) {
-              const err207 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 10 }, message: "must be >= 10", schema: 10, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data64 };
+            if (data115 < 10 || isNaN(data115)) {
+              const err355 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 10 }, message: "must be >= 10", schema: 10, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data115 };
               if (vErrors === null) {
-                vErrors = [err207];
+                vErrors = [err355];
               } else {
-                vErrors.push(err207);
-              }
-              errors++;
-            }
-          }
-        }
-        if (data63.holdTimeoutMs !== void 0) {
-          let data65 = data63.holdTimeoutMs;
-          if (!(typeof data65 == "number" && (!(data65 % 1) && !isNaN(data65)))) {
-            const err208 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.holdTimeoutMs.type, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data65 };
-            if (vErrors === null) {
-              vErrors = [err208];
-            } else {
-              vErrors.push(err208);
-            }
-            errors++;
-          }
-          if (typeof data65 == "number") {
-            if (data65 > 6e5 || isNaN(data65)) {
-              const err209 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e5 }, message: "must be <= 600000", schema: 6e5, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data65 };
-              if (vErrors === null) {
-                vErrors = [err209];
-              } else {
-                vErrors.push(err209);
-              }
-              errors++;
-            }
-            if (data65 < 0 || isNaN(data65)) {
-              const err210 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data65 };
-              if (vErrors === null) {
-                vErrors = [err210];
-              } else {
-                vErrors.push(err210);
+                vErrors.push(err355);
               }
               errors++;
             }
           }
         }
-        if (data63.replyTimeoutMs !== void 0) {
-          let data66 = data63.replyTimeoutMs;
-          if (!(typeof data66 == "number" && (!(data66 % 1) && !isNaN(data66)))) {
-            const err211 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.replyTimeoutMs.type, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data66 };
+        if (data114.holdTimeoutMs !== void 0) {
+          let data116 = data114.holdTimeoutMs;
+          if (!(typeof data116 == "number" && (!(data116 % 1) && !isNaN(data116)))) {
+            const err356 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.holdTimeoutMs.type, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data116 };
             if (vErrors === null) {
-              vErrors = [err211];
+              vErrors = [err356];
             } else {
-              vErrors.push(err211);
+              vErrors.push(err356);
             }
             errors++;
           }
-          if (typeof data66 == "number") {
-            if (data66 > 36e5 || isNaN(data66)) {
-              const err212 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data66 };
+          if (typeof data116 == "number") {
+            if (data116 > 6e5 || isNaN(data116)) {
+              const err357 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e5 }, message: "must be <= 600000", schema: 6e5, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data116 };
               if (vErrors === null) {
-                vErrors = [err212];
+                vErrors = [err357];
               } else {
-                vErrors.push(err212);
+                vErrors.push(err357);
               }
               errors++;
             }
-            if (data66 < 0 || isNaN(data66)) {
-              const err213 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data66 };
+            if (data116 < 0 || isNaN(data116)) {
+              const err358 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data116 };
               if (vErrors === null) {
-                vErrors = [err213];
+                vErrors = [err358];
               } else {
-                vErrors.push(err213);
+                vErrors.push(err358);
               }
               errors++;
             }
           }
         }
-        if (data63.drainTimeoutMs !== void 0) {
-          let data67 = data63.drainTimeoutMs;
-          if (!(typeof data67 == "number" && (!(data67 % 1) && !isNaN(data67)))) {
-            const err214 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.drainTimeoutMs.type, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data67 };
+        if (data114.replyTimeoutMs !== void 0) {
+          let data117 = data114.replyTimeoutMs;
+          if (!(typeof data117 == "number" && (!(data117 % 1) && !isNaN(data117)))) {
+            const err359 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.replyTimeoutMs.type, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data117 };
             if (vErrors === null) {
-              vErrors = [err214];
+              vErrors = [err359];
             } else {
-              vErrors.push(err214);
+              vErrors.push(err359);
             }
             errors++;
           }
-          if (typeof data67 == "number") {
-            if (data67 > 36e5 || isNaN(data67)) {
-              const err215 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data67 };
+          if (typeof data117 == "number") {
+            if (data117 > 36e5 || isNaN(data117)) {
+              const err360 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data117 };
               if (vErrors === null) {
-                vErrors = [err215];
+                vErrors = [err360];
               } else {
-                vErrors.push(err215);
+                vErrors.push(err360);
               }
               errors++;
             }
-            if (data67 < 0 || isNaN(data67)) {
-              const err216 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data67 };
+            if (data117 < 0 || isNaN(data117)) {
+              const err361 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data117 };
               if (vErrors === null) {
-                vErrors = [err216];
+                vErrors = [err361];
               } else {
-                vErrors.push(err216);
+                vErrors.push(err361);
               }
               errors++;
             }
           }
         }
-        if (data63.queueTimeoutMs !== void 0) {
-          let data68 = data63.queueTimeoutMs;
-          if (!(typeof data68 == "number" && (!(data68 % 1) && !isNaN(data68)))) {
-            const err217 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.queueTimeoutMs.type, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data68 };
+        if (data114.drainTimeoutMs !== void 0) {
+          let data118 = data114.drainTimeoutMs;
+          if (!(typeof data118 == "number" && (!(data118 % 1) && !isNaN(data118)))) {
+            const err362 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.drainTimeoutMs.type, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data118 };
             if (vErrors === null) {
-              vErrors = [err217];
+              vErrors = [err362];
             } else {
-              vErrors.push(err217);
+              vErrors.push(err362);
             }
             errors++;
           }
-          if (typeof data68 == "number") {
-            if (data68 > 36e5 || isNaN(data68)) {
-              const err218 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data68 };
+          if (typeof data118 == "number") {
+            if (data118 > 36e5 || isNaN(data118)) {
+              const err363 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data118 };
               if (vErrors === null) {
-                vErrors = [err218];
+                vErrors = [err363];
               } else {
-                vErrors.push(err218);
+                vErrors.push(err363);
               }
               errors++;
             }
-            if (data68 < 0 || isNaN(data68)) {
-              const err219 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data68 };
+            if (data118 < 0 || isNaN(data118)) {
+              const err364 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data118 };
               if (vErrors === null) {
-                vErrors = [err219];
+                vErrors = [err364];
               } else {
-                vErrors.push(err219);
+                vErrors.push(err364);
               }
               errors++;
             }
           }
         }
-        if (data63.clientIdleTimeoutMs !== void 0) {
-          let data69 = data63.clientIdleTimeoutMs;
-          if (!(typeof data69 == "number" && (!(data69 % 1) && !isNaN(data69)))) {
-            const err220 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.clientIdleTimeoutMs.type, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data69 };
+        if (data114.queueTimeoutMs !== void 0) {
+          let data119 = data114.queueTimeoutMs;
+          if (!(typeof data119 == "number" && (!(data119 % 1) && !isNaN(data119)))) {
+            const err365 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.queueTimeoutMs.type, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data119 };
             if (vErrors === null) {
-              vErrors = [err220];
+              vErrors = [err365];
             } else {
-              vErrors.push(err220);
+              vErrors.push(err365);
             }
             errors++;
           }
-          if (typeof data69 == "number") {
-            if (data69 > 36e5 || isNaN(data69)) {
-              const err221 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data69 };
+          if (typeof data119 == "number") {
+            if (data119 > 36e5 || isNaN(data119)) {
+              const err366 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data119 };
               if (vErrors === null) {
-                vErrors = [err221];
+                vErrors = [err366];
               } else {
-                vErrors.push(err221);
+                vErrors.push(err366);
               }
               errors++;
             }
-            if (data69 < 0 || isNaN(data69)) {
-              const err222 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data69 };
+            if (data119 < 0 || isNaN(data119)) {
+              const err367 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data119 };
               if (vErrors === null) {
-                vErrors = [err222];
+                vErrors = [err367];
               } else {
-                vErrors.push(err222);
+                vErrors.push(err367);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data114.readTimeLimitMs !== void 0) {
+          let data120 = data114.readTimeLimitMs;
+          if (!(typeof data120 == "number" && (!(data120 % 1) && !isNaN(data120)))) {
+            const err368 = { instancePath: instancePath + "/timing/readTimeLimitMs", schemaPath: "#/properties/timing/properties/readTimeLimitMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.readTimeLimitMs.type, parentSchema: schema11.properties.timing.properties.readTimeLimitMs, data: data120 };
+            if (vErrors === null) {
+              vErrors = [err368];
+            } else {
+              vErrors.push(err368);
+            }
+            errors++;
+          }
+          if (typeof data120 == "number") {
+            if (data120 > 36e5 || isNaN(data120)) {
+              const err369 = { instancePath: instancePath + "/timing/readTimeLimitMs", schemaPath: "#/properties/timing/properties/readTimeLimitMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.readTimeLimitMs, data: data120 };
+              if (vErrors === null) {
+                vErrors = [err369];
+              } else {
+                vErrors.push(err369);
+              }
+              errors++;
+            }
+            if (data120 < 0 || isNaN(data120)) {
+              const err370 = { instancePath: instancePath + "/timing/readTimeLimitMs", schemaPath: "#/properties/timing/properties/readTimeLimitMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.readTimeLimitMs, data: data120 };
+              if (vErrors === null) {
+                vErrors = [err370];
+              } else {
+                vErrors.push(err370);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data114.clientIdleTimeoutMs !== void 0) {
+          let data121 = data114.clientIdleTimeoutMs;
+          if (!(typeof data121 == "number" && (!(data121 % 1) && !isNaN(data121)))) {
+            const err371 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.clientIdleTimeoutMs.type, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data121 };
+            if (vErrors === null) {
+              vErrors = [err371];
+            } else {
+              vErrors.push(err371);
+            }
+            errors++;
+          }
+          if (typeof data121 == "number") {
+            if (data121 > 36e5 || isNaN(data121)) {
+              const err372 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data121 };
+              if (vErrors === null) {
+                vErrors = [err372];
+              } else {
+                vErrors.push(err372);
+              }
+              errors++;
+            }
+            if (data121 < 0 || isNaN(data121)) {
+              const err373 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data121 };
+              if (vErrors === null) {
+                vErrors = [err373];
+              } else {
+                vErrors.push(err373);
               }
               errors++;
             }
           }
         }
       } else {
-        const err223 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.timing.type, parentSchema: schema11.properties.timing, data: data63 };
+        const err374 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.timing.type, parentSchema: schema11.properties.timing, data: data114 };
         if (vErrors === null) {
-          vErrors = [err223];
+          vErrors = [err374];
         } else {
-          vErrors.push(err223);
+          vErrors.push(err374);
         }
         errors++;
       }
     }
     if (data.limits !== void 0) {
-      let data70 = data.limits;
-      if (data70 && typeof data70 == "object" && !Array.isArray(data70)) {
-        if (data70.clientsMax === void 0) {
-          const err224 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientsMax" }, message: "must have required property 'clientsMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data70 };
+      let data122 = data.limits;
+      if (data122 && typeof data122 == "object" && !Array.isArray(data122)) {
+        if (data122.clientsMax === void 0) {
+          const err375 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientsMax" }, message: "must have required property 'clientsMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data122 };
           if (vErrors === null) {
-            vErrors = [err224];
+            vErrors = [err375];
           } else {
-            vErrors.push(err224);
+            vErrors.push(err375);
           }
           errors++;
         }
-        if (data70.argumentBytesMax === void 0) {
-          const err225 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "argumentBytesMax" }, message: "must have required property 'argumentBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data70 };
+        if (data122.argumentBytesMax === void 0) {
+          const err376 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "argumentBytesMax" }, message: "must have required property 'argumentBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data122 };
           if (vErrors === null) {
-            vErrors = [err225];
+            vErrors = [err376];
           } else {
-            vErrors.push(err225);
+            vErrors.push(err376);
           }
           errors++;
         }
-        if (data70.clientInFlightBytesMax === void 0) {
-          const err226 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientInFlightBytesMax" }, message: "must have required property 'clientInFlightBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data70 };
+        if (data122.clientInFlightBytesMax === void 0) {
+          const err377 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientInFlightBytesMax" }, message: "must have required property 'clientInFlightBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data122 };
           if (vErrors === null) {
-            vErrors = [err226];
+            vErrors = [err377];
           } else {
-            vErrors.push(err226);
+            vErrors.push(err377);
           }
           errors++;
         }
-        if (data70.upstreamQueueBytesMax === void 0) {
-          const err227 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "upstreamQueueBytesMax" }, message: "must have required property 'upstreamQueueBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data70 };
+        if (data122.upstreamQueueBytesMax === void 0) {
+          const err378 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "upstreamQueueBytesMax" }, message: "must have required property 'upstreamQueueBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data122 };
           if (vErrors === null) {
-            vErrors = [err227];
+            vErrors = [err378];
           } else {
-            vErrors.push(err227);
+            vErrors.push(err378);
           }
           errors++;
         }
-        if (data70.clientOutputBytesMax === void 0) {
-          const err228 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientOutputBytesMax" }, message: "must have required property 'clientOutputBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data70 };
+        if (data122.clientOutputBytesMax === void 0) {
+          const err379 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientOutputBytesMax" }, message: "must have required property 'clientOutputBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data122 };
           if (vErrors === null) {
-            vErrors = [err228];
+            vErrors = [err379];
           } else {
-            vErrors.push(err228);
+            vErrors.push(err379);
           }
           errors++;
         }
-        for (const key18 in data70) {
-          if (!(key18 === "clientsMax" || key18 === "argumentBytesMax" || key18 === "clientInFlightBytesMax" || key18 === "upstreamQueueBytesMax" || key18 === "clientOutputBytesMax" || key18 === "upstreamQueueCommandsMax" || key18 === "memoryBytesMax")) {
-            const err229 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key18 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.limits, data: data70 };
+        for (const key32 in data122) {
+          if (!(key32 === "clientsMax" || key32 === "argumentBytesMax" || key32 === "clientInFlightBytesMax" || key32 === "upstreamQueueBytesMax" || key32 === "clientOutputBytesMax" || key32 === "upstreamQueueCommandsMax" || key32 === "memoryBytesMax")) {
+            const err380 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key32 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.limits, data: data122 };
             if (vErrors === null) {
-              vErrors = [err229];
+              vErrors = [err380];
             } else {
-              vErrors.push(err229);
+              vErrors.push(err380);
             }
             errors++;
           }
         }
-        if (data70.clientsMax !== void 0) {
-          let data71 = data70.clientsMax;
-          if (!(typeof data71 == "number" && (!(data71 % 1) && !isNaN(data71)))) {
-            const err230 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientsMax.type, parentSchema: schema11.properties.limits.properties.clientsMax, data: data71 };
+        if (data122.clientsMax !== void 0) {
+          let data123 = data122.clientsMax;
+          if (!(typeof data123 == "number" && (!(data123 % 1) && !isNaN(data123)))) {
+            const err381 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientsMax.type, parentSchema: schema11.properties.limits.properties.clientsMax, data: data123 };
             if (vErrors === null) {
-              vErrors = [err230];
+              vErrors = [err381];
             } else {
-              vErrors.push(err230);
+              vErrors.push(err381);
             }
             errors++;
           }
-          if (typeof data71 == "number") {
-            if (data71 > 1e6 || isNaN(data71)) {
-              const err231 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e6 }, message: "must be <= 1000000", schema: 1e6, parentSchema: schema11.properties.limits.properties.clientsMax, data: data71 };
+          if (typeof data123 == "number") {
+            if (data123 > 1e6 || isNaN(data123)) {
+              const err382 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e6 }, message: "must be <= 1000000", schema: 1e6, parentSchema: schema11.properties.limits.properties.clientsMax, data: data123 };
               if (vErrors === null) {
-                vErrors = [err231];
+                vErrors = [err382];
               } else {
-                vErrors.push(err231);
+                vErrors.push(err382);
               }
               errors++;
             }
-            if (data71 < 1 || isNaN(data71)) {
-              const err232 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.limits.properties.clientsMax, data: data71 };
+            if (data123 < 1 || isNaN(data123)) {
+              const err383 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.limits.properties.clientsMax, data: data123 };
               if (vErrors === null) {
-                vErrors = [err232];
+                vErrors = [err383];
               } else {
-                vErrors.push(err232);
-              }
-              errors++;
-            }
-          }
-        }
-        if (data70.argumentBytesMax !== void 0) {
-          let data72 = data70.argumentBytesMax;
-          if (!(typeof data72 == "number" && (!(data72 % 1) && !isNaN(data72)))) {
-            const err233 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.argumentBytesMax.type, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data72 };
-            if (vErrors === null) {
-              vErrors = [err233];
-            } else {
-              vErrors.push(err233);
-            }
-            errors++;
-          }
-          if (typeof data72 == "number") {
-            if (data72 > 536870912 || isNaN(data72)) {
-              const err234 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 536870912 }, message: "must be <= 536870912", schema: 536870912, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data72 };
-              if (vErrors === null) {
-                vErrors = [err234];
-              } else {
-                vErrors.push(err234);
-              }
-              errors++;
-            }
-            if (data72 < 1024 || isNaN(data72)) {
-              const err235 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1024 }, message: "must be >= 1024", schema: 1024, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data72 };
-              if (vErrors === null) {
-                vErrors = [err235];
-              } else {
-                vErrors.push(err235);
+                vErrors.push(err383);
               }
               errors++;
             }
           }
         }
-        if (data70.clientInFlightBytesMax !== void 0) {
-          let data73 = data70.clientInFlightBytesMax;
-          if (!(typeof data73 == "number" && (!(data73 % 1) && !isNaN(data73)))) {
-            const err236 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientInFlightBytesMax.type, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data73 };
+        if (data122.argumentBytesMax !== void 0) {
+          let data124 = data122.argumentBytesMax;
+          if (!(typeof data124 == "number" && (!(data124 % 1) && !isNaN(data124)))) {
+            const err384 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.argumentBytesMax.type, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data124 };
             if (vErrors === null) {
-              vErrors = [err236];
+              vErrors = [err384];
             } else {
-              vErrors.push(err236);
+              vErrors.push(err384);
             }
             errors++;
           }
-          if (typeof data73 == "number") {
-            if (data73 > 1073741824 || isNaN(data73)) {
-              const err237 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data73 };
+          if (typeof data124 == "number") {
+            if (data124 > 536870912 || isNaN(data124)) {
+              const err385 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 536870912 }, message: "must be <= 536870912", schema: 536870912, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data124 };
               if (vErrors === null) {
-                vErrors = [err237];
+                vErrors = [err385];
               } else {
-                vErrors.push(err237);
+                vErrors.push(err385);
               }
               errors++;
             }
-            if (data73 < 4096 || isNaN(data73)) {
-              const err238 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data73 };
+            if (data124 < 1024 || isNaN(data124)) {
+              const err386 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1024 }, message: "must be >= 1024", schema: 1024, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data124 };
               if (vErrors === null) {
-                vErrors = [err238];
+                vErrors = [err386];
               } else {
-                vErrors.push(err238);
+                vErrors.push(err386);
               }
               errors++;
             }
           }
         }
-        if (data70.upstreamQueueBytesMax !== void 0) {
-          let data74 = data70.upstreamQueueBytesMax;
-          if (!(typeof data74 == "number" && (!(data74 % 1) && !isNaN(data74)))) {
-            const err239 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.upstreamQueueBytesMax.type, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data74 };
+        if (data122.clientInFlightBytesMax !== void 0) {
+          let data125 = data122.clientInFlightBytesMax;
+          if (!(typeof data125 == "number" && (!(data125 % 1) && !isNaN(data125)))) {
+            const err387 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientInFlightBytesMax.type, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data125 };
             if (vErrors === null) {
-              vErrors = [err239];
+              vErrors = [err387];
             } else {
-              vErrors.push(err239);
+              vErrors.push(err387);
             }
             errors++;
           }
-          if (typeof data74 == "number") {
-            if (data74 > 1073741824 || isNaN(data74)) {
-              const err240 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data74 };
+          if (typeof data125 == "number") {
+            if (data125 > 1073741824 || isNaN(data125)) {
+              const err388 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data125 };
               if (vErrors === null) {
-                vErrors = [err240];
+                vErrors = [err388];
               } else {
-                vErrors.push(err240);
+                vErrors.push(err388);
               }
               errors++;
             }
-            if (data74 < 4096 || isNaN(data74)) {
-              const err241 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data74 };
+            if (data125 < 4096 || isNaN(data125)) {
+              const err389 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data125 };
               if (vErrors === null) {
-                vErrors = [err241];
+                vErrors = [err389];
               } else {
-                vErrors.push(err241);
+                vErrors.push(err389);
               }
               errors++;
             }
           }
         }
-        if (data70.clientOutputBytesMax !== void 0) {
-          let data75 = data70.clientOutputBytesMax;
-          if (!(typeof data75 == "number" && (!(data75 % 1) && !isNaN(data75)))) {
-            const err242 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientOutputBytesMax.type, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data75 };
+        if (data122.upstreamQueueBytesMax !== void 0) {
+          let data126 = data122.upstreamQueueBytesMax;
+          if (!(typeof data126 == "number" && (!(data126 % 1) && !isNaN(data126)))) {
+            const err390 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.upstreamQueueBytesMax.type, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data126 };
             if (vErrors === null) {
-              vErrors = [err242];
+              vErrors = [err390];
             } else {
-              vErrors.push(err242);
+              vErrors.push(err390);
             }
             errors++;
           }
-          if (typeof data75 == "number") {
-            if (data75 > 1073741824 || isNaN(data75)) {
-              const err243 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data75 };
+          if (typeof data126 == "number") {
+            if (data126 > 1073741824 || isNaN(data126)) {
+              const err391 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data126 };
               if (vErrors === null) {
-                vErrors = [err243];
+                vErrors = [err391];
               } else {
-                vErrors.push(err243);
+                vErrors.push(err391);
               }
               errors++;
             }
-            if (data75 < 4096 || isNaN(data75)) {
-              const err244 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data75 };
+            if (data126 < 4096 || isNaN(data126)) {
+              const err392 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data126 };
               if (vErrors === null) {
-                vErrors = [err244];
+                vErrors = [err392];
               } else {
-                vErrors.push(err244);
+                vErrors.push(err392);
               }
               errors++;
             }
           }
         }
-        if (data70.upstreamQueueCommandsMax !== void 0) {
-          let data76 = data70.upstreamQueueCommandsMax;
-          if (!(typeof data76 == "number" && (!(data76 % 1) && !isNaN(data76)))) {
-            const err245 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.upstreamQueueCommandsMax.type, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data76 };
+        if (data122.clientOutputBytesMax !== void 0) {
+          let data127 = data122.clientOutputBytesMax;
+          if (!(typeof data127 == "number" && (!(data127 % 1) && !isNaN(data127)))) {
+            const err393 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientOutputBytesMax.type, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data127 };
             if (vErrors === null) {
-              vErrors = [err245];
+              vErrors = [err393];
             } else {
-              vErrors.push(err245);
+              vErrors.push(err393);
             }
             errors++;
           }
-          if (typeof data76 == "number") {
-            if (data76 > 1e7 || isNaN(data76)) {
-              const err246 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e7 }, message: "must be <= 10000000", schema: 1e7, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data76 };
+          if (typeof data127 == "number") {
+            if (data127 > 1073741824 || isNaN(data127)) {
+              const err394 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data127 };
               if (vErrors === null) {
-                vErrors = [err246];
+                vErrors = [err394];
               } else {
-                vErrors.push(err246);
+                vErrors.push(err394);
               }
               errors++;
             }
-            if (data76 < 1 || isNaN(data76)) {
-              const err247 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data76 };
+            if (data127 < 4096 || isNaN(data127)) {
+              const err395 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data127 };
               if (vErrors === null) {
-                vErrors = [err247];
+                vErrors = [err395];
               } else {
-                vErrors.push(err247);
+                vErrors.push(err395);
               }
               errors++;
             }
           }
         }
-        if (data70.memoryBytesMax !== void 0) {
-          let data77 = data70.memoryBytesMax;
-          if (!(typeof data77 == "number" && (!(data77 % 1) && !isNaN(data77)))) {
-            const err248 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.memoryBytesMax.type, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data77 };
+        if (data122.upstreamQueueCommandsMax !== void 0) {
+          let data128 = data122.upstreamQueueCommandsMax;
+          if (!(typeof data128 == "number" && (!(data128 % 1) && !isNaN(data128)))) {
+            const err396 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.upstreamQueueCommandsMax.type, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data128 };
             if (vErrors === null) {
-              vErrors = [err248];
+              vErrors = [err396];
             } else {
-              vErrors.push(err248);
+              vErrors.push(err396);
             }
             errors++;
           }
-          if (typeof data77 == "number") {
-            if (data77 > 9007199254740991 || isNaN(data77)) {
-              const err249 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 9007199254740991 }, message: "must be <= 9007199254740991", schema: 9007199254740991, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data77 };
+          if (typeof data128 == "number") {
+            if (data128 > 1e7 || isNaN(data128)) {
+              const err397 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e7 }, message: "must be <= 10000000", schema: 1e7, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data128 };
               if (vErrors === null) {
-                vErrors = [err249];
+                vErrors = [err397];
               } else {
-                vErrors.push(err249);
+                vErrors.push(err397);
               }
               errors++;
             }
-            if (data77 < 67108864 || isNaN(data77)) {
-              const err250 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 67108864 }, message: "must be >= 67108864", schema: 67108864, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data77 };
+            if (data128 < 1 || isNaN(data128)) {
+              const err398 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data128 };
               if (vErrors === null) {
-                vErrors = [err250];
+                vErrors = [err398];
               } else {
-                vErrors.push(err250);
+                vErrors.push(err398);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data122.memoryBytesMax !== void 0) {
+          let data129 = data122.memoryBytesMax;
+          if (!(typeof data129 == "number" && (!(data129 % 1) && !isNaN(data129)))) {
+            const err399 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.memoryBytesMax.type, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data129 };
+            if (vErrors === null) {
+              vErrors = [err399];
+            } else {
+              vErrors.push(err399);
+            }
+            errors++;
+          }
+          if (typeof data129 == "number") {
+            if (data129 > 9007199254740991 || isNaN(data129)) {
+              const err400 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 9007199254740991 }, message: "must be <= 9007199254740991", schema: 9007199254740991, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data129 };
+              if (vErrors === null) {
+                vErrors = [err400];
+              } else {
+                vErrors.push(err400);
+              }
+              errors++;
+            }
+            if (data129 < 67108864 || isNaN(data129)) {
+              const err401 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 67108864 }, message: "must be >= 67108864", schema: 67108864, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data129 };
+              if (vErrors === null) {
+                vErrors = [err401];
+              } else {
+                vErrors.push(err401);
               }
               errors++;
             }
           }
         }
       } else {
-        const err251 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.limits.type, parentSchema: schema11.properties.limits, data: data70 };
+        const err402 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.limits.type, parentSchema: schema11.properties.limits, data: data122 };
         if (vErrors === null) {
-          vErrors = [err251];
+          vErrors = [err402];
         } else {
-          vErrors.push(err251);
+          vErrors.push(err402);
         }
         errors++;
       }
     }
     if (data.logLevel !== void 0) {
-      let data78 = data.logLevel;
-      if (typeof data78 !== "string") {
-        const err252 = { instancePath: instancePath + "/logLevel", schemaPath: "#/properties/logLevel/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.logLevel.type, parentSchema: schema11.properties.logLevel, data: data78 };
+      let data130 = data.logLevel;
+      if (typeof data130 !== "string") {
+        const err403 = { instancePath: instancePath + "/logLevel", schemaPath: "#/properties/logLevel/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.logLevel.type, parentSchema: schema11.properties.logLevel, data: data130 };
         if (vErrors === null) {
-          vErrors = [err252];
+          vErrors = [err403];
         } else {
-          vErrors.push(err252);
+          vErrors.push(err403);
         }
         errors++;
       }
-      if (!(data78 === "error" || data78 === "warn" || data78 === "info" || data78 === "debug")) {
-        const err253 = { instancePath: instancePath + "/logLevel", schemaPath: "#/properties/logLevel/enum", keyword: "enum", params: { allowedValues: schema11.properties.logLevel.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.logLevel.enum, parentSchema: schema11.properties.logLevel, data: data78 };
+      if (!(data130 === "error" || data130 === "warn" || data130 === "info" || data130 === "debug")) {
+        const err404 = { instancePath: instancePath + "/logLevel", schemaPath: "#/properties/logLevel/enum", keyword: "enum", params: { allowedValues: schema11.properties.logLevel.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.logLevel.enum, parentSchema: schema11.properties.logLevel, data: data130 };
         if (vErrors === null) {
-          vErrors = [err253];
+          vErrors = [err404];
         } else {
-          vErrors.push(err253);
+          vErrors.push(err404);
         }
         errors++;
       }
     }
   } else {
-    const err254 = { instancePath, schemaPath: "#/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.type, parentSchema: schema11, data };
+    const err405 = { instancePath, schemaPath: "#/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.type, parentSchema: schema11, data };
     if (vErrors === null) {
-      vErrors = [err254];
+      vErrors = [err405];
     } else {
-      vErrors.push(err254);
+      vErrors.push(err405);
     }
     errors++;
   }
