@@ -1,0 +1,453 @@
+/**
+ * A real cluster for tests: cluster-enabled servers on loopback, ready when the promise resolves. A *shard* is the
+ * group of servers that was made one, numbered from 0; who of them is primary is asked each time.
+ */
+import { Redis } from 'ioredis'
+import type { Authority, Pair } from './certificates.ts'
+import { clusterPorts } from './cluster-ports.ts'
+import { type RedisServer, startServer, until } from './servers.ts'
+import { SlotMove } from './slot-move.ts'
+
+export const slotCount = 16_384
+const agreeDeadlineMs = 30_000
+const askDeadlineMs = 10_000
+const startsMax = 4
+
+export interface ClusterOptions {
+  readonly primaries?: number
+  readonly replicasPerPrimary?: number
+  /** A version of `serverPrograms()`; the program of this machine unless told. */
+  readonly program?: { readonly command: readonly string[] }
+  readonly password?: string
+  /** Every node listens for TLS too, and nodes speak TLS with one another. */
+  readonly tls?: Pair & Pick<Authority, 'caFile'>
+  /** How long a node is silent before it counts as failing. */
+  readonly nodeTimeoutMs?: number
+  readonly args?: readonly string[]
+}
+
+/** What a node says of one of its like. */
+export interface NodeView {
+  readonly id: string
+  readonly port: number
+  readonly flags: readonly string[]
+  readonly primaryId: string | undefined
+  readonly epoch: number
+  readonly isConnected: boolean
+  /** First and last. */
+  readonly slots: readonly (readonly [number, number])[]
+}
+
+export async function startCluster(options: ClusterOptions = {}): Promise<RedisCluster> {
+  const shardCount = options.primaries ?? 3
+  const nodesPerShard = 1 + (options.replicasPerPrimary ?? 1)
+  const cluster = new RedisCluster(options)
+  try {
+    const shards = Array.from({ length: shardCount * nodesPerShard }, (_, at) => at % shardCount)
+    await Promise.all(shards.map((shard) => cluster.startNode(shard)))
+    await cluster.form(shardCount)
+    return cluster
+  } catch (error) {
+    await cluster.stop()
+    throw error
+  }
+}
+
+/** One server; its place in the cluster may change, its shard does not. */
+export class ClusterNode {
+  readonly server: RedisServer
+  readonly shard: number
+  readonly id: string
+  readonly busPort: number
+  /** Where it takes TLS, if it does. */
+  readonly tlsPort: number | undefined
+  private readonly password: string | undefined
+  private connection: Redis | undefined
+
+  constructor(
+    server: RedisServer,
+    place: Pick<ClusterNode, 'shard' | 'id' | 'busPort' | 'tlsPort'>,
+    password: string | undefined,
+  ) {
+    this.server = server
+    this.shard = place.shard
+    this.id = place.id
+    this.busPort = place.busPort
+    this.tlsPort = place.tlsPort
+    this.password = password
+  }
+
+  get host(): string {
+    return this.server.host
+  }
+
+  get port(): number {
+    return this.server.port
+  }
+
+  /** The port that it tells the others. */
+  get announcedPort(): number {
+    return this.tlsPort ?? this.server.port
+  }
+
+  /** Sends one command, on a connection that stays. @throws ReplyError, or an error when it does not answer */
+  async ask(...words: readonly (string | Buffer)[]): Promise<unknown> {
+    const [name = '', ...rest] = words
+    return this.open().call(String(name), ...rest)
+  }
+
+  /** The same with replies as bytes. */
+  async askBytes(...words: readonly (string | Buffer)[]): Promise<unknown> {
+    const [name = '', ...rest] = words
+    return this.open().callBuffer(String(name), ...rest)
+  }
+
+  async view(): Promise<readonly NodeView[]> {
+    return parseNodes(String(await this.ask('CLUSTER', 'NODES')))
+  }
+
+  hangUp(): void {
+    this.connection?.disconnect()
+    this.connection = undefined
+  }
+
+  private open(): Redis {
+    this.connection ??= new Redis({
+      host: this.host,
+      port: this.port,
+      ...(this.password !== undefined && { password: this.password }),
+      enableReadyCheck: false,
+      maxRetriesPerRequest: 0,
+      commandTimeout: askDeadlineMs,
+      retryStrategy: () => 50,
+    }).on('error', () => {})
+    return this.connection
+  }
+}
+
+export class RedisCluster {
+  private readonly options: ClusterOptions
+  private readonly list: ClusterNode[] = []
+  /** Of a node that was killed or stopped nothing is expected. */
+  private readonly absent = new Set<ClusterNode>()
+
+  constructor(options: ClusterOptions) {
+    this.options = options
+  }
+
+  /** In the order of their start: the first primaries are first. */
+  get nodes(): readonly ClusterNode[] {
+    return this.list
+  }
+
+  get present(): readonly ClusterNode[] {
+    return this.list.filter((node) => !this.absent.has(node))
+  }
+
+  get password(): string | undefined {
+    return this.options.password
+  }
+
+  /** A server that belongs to no cluster yet; `form` and `addReplica` make it part of this one. */
+  async startNode(shard: number): Promise<ClusterNode> {
+    const { password, program, tls } = this.options
+    for (let attempt = 1; ; attempt += 1) {
+      const ports = await clusterPorts(tls === undefined ? 2 : 3)
+      const [port = 0, busPort = 0, tlsPort] = ports
+      try {
+        const server = await startServer({
+          port,
+          ...(password !== undefined && { password }),
+          ...(program && { program }),
+          args: [...this.nodeArguments(busPort, tlsPort), ...(this.options.args ?? [])],
+        })
+        const reply = await server.command('CLUSTER', 'MYID')
+        const id = reply.split('\r\n')[1] ?? ''
+        const node = new ClusterNode(server, { shard, id, busPort, tlsPort }, password)
+        this.list.push(node)
+        return node
+      } catch (error) {
+        // Another process took one of the ports between our look and the server's start.
+        if (attempt >= startsMax) throw error
+      }
+    }
+  }
+
+  private nodeArguments(busPort: number, tlsPort: number | undefined): string[] {
+    const { nodeTimeoutMs, tls } = this.options
+    const args = ['--cluster-enabled', 'yes', '--cluster-port', String(busPort)]
+    args.push('--cluster-node-timeout', String(nodeTimeoutMs ?? 2000))
+    args.push('--cluster-allow-replica-migration', 'no')
+    if (tls !== undefined) {
+      args.push('--tls-port', String(tlsPort), '--tls-cluster', 'yes', '--tls-replication', 'yes')
+      args.push('--tls-cert-file', tls.certFile, '--tls-key-file', tls.keyFile)
+      args.push('--tls-ca-cert-file', tls.caFile, '--tls-auth-clients', 'optional')
+    }
+    return args
+  }
+
+  /** Makes one cluster of the nodes that run: the first of each shard with its share of the slots. */
+  async form(shardCount: number): Promise<void> {
+    await Promise.all(
+      this.list.map(async (node, at) => {
+        await node.ask('CLUSTER', 'SET-CONFIG-EPOCH', String(at + 1))
+        if (at >= shardCount) return
+        const first = Math.ceil((at * slotCount) / shardCount)
+        const last = Math.ceil(((at + 1) * slotCount) / shardCount) - 1
+        await node.ask('CLUSTER', 'ADDSLOTSRANGE', String(first), String(last))
+      }),
+    )
+    await Promise.all(this.list.map((node, at) => this.meet(node, this.list.slice(0, at))))
+    await this.know(this.list)
+    const replicas = this.list.slice(shardCount)
+    await Promise.all(
+      replicas.map((node) => node.ask('CLUSTER', 'REPLICATE', this.list[node.shard]?.id ?? '')),
+    )
+    await this.agree()
+  }
+
+  private async meet(node: ClusterNode, others: readonly ClusterNode[]): Promise<void> {
+    for (const other of others) {
+      const ports = [String(other.announcedPort), String(other.busPort)]
+      await node.ask('CLUSTER', 'MEET', other.host, ...ports)
+    }
+  }
+
+  /** Waits until each of them knows each of them by its id. */
+  private async know(nodes: readonly ClusterNode[]): Promise<void> {
+    await until('the nodes know each other', async () => {
+      const views = await Promise.all(nodes.map((node) => node.view()))
+      return views.every((view) => nodes.every(({ id }) => view.some((one) => one.id === id)))
+    })
+  }
+
+  /** Waits until all present nodes call the cluster fit and say the same of roles and slots. */
+  async agree(deadlineMs = agreeDeadlineMs): Promise<void> {
+    let seen = ''
+    const what = 'the nodes agree'
+    await until(
+      what,
+      async () => {
+        const found = await this.obstacle()
+        seen = found ?? ''
+        return found === undefined
+      },
+      deadlineMs,
+    ).catch((error: unknown) => {
+      throw new Error(`${what}: ${seen}`, { cause: error })
+    })
+  }
+
+  private async obstacle(): Promise<string | undefined> {
+    const gone = new Set([...this.absent].map(({ id }) => id))
+    const described: string[] = []
+    for (const node of this.present) {
+      const info = String(await node.ask('CLUSTER', 'INFO').catch(String))
+      if (!info.includes('cluster_state:ok')) return `${node.port}: ${info.slice(0, 60)}`
+      const views = (await node.view()).filter(({ id }) => !gone.has(id))
+      if (views.some(({ isConnected }) => !isConnected)) return `${node.port} waits for a link`
+      described.push(views.map(describe).toSorted().join('\n'))
+      const replication = String(await node.ask('INFO', 'replication'))
+      if (/master_link_status:down/.test(replication)) return `${node.port} is not in step`
+    }
+    const isSame = described.every((text) => text === described[0])
+    return isSame ? undefined : [...new Set(described)].join('\n\n')
+  }
+
+  /** What the first node that answers says. */
+  async view(): Promise<readonly NodeView[]> {
+    for (const node of this.present) {
+      try {
+        return await node.view()
+      } catch {
+        // Another one is asked.
+      }
+    }
+    throw new Error('no node of the cluster answers')
+  }
+
+  nodesOf(shard: number): readonly ClusterNode[] {
+    return this.list.filter((node) => node.shard === shard)
+  }
+
+  private byId(id: string | undefined): ClusterNode {
+    const node = this.list.find((one) => one.id === id)
+    if (node === undefined) throw new Error(`no node ${id} was started here`)
+    return node
+  }
+
+  /** Who is its primary, whether it answers or not. */
+  async primaryOf(shard: number): Promise<ClusterNode> {
+    const ids = new Set(this.nodesOf(shard).map(({ id }) => id))
+    const primaries = (await this.view()).filter(
+      ({ id, flags }) => ids.has(id) && flags.includes('master'),
+    )
+    // One that was deposed while it was away is still called so; the other has the higher epoch.
+    const [latest] = primaries.toSorted((a, b) => b.epoch - a.epoch)
+    return this.byId(latest?.id)
+  }
+
+  async replicasOf(shard: number): Promise<readonly ClusterNode[]> {
+    const primary = await this.primaryOf(shard)
+    return this.nodesOf(shard).filter((node) => node !== primary && !this.absent.has(node))
+  }
+
+  async slotOf(key: string | Buffer): Promise<number> {
+    return Number(await this.present[0]?.ask('CLUSTER', 'KEYSLOT', key))
+  }
+
+  /** The primary that has the key’s slot. */
+  async nodeOf(key: string | Buffer): Promise<ClusterNode> {
+    return this.ownerOf(await this.slotOf(key))
+  }
+
+  async ownerOf(slot: number): Promise<ClusterNode> {
+    const owner = (await this.view()).find(({ slots }) =>
+      slots.some(([first, last]) => first <= slot && slot <= last),
+    )
+    if (owner === undefined) throw new Error(`nobody has slot ${slot}`)
+    return this.byId(owner.id)
+  }
+
+  /** A key that this shard has. */
+  async keyOf(shard: number, prefix = 'key'): Promise<string> {
+    const { id } = await this.primaryOf(shard)
+    const own = (await this.view()).find((view) => view.id === id)?.slots ?? []
+    for (let number = 0; ; number += 1) {
+      const key = `${prefix}-${number}`
+      const slot = await this.slotOf(key)
+      if (own.some(([first, last]) => first <= slot && slot <= last)) return key
+    }
+  }
+
+  /** All slots of the shard, in order. */
+  async slotsOf(shard: number): Promise<number[]> {
+    const { id } = await this.primaryOf(shard)
+    const ranges = (await this.view()).find((view) => view.id === id)?.slots ?? []
+    return ranges.flatMap(([first, last]) =>
+      Array.from({ length: last - first + 1 }, (_, at) => first + at),
+    )
+  }
+
+  /** The steps of a move, for tests that stop between them. */
+  async slotMove(slot: number, to: number): Promise<SlotMove> {
+    return new SlotMove(this, slot, {
+      from: await this.ownerOf(slot),
+      to: await this.primaryOf(to),
+    })
+  }
+
+  /** Moves so many slots (or these), one after the other, with the keys in them; returns the slots. */
+  async moveSlots(from: number, to: number, slots: number | readonly number[]): Promise<number[]> {
+    const list = typeof slots === 'number' ? (await this.slotsOf(from)).slice(0, slots) : [...slots]
+    const ends = { from: await this.primaryOf(from), to: await this.primaryOf(to) }
+    for (const slot of list) await new SlotMove(this, slot, ends).run()
+    return list
+  }
+
+  /** Makes a replica the primary, by agreement with the old one, so that nothing is lost; returns the new one. */
+  async failOver(shard: number, how?: 'FORCE' | 'TAKEOVER'): Promise<ClusterNode> {
+    const replica = (await this.replicasOf(shard))[0]
+    if (replica === undefined) throw new Error(`shard ${shard} has no replica`)
+    await replica.ask('CLUSTER', 'FAILOVER', ...(how === undefined ? [] : [how]))
+    await until(`a replica of shard ${shard} is primary`, async () => {
+      return String(await replica.ask('ROLE')).startsWith('master')
+    })
+    await this.agree()
+    return replica
+  }
+
+  /** Ends the primary at once. A replica follows it after the node timeout: see `primaryIsNot`. */
+  async killPrimary(shard: number): Promise<ClusterNode> {
+    const primary = await this.primaryOf(shard)
+    await this.kill(primary)
+    return primary
+  }
+
+  /** Waits until the shard has another primary, on which all present nodes agree. */
+  async primaryIsNot(old: ClusterNode): Promise<ClusterNode> {
+    await until(
+      `${old.port} is followed by another`,
+      async () => (await this.primaryOf(old.shard)) !== old,
+      agreeDeadlineMs,
+    )
+    await this.agree()
+    return this.primaryOf(old.shard)
+  }
+
+  async kill(node: ClusterNode): Promise<void> {
+    this.absent.add(node)
+    node.hangUp()
+    await node.server.kill()
+  }
+
+  /** A new process in the place of one that was killed: it knows its cluster, its data is gone. */
+  async restart(node: ClusterNode): Promise<void> {
+    await node.server.restart()
+    this.absent.delete(node)
+  }
+
+  /** SIGSTOP: it takes connections and says nothing. */
+  pause(node: ClusterNode): void {
+    this.absent.add(node)
+    node.server.signal('SIGSTOP')
+  }
+
+  resume(node: ClusterNode): void {
+    node.server.signal('SIGCONT')
+    this.absent.delete(node)
+  }
+
+  async addReplica(shard: number): Promise<ClusterNode> {
+    const known = this.present.slice()
+    const node = await this.startNode(shard)
+    await this.meet(node, known)
+    await this.know(this.present)
+    await node.ask('CLUSTER', 'REPLICATE', (await this.primaryOf(shard)).id)
+    await this.agree()
+    return node
+  }
+
+  /** Ends a node for good; the others are told to forget it. */
+  async forget(node: ClusterNode): Promise<void> {
+    await this.kill(node)
+    this.list.splice(this.list.indexOf(node), 1)
+    this.absent.delete(node)
+    await Promise.all(this.present.map((other) => other.ask('CLUSTER', 'FORGET', node.id)))
+    await node.server.stop()
+  }
+
+  async stop(): Promise<void> {
+    for (const node of this.list) node.hangUp()
+    await Promise.all(this.list.map(({ server }) => server.stop()))
+  }
+}
+
+function describe({ id, flags, primaryId, slots }: NodeView): string {
+  const roles = flags.filter((flag) => flag !== 'myself')
+  return [id, roles, primaryId ?? '-', slots.map((range) => range.join('-'))].join(' ')
+}
+
+/** Reads `CLUSTER NODES`; what is being moved is left out. */
+function parseNodes(text: string): NodeView[] {
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const [id = '', address = '', flags = '', primary, , , epoch, link, ...slots] =
+        line.split(' ')
+      return {
+        id,
+        port: Number(/:(\d+)@/.exec(address)?.[1]),
+        flags: flags.split(','),
+        primaryId: primary === '-' ? undefined : primary,
+        epoch: Number(epoch),
+        isConnected: link === 'connected',
+        slots: slots.flatMap((range): [number, number][] => {
+          if (range.startsWith('[')) return []
+          const [first, last] = range.split('-')
+          return [[Number(first), Number(last ?? first)]]
+        }),
+      }
+    })
+}

@@ -1,0 +1,73 @@
+/** One slot on its way from one primary to another, step by step as the protocol has it. */
+import type { ClusterNode, RedisCluster } from './cluster.ts'
+
+const keysPerCall = 100
+const migrateTimeoutMs = 5000
+
+export class SlotMove {
+  readonly slot: number
+  readonly from: ClusterNode
+  readonly to: ClusterNode
+  private readonly cluster: RedisCluster
+
+  constructor(
+    cluster: RedisCluster,
+    slot: number,
+    ends: { readonly from: ClusterNode; readonly to: ClusterNode },
+  ) {
+    this.cluster = cluster
+    this.slot = slot
+    this.from = ends.from
+    this.to = ends.to
+  }
+
+  async run(): Promise<void> {
+    await this.open()
+    while (await this.moveKeys()) {
+      // Until there is none.
+    }
+    await this.close()
+  }
+
+  /** From here the source answers ASK for keys that it does not have. */
+  async open(): Promise<void> {
+    await this.set(this.to, 'IMPORTING', this.from.id)
+    await this.set(this.from, 'MIGRATING', this.to.id)
+  }
+
+  /** Moves so many keys at most; false when there was none. */
+  async moveKeys(countMax = keysPerCall): Promise<boolean> {
+    const count = String(countMax)
+    const keys = (await this.from.askBytes(
+      'CLUSTER',
+      'GETKEYSINSLOT',
+      String(this.slot),
+      count,
+    )) as Buffer[]
+    if (keys.length === 0) return false
+    const { host, announcedPort } = this.to
+    const place = [host, String(announcedPort), '', '0', String(migrateTimeoutMs)]
+    const { password } = this.cluster
+    const login = password === undefined ? [] : ['AUTH', password]
+    await this.from.ask('MIGRATE', ...place, ...login, 'KEYS', ...keys)
+    return true
+  }
+
+  /** The slot belongs to the target from here; the other primaries are told too. */
+  async close(): Promise<void> {
+    await this.set(this.to, 'NODE', this.to.id)
+    await this.set(this.from, 'NODE', this.to.id)
+    const views = await this.to.view()
+    const isPrimary = ({ id }: ClusterNode) =>
+      views.some((view) => view.id === id && view.flags.includes('master'))
+    for (const node of this.cluster.present) {
+      if (node !== this.to && node !== this.from && isPrimary(node)) {
+        await this.set(node, 'NODE', this.to.id)
+      }
+    }
+  }
+
+  private async set(node: ClusterNode, what: string, id: string): Promise<void> {
+    await node.ask('CLUSTER', 'SETSLOT', String(this.slot), what, id)
+  }
+}
