@@ -36,7 +36,9 @@ import { callBack } from './session/blocked-command.ts'
 import { firstClientId } from './session/client-ids.ts'
 import { Watchdog } from './session/watchdog.ts'
 import { UpstreamAccess } from './upstream/access.ts'
-import { PrimaryConnections } from './upstream/primary-connections.ts'
+import { ScriptMemory } from './upstream/script-memory.ts'
+import { ServerConnections } from './upstream/server-connections.ts'
+import { settingsOf, targetOf } from './upstream/target.ts'
 
 export interface DataPlaneModules {
   readonly log: Log
@@ -68,7 +70,8 @@ class Pipeline implements LocalDataPlane {
   private readonly viewListeners: ((view: PrimaryView) => void)[] = []
   private readonly files: FileWatch
   private readonly users: UserSource
-  private readonly primary: PrimaryConnections
+  private readonly primary: ServerConnections
+  private readonly scripts = new ScriptMemory()
   private readonly rules: CommandRules
   private readonly holds: HoldQueue
   private readonly restores: RestoreQueue
@@ -109,7 +112,7 @@ class Pipeline implements LocalDataPlane {
     const { counters, sessions } = this
     const bounds = modules.bounds ?? {}
     this.guard = new ClientGuard({ counters, sessions, bounds, log: modules.log })
-    this.primary = new PrimaryConnections(
+    this.primary = new ServerConnections(
       {
         onReady: () => {
           this.restores.releaseAll()
@@ -125,6 +128,7 @@ class Pipeline implements LocalDataPlane {
         counters: this.counters,
         turn: this.turn,
         random: modules.random ?? Math.random,
+        scripts: this.scripts,
       },
     )
   }
@@ -213,7 +217,7 @@ class Pipeline implements LocalDataPlane {
     context.isPerClient = config.upstream.isolation === 'perClient'
     context.hasPrimary = config.upstream.primary !== undefined
     this.rules.use(config.commands)
-    this.primary.apply(config)
+    this.primary.use(targetOf(config, config.upstream.primary), settingsOf(config))
     this.watchSilence(config.timing.replyTimeoutMs)
     this.modules.log.setLevel(config.logLevel)
     context.authenticator = this.users.use(config.clientAuth?.users)
@@ -230,7 +234,9 @@ class Pipeline implements LocalDataPlane {
       log: this.modules.log,
       counters: this.counters,
       rules: this.rules,
+      scripts: this.scripts,
       primary: this.primary,
+      backend: undefined,
       holds: this.holds,
       restores: this.restores,
       sessions: this.sessions,

@@ -44,7 +44,7 @@ test('every wrong field is named at once, with its value and what would be right
   const issues = issuesOf(
     changed((draft) => {
       draft.upstream.members[0]!.port = 99_999
-      Object.assign(draft.upstream, { mode: 'cluster' })
+      Object.assign(draft.upstream, { mode: 'shards' })
       draft.limits.clientsMax = 0
       draft['surprise'] = true
     }),
@@ -56,7 +56,7 @@ test('every wrong field is named at once, with its value and what would be right
     'upstream.mode',
   ])
   const mode = issues.find(({ path }) => path === 'upstream.mode')
-  assert.equal(mode?.message, 'must be one of "standalone", "replication" (it is "cluster")')
+  assert.equal(mode?.message, 'must be one of "standalone", "replication", "cluster", "ring" (it is "shards")')
 })
 
 test('a secret given as a value is refused: the contract carries references only', () => {

@@ -6,7 +6,9 @@ import type { DataPlaneCounters } from '../data-plane.ts'
 import type { Turn } from '../net/turn.ts'
 import type { Authenticator, AuthThrottle } from '../policy/authentication.ts'
 import type { CommandRules } from '../route/command-rules.ts'
-import type { PrimaryConnections } from '../upstream/primary-connections.ts'
+import type { Backend } from '../route/backend.ts'
+import type { ScriptMemory } from '../upstream/script-memory.ts'
+import type { ServerConnections } from '../upstream/server-connections.ts'
 import type { HoldQueue } from './hold-queue.ts'
 import type { ServerQueue } from './server-queue.ts'
 import type { RestoreQueue } from './restore-queue.ts'
@@ -19,7 +21,7 @@ export interface SessionContext {
   readonly log: Log
   readonly counters: DataPlaneCounters
   readonly rules: CommandRules
-  readonly primary: PrimaryConnections
+  readonly scripts: ScriptMemory
   readonly holds: HoldQueue
   readonly restores: RestoreQueue
   /** Everyone who is connected. */
@@ -27,6 +29,10 @@ export interface SessionContext {
   readonly queue: ServerQueue
   readonly watchdog: Watchdog
   readonly throttle: AuthThrottle
+  /** The primary; of a backend with several, the one for what has no key. */
+  primary: ServerConnections
+  /** Where commands go that may have another server than `primary`; absent: all go there. */
+  backend: Backend | undefined
   /** These change with the configuration. */
   limits: Limits
   timing: Timing

@@ -98,7 +98,7 @@ function isLookedUp(session: Session, name: string): boolean {
 /** Remembers scripts for servers that do not know them yet. */
 function noteScript(session: Session, command: SpecialCommand): void {
   const { name, kind } = command
-  const { scripts } = session.context.primary
+  const { scripts } = session.context
   const isRun = kind === 'scripting' && name.startsWith('EVAL') && !name.startsWith('EVALSHA')
   if (isRun) scripts.noteRun(command.words()[1]?.toString('latin1') ?? '')
   if (kind !== 'script') return

@@ -1,6 +1,6 @@
 /**
- * Opens a connection to the primary and makes sure of it: transport, credentials, protocol, and that the process
- * at the other end is the recorded one and a master, before any byte of a client is sent to it.
+ * Opens a connection to a server and makes sure of it: transport, credentials, protocol, and that the process
+ * at the other end is the recorded one and of the role it is wanted for, before any byte of a client is sent to it.
  */
 import { type Socket, createConnection, isIP } from 'node:net'
 import type {
@@ -19,7 +19,12 @@ import type { UpstreamAccess } from './access.ts'
 import { type ProtocolVersion, UpstreamConnection } from './connection.ts'
 
 export interface Target {
-  readonly primary: UpstreamPrimary
+  readonly server: UpstreamPrimary
+  /**
+   * What it must be. `member`: of a cluster, whose servers refuse what is not theirs; `reader`: the same, and it is
+   * told that it may be read from while it is a replica.
+   */
+  readonly role: 'primary' | 'replica' | 'member' | 'reader'
   readonly credentials?: Credentials
   readonly tls?: UpstreamTls
   readonly connectTimeoutMs: number
@@ -28,6 +33,12 @@ export interface Target {
 export interface ConnectModules {
   readonly access: UpstreamAccess
   readonly counters: DataPlaneCounters
+  readonly heard: Heard
+}
+
+/** Bytes that ever came from one server. */
+export interface Heard {
+  bytes: number
 }
 
 export interface Connected {
@@ -42,20 +53,20 @@ export interface Connected {
  * @throws UpstreamError RM_UPSTREAM_CONNECT, RM_UPSTREAM_AUTH, RM_UPSTREAM_IDENTITY, RM_UPSTREAM_TIMEOUT
  * @throws ConfigError RM_SECRET_UNREADABLE
  */
-export async function connectPrimary(
+export async function connectServer(
   target: Target,
   protocol: ProtocolVersion,
   modules: ConnectModules,
   signal: AbortSignal,
 ): Promise<Connected> {
-  const address = formatHostPort(target.primary)
+  const address = formatHostPort(target.server)
   const socket = openSocket(target, address, modules.access)
   const end = () => socket.destroy()
   const timer = setTimeout(end, target.connectTimeoutMs)
   signal.addEventListener('abort', end)
   try {
     await opened(socket, target, address)
-    const connection = new UpstreamConnection(socket, protocol, modules.counters)
+    const connection = new UpstreamConnection(socket, protocol, modules)
     const identity = await shakeHands(connection, target, modules)
     modules.counters.upstreamConnects += 1
     return { connection, ...identity }
@@ -81,7 +92,7 @@ function openSocket(target: Target, address: string, access: UpstreamAccess): So
 }
 
 function startSocket(target: Target, access: UpstreamAccess): Socket {
-  const { host, port } = target.primary
+  const { host, port } = target.server
   if (isUnixPath(host)) return createConnection({ path: host })
   const options = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs }
   const { tls } = target
@@ -98,8 +109,8 @@ function startSocket(target: Target, access: UpstreamAccess): Socket {
 }
 
 /** A unix socket is never encrypted: the kernel says who may open it. */
-function isEncrypted({ tls, primary }: Target): boolean {
-  return tls !== undefined && !isUnixPath(primary.host)
+function isEncrypted({ tls, server }: Target): boolean {
+  return tls !== undefined && !isUnixPath(server.host)
 }
 
 async function opened(socket: Socket, target: Target, address: string): Promise<void> {
@@ -132,10 +143,13 @@ async function shakeHands(
     ['HELLO', String(connection.protocol)],
     ['INFO', 'server'],
     ['INFO', 'replication'],
+    ...(target.role === 'reader' ? [['READONLY']] : []),
     ['PING'],
   ]
   const replies = await connection.ask(Buffer.concat(commands.map(encodeCommand)), commands.length)
-  const [ping, replication, server, hello, login] = replies.toReversed()
+  const ping = replies.at(-1)
+  const [hello, server, replication] = replies.slice(target.credentials ? 1 : 0)
+  const login = target.credentials ? replies[0] : undefined
   if (login?.kind === 'error') throw refused('RM_UPSTREAM_AUTH', login.text)
   if (hello === undefined) throw refused('RM_UPSTREAM_CONNECT', 'no reply')
   if (ping?.kind === 'error') {
@@ -145,22 +159,31 @@ async function shakeHands(
   if (hello.kind === 'error' && connection.protocol === 3) {
     throw refused('RM_UPSTREAM_CONNECT', `the server speaks no RESP3: ${hello.text}`)
   }
-  const runId = checkIdentity(target.primary, textOf(server), textOf(replication))
+  const runId = checkIdentity(target, textOf(server), textOf(replication))
   return { hello, runId }
 }
 
-function checkIdentity(primary: UpstreamPrimary, server: string, replication: string): string {
+function checkIdentity(
+  { server: recorded, role: wanted }: Target,
+  server: string,
+  replication: string,
+): string {
   const runId = /^run_id:(\S+)/m.exec(server)?.[1]
-  if (primary.runId !== undefined && runId !== primary.runId) {
+  if (recorded.runId !== undefined && runId !== recorded.runId) {
     throw refused(
       'RM_UPSTREAM_IDENTITY',
-      `its run_id is ${runId ?? 'hidden'}, recorded is ${primary.runId}`,
+      `its run_id is ${runId ?? 'hidden'}, recorded is ${recorded.runId}`,
     )
   }
   const role = /^role:(\S+)/m.exec(replication)?.[1]
-  if (role !== 'master') throw refused('RM_UPSTREAM_IDENTITY', `its role is ${role ?? 'hidden'}`)
+  const isFit = role === rolesByName[wanted]
+  if (wanted in rolesByName && !isFit) {
+    throw refused('RM_UPSTREAM_IDENTITY', `its role is ${role ?? 'hidden'}`)
+  }
   return runId ?? ''
 }
+
+const rolesByName: Readonly<Record<string, string>> = { primary: 'master', replica: 'slave' }
 
 type ConnectCode = 'RM_UPSTREAM_AUTH' | 'RM_UPSTREAM_CONNECT' | 'RM_UPSTREAM_IDENTITY'
 

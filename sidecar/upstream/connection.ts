@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import { UpstreamError } from '../../common/errors.ts'
 import { replyLineBytesMax, upstreamAnswerBytesMax } from '../../common/limits.ts'
 import type { DataPlaneCounters } from '../data-plane.ts'
+import type { Heard } from './connect.ts'
 import { readBytes } from '../net/reader.ts'
 import { ownBytes } from '../net/turn-memory.ts'
 import { SocketWriter } from '../net/writer.ts'
@@ -20,6 +21,11 @@ export interface ConnectionOwner {
   onDrain(): void
   /** The connection has ended; called once, never from within a call of the owner. */
   onClosed(): void
+}
+
+export interface ReadMeters {
+  readonly counters: DataPlaneCounters
+  readonly heard: Heard
 }
 
 interface Question {
@@ -39,14 +45,16 @@ export class UpstreamConnection {
   private owner: ConnectionOwner | undefined
   private isReadInPlace = false
   private readonly counters: DataPlaneCounters
+  private readonly heard: Heard
   private readonly questions: Question[] = []
   private answer: Buffer = Buffer.alloc(0)
 
-  constructor(socket: Socket, protocol: ProtocolVersion, counters: DataPlaneCounters) {
+  constructor(socket: Socket, protocol: ProtocolVersion, { counters, heard }: ReadMeters) {
     this.socket = socket
     this.writer = new SocketWriter(socket)
     this.protocol = protocol
     this.counters = counters
+    this.heard = heard
     socket.on('data', this.receive)
     this.writer.onDrain = () => this.owner?.onDrain()
     // The cause of an end is of no use here: what matters is that replies will not come.
@@ -95,6 +103,7 @@ export class UpstreamConnection {
 
   private readonly receive = (chunk: Buffer): void => {
     this.counters.upstreamBytesRead += chunk.length
+    this.heard.bytes += chunk.length
     if (this.questions.length > 0) this.receiveAnswer(chunk)
     else if (this.owner !== undefined) this.owner.onData(chunk)
     else this.destroy()

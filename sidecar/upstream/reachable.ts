@@ -5,7 +5,7 @@ import type { Target } from './connect.ts'
 
 /** Whether a new connection is accepted: by the kernel of the server’s machine, even if the server is busy. */
 export async function isReachable(target: Target): Promise<boolean> {
-  const { host, port } = target.primary
+  const { host, port } = target.server
   const isPath = host.startsWith('/')
   const socket = createConnection(isPath ? { path: host } : { host, port })
   try {

@@ -39,8 +39,6 @@ class Bodies {
 export class ScriptMemory {
   private readonly loaded = new Bodies(loadedScriptBytesMax)
   private readonly run = new Bodies(runScriptBytesMax)
-  /** The process that knows all of them. */
-  private runId = ''
 
   /** A client loads `body`, latin1. */
   noteLoaded(body: string): void {
@@ -58,19 +56,16 @@ export class ScriptMemory {
   }
 
   /** Has the process at the other end know them all. @throws UpstreamError RM_UPSTREAM_LOST */
-  async teach(connection: UpstreamConnection, runId: string, signal: AbortSignal): Promise<void> {
+  async teach(connection: UpstreamConnection, signal: AbortSignal): Promise<void> {
     const bodies = [...new Set([...this.loaded.all, ...this.run.all])]
-    const isKnown = runId !== '' && runId === this.runId
-    if (!isKnown && bodies.length > 0) {
-      const end = () => connection.destroy()
-      signal.addEventListener('abort', end)
-      try {
-        await loadMissing(connection, bodies)
-      } finally {
-        signal.removeEventListener('abort', end)
-      }
+    if (bodies.length === 0) return
+    const end = () => connection.destroy()
+    signal.addEventListener('abort', end)
+    try {
+      await loadMissing(connection, bodies)
+    } finally {
+      signal.removeEventListener('abort', end)
     }
-    this.runId = runId
   }
 }
 

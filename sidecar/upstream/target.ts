@@ -1,13 +1,33 @@
-/** What a configuration says of the primary and of the way to it. */
-import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
+/** What a configuration says of servers and of the way to them. */
+import type { Limits, ProxyConfig, UpstreamPrimary } from '../../common/contract/proxy-config.ts'
 import { ProxyError, UpstreamError } from '../../common/errors.ts'
+import { pinnedConnectionsMax } from '../../common/limits.ts'
 import type { Target } from './connect.ts'
 
-export function targetOf(config: ProxyConfig): Target | undefined {
-  const { primary, credentials, tls } = config.upstream
-  if (primary === undefined) return undefined
+/** How much one server is used. */
+export interface ServerSettings {
+  readonly lanesMax: number
+  readonly pinnedMax: number
+  readonly limits: Limits
+}
+
+export function settingsOf({ upstream, limits }: ProxyConfig): ServerSettings {
+  const isPerClient = upstream.isolation === 'perClient'
+  const pinnedMax = isPerClient ? limits.clientsMax : pinnedConnectionsMax
+  return { lanesMax: upstream.connectionsMax, pinnedMax, limits }
+}
+
+/** The way to `server`; undefined without one. */
+export function targetOf(
+  config: ProxyConfig,
+  server: UpstreamPrimary | undefined,
+  role: Target['role'] = 'primary',
+): Target | undefined {
+  const { credentials, tls } = config.upstream
+  if (server === undefined) return undefined
   return {
-    primary,
+    server,
+    role,
     ...(credentials && { credentials }),
     ...(tls && { tls }),
     connectTimeoutMs: config.timing.connectTimeoutMs,

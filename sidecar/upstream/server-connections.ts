@@ -1,15 +1,14 @@
 /**
- * Every connection to the primary that is in force: shared lanes, which are kept connected, and pinned
- * connections, which are opened for clients that need one and kept for the next.
+ * Every connection to one server: shared lanes, which are kept connected, and pinned connections, which are opened
+ * for clients that need one and kept for the next.
  *
  * A shared lane speaks one version of RESP, and a client uses the lane of its own version: replies never need to
  * be converted. The RESP3 lane is opened when the first client asks for RESP3.
  *
- * A change of primary ends all of them in the same turn; what belongs to an older generation can never come to
+ * A change of server ends all of them in the same turn; what belongs to an older generation can never come to
  * life afterwards.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../../common/contract/stream.ts'
 import { type ErrorCode, UpstreamError, codeOf } from '../../common/errors.ts'
 import {
@@ -21,18 +20,17 @@ import {
 import { formatHostPort } from '../../common/redis/url.ts'
 import type { Reply } from '../resp/decode.ts'
 import { retryDelayMs } from './backoff.ts'
-import { type Target, connectPrimary } from './connect.ts'
+import { type Heard, type Target, connectServer } from './connect.ts'
 import type { ProtocolVersion, UpstreamConnection } from './connection.ts'
 import { Gate } from './gate.ts'
 import { connectionIdOf } from './hello.ts'
 import { Liveness, type Supervised } from './liveness.ts'
-import type { PrimaryEvents, PrimaryModules } from './primary-modules.ts'
+import type { ServerEvents, ServerModules } from './server-modules.ts'
 import { QueueBounds } from './queue-bounds.ts'
 import { isReachable } from './reachable.ts'
 import { Reserve } from './reserve.ts'
-import { ScriptMemory } from './script-memory.ts'
 import { SharedLane } from './shared-lane.ts'
-import { givenUp, isBusy, isSameTarget, targetOf } from './target.ts'
+import { type ServerSettings, givenUp, isBusy, isSameTarget } from './target.ts'
 import { WritePause } from './write-pause.ts'
 
 const pingCommand = Buffer.from('*1\r\n$4\r\nPING\r\n')
@@ -42,15 +40,17 @@ interface Generation {
   readonly abort: AbortController
 }
 
-export class PrimaryConnections implements Supervised {
+export class ServerConnections implements Supervised {
   /** What the server said to HELLO; undefined until one has answered. */
   hello: Reply | undefined
   /** Why the last attempt to connect failed; undefined while attempts succeed. */
   failure: ErrorCode | undefined
-  readonly scripts = new ScriptMemory()
   readonly writePause = new WritePause()
-  private readonly events: PrimaryEvents
-  private readonly modules: PrimaryModules
+  private readonly events: ServerEvents
+  private readonly modules: ServerModules
+  private readonly heard: Heard = { bytes: 0 }
+  /** The process that knows all scripts. */
+  private taughtRunId = ''
   private readonly lanes: Readonly<Record<ProtocolVersion, SharedLane[]>> = { 2: [], 3: [] }
   /** Lanes that only finish what is owed over them. */
   private readonly retired = new Set<SharedLane>()
@@ -76,7 +76,7 @@ export class PrimaryConnections implements Supervised {
   private readonly liveness = new Liveness(this)
   private currentView: PrimaryView = 'none'
 
-  constructor(events: PrimaryEvents, modules: PrimaryModules) {
+  constructor(events: ServerEvents, modules: ServerModules) {
     this.events = events
     this.modules = modules
   }
@@ -86,7 +86,7 @@ export class PrimaryConnections implements Supervised {
   }
 
   get address(): string | undefined {
-    return this.generation && formatHostPort(this.generation.target.primary)
+    return this.generation && formatHostPort(this.generation.target.server)
   }
 
   get connectionCount(): number {
@@ -102,13 +102,11 @@ export class PrimaryConnections implements Supervised {
     return this.allLanes().reduce((sum, lane) => sum + lane.inFlightCommands, 0)
   }
 
-  /** Obeys `config`; everything that leads to another primary than it names is closed when this returns. */
-  apply(config: ProxyConfig): void {
-    this.lanesMax = config.upstream.connectionsMax
-    const isPerClient = config.upstream.isolation === 'perClient'
-    this.pinnedMax = isPerClient ? config.limits.clientsMax : pinnedConnectionsMax
-    this.bounds.use(config.limits, this.lanesMax)
-    const target = targetOf(config)
+  /** Leads to `target` from now on; everything that leads to another is closed when this returns. */
+  use(target: Target | undefined, settings: ServerSettings): void {
+    this.lanesMax = settings.lanesMax
+    this.pinnedMax = settings.pinnedMax
+    this.bounds.use(settings.limits, this.lanesMax)
     if (isSameTarget(this.generation?.target, target)) return
     this.disconnect()
     if (target === undefined) {
@@ -209,11 +207,11 @@ export class PrimaryConnections implements Supervised {
     if (generation === undefined) return
     const { target, abort } = generation
     try {
-      const { connection } = await connectPrimary(target, 2, this.modules, abort.signal)
+      const { connection } = await this.connect(target, 2, abort.signal)
       connection.destroy()
     } catch (error) {
       if (this.generation !== generation || codeOf(error) !== 'RM_UPSTREAM_IDENTITY') return
-      this.modules.log.warn({ err: error }, 'the primary is not one any more')
+      this.modules.log.warn({ err: error }, 'a server is not what it was')
       this.reconnect(target)
     }
   }
@@ -236,7 +234,7 @@ export class PrimaryConnections implements Supervised {
   }
 
   get bytesRead(): number {
-    return this.modules.counters.upstreamBytesRead
+    return this.heard.bytes
   }
 
   ping(): Promise<unknown> | undefined {
@@ -252,10 +250,7 @@ export class PrimaryConnections implements Supervised {
     this.bounds.isStalled = isStalled
     if (isStalled) {
       counters.upstreamStalls += 1
-      log.warn(
-        {},
-        'the primary owes replies and says nothing; it is sent nothing more until it does',
-      )
+      log.warn({}, 'a server owes replies and says nothing; it is sent nothing more until it does')
       this.setView('failing')
       return
     }
@@ -267,10 +262,7 @@ export class PrimaryConnections implements Supervised {
   onHung(silentMs: number, isAccepting: boolean): void {
     const { generation } = this
     if (generation === undefined) return
-    this.modules.log.error(
-      { silentMs, isAccepting },
-      'the primary hangs; its connections are ended',
-    )
+    this.modules.log.error({ silentMs, isAccepting }, 'a server hangs; its connections are ended')
     this.reconnect(generation.target)
   }
 
@@ -358,10 +350,12 @@ export class PrimaryConnections implements Supervised {
       const ended = AbortSignal.any([signal, generation.abort.signal])
       try {
         const { target } = generation
-        const connect = () => connectPrimary(target, protocol, this.modules, ended)
+        const connect = () => this.connect(target, protocol, ended)
         const connected = await (isPinned ? this.gate.pass(connect, ended) : connect())
         const patience = AbortSignal.any([ended, AbortSignal.timeout(target.connectTimeoutMs)])
-        await this.scripts.teach(connected.connection, connected.runId, patience)
+        const isTaught = connected.runId !== '' && connected.runId === this.taughtRunId
+        if (!isTaught) await this.modules.scripts.teach(connected.connection, patience)
+        this.taughtRunId = connected.runId
         if (this.generation === generation && !signal.aborted) {
           this.hello = connected.hello
           connected.connection.serverId = connectionIdOf(connected.hello)
@@ -374,7 +368,7 @@ export class PrimaryConnections implements Supervised {
         if (!ended.aborted) {
           const code = codeOf(error)
           if (attempt === 0 || code !== this.failure) {
-            log.warn({ err: error }, 'the primary cannot be used; trying on')
+            log.warn({ err: error }, 'a server cannot be used; trying on')
           }
           this.failure = code
         }
@@ -383,6 +377,10 @@ export class PrimaryConnections implements Supervised {
       }
       await delay(retryDelayMs(attempt, random), undefined, { signal }).catch(() => undefined)
     }
+  }
+
+  private connect(target: Target, protocol: ProtocolVersion, signal: AbortSignal) {
+    return connectServer(target, protocol, { ...this.modules, heard: this.heard }, signal)
   }
 
   private setView(view: PrimaryView): void {
