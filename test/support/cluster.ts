@@ -2,15 +2,16 @@
  * A real cluster for tests: cluster-enabled servers on loopback, ready when the promise resolves. A *shard* is the
  * group of servers that was made one, numbered from 0; who of them is primary is asked each time.
  */
-import { Redis } from 'ioredis'
 import type { Authority, Pair } from './certificates.ts'
+import { ClusterNode, describe, type NodeView } from './cluster-node.ts'
 import { clusterPorts } from './cluster-ports.ts'
-import { type RedisServer, startServer, until } from './servers.ts'
+import { startServer, until } from './servers.ts'
 import { SlotMove } from './slot-move.ts'
+
+export { ClusterNode, type NodeView }
 
 export const slotCount = 16_384
 const agreeDeadlineMs = 30_000
-const askDeadlineMs = 10_000
 const startsMax = 4
 
 export interface ClusterOptions {
@@ -26,18 +27,6 @@ export interface ClusterOptions {
   readonly args?: readonly string[]
 }
 
-/** What a node says of one of its like. */
-export interface NodeView {
-  readonly id: string
-  readonly port: number
-  readonly flags: readonly string[]
-  readonly primaryId: string | undefined
-  readonly epoch: number
-  readonly isConnected: boolean
-  /** First and last. */
-  readonly slots: readonly (readonly [number, number])[]
-}
-
 export async function startCluster(options: ClusterOptions = {}): Promise<RedisCluster> {
   const shardCount = options.primaries ?? 3
   const nodesPerShard = 1 + (options.replicasPerPrimary ?? 1)
@@ -50,78 +39,6 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RedisC
   } catch (error) {
     await cluster.stop()
     throw error
-  }
-}
-
-/** One server; its place in the cluster may change, its shard does not. */
-export class ClusterNode {
-  readonly server: RedisServer
-  readonly shard: number
-  readonly id: string
-  readonly busPort: number
-  /** Where it takes TLS, if it does. */
-  readonly tlsPort: number | undefined
-  private readonly password: string | undefined
-  private connection: Redis | undefined
-
-  constructor(
-    server: RedisServer,
-    place: Pick<ClusterNode, 'shard' | 'id' | 'busPort' | 'tlsPort'>,
-    password: string | undefined,
-  ) {
-    this.server = server
-    this.shard = place.shard
-    this.id = place.id
-    this.busPort = place.busPort
-    this.tlsPort = place.tlsPort
-    this.password = password
-  }
-
-  get host(): string {
-    return this.server.host
-  }
-
-  get port(): number {
-    return this.server.port
-  }
-
-  /** The port that it tells the others. */
-  get announcedPort(): number {
-    return this.tlsPort ?? this.server.port
-  }
-
-  /** Sends one command, on a connection that stays. @throws ReplyError, or an error when it does not answer */
-  async ask(...words: readonly (string | Buffer)[]): Promise<unknown> {
-    const [name = '', ...rest] = words
-    return this.open().call(String(name), ...rest)
-  }
-
-  /** The same with replies as bytes. */
-  async askBytes(...words: readonly (string | Buffer)[]): Promise<unknown> {
-    const [name = '', ...rest] = words
-    return this.open().callBuffer(String(name), ...rest)
-  }
-
-  async view(): Promise<readonly NodeView[]> {
-    return parseNodes(String(await this.ask('CLUSTER', 'NODES')))
-  }
-
-  hangUp(): void {
-    this.connection?.disconnect()
-    this.connection = undefined
-  }
-
-  private open(): Redis {
-    this.connection ??= new Redis({
-      host: this.host,
-      port: this.port,
-      ...(this.password !== undefined && { password: this.password }),
-      enableReadyCheck: false,
-      maxRetriesPerRequest: 0,
-      commandTimeout: askDeadlineMs,
-      retryStrategy: () => 50,
-    }).on('error', () => {})
-    return this.connection
   }
 }
 
@@ -421,33 +338,4 @@ export class RedisCluster {
     for (const node of this.list) node.hangUp()
     await Promise.all(this.list.map(({ server }) => server.stop()))
   }
-}
-
-function describe({ id, flags, primaryId, slots }: NodeView): string {
-  const roles = flags.filter((flag) => flag !== 'myself')
-  return [id, roles, primaryId ?? '-', slots.map((range) => range.join('-'))].join(' ')
-}
-
-/** Reads `CLUSTER NODES`; what is being moved is left out. */
-function parseNodes(text: string): NodeView[] {
-  return text
-    .trim()
-    .split('\n')
-    .map((line) => {
-      const [id = '', address = '', flags = '', primary, , , epoch, link, ...slots] =
-        line.split(' ')
-      return {
-        id,
-        port: Number(/:(\d+)@/.exec(address)?.[1]),
-        flags: flags.split(','),
-        primaryId: primary === '-' ? undefined : primary,
-        epoch: Number(epoch),
-        isConnected: link === 'connected',
-        slots: slots.flatMap((range): [number, number][] => {
-          if (range.startsWith('[')) return []
-          const [first, last] = range.split('-')
-          return [[Number(first), Number(last ?? first)]]
-        }),
-      }
-    })
 }
