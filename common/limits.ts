@@ -194,6 +194,10 @@ export const waryCommandsMin = 32
 export const largeOutputShare = 0.25
 /** Reply bytes that a client may leave unread however they came to be; it is then cut. */
 export const clientOutputCutBytes = 64 * 1024 * 1024
+/** Servers of one backend, counted per role; a further one gets no connections. */
+export const serversMax = 2048
+/** How long the connections to a server that the topology has no more may finish what is in flight. */
+export const serverLeaveMs = 10_000
 /** Shared connections that only finish a large reply to a slow client; at the bound such replies are gathered. */
 export const retiredLanesMax = 16
 /** How long others wait for replies behind such a one; then the client that does not read is cut. */
@@ -329,3 +333,5 @@ export const statusTimeoutMs = 5000
 export const statusBytesMax = 4 * 1024 * 1024
 /** A step of the demo that does not come to pass in this time is a failure of the demo. */
 export const demoDeadlineMs = 30_000
+/** Arguments of a command whose places a router keeps room for; after a larger command the room is given back. */
+export const frameArgumentsKept = 4096

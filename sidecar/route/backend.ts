@@ -4,7 +4,11 @@
  *
  * All answers are those of this moment and cost no wait. What was learnt since raises `version`.
  */
+import type { Clock } from '../../common/clock.ts'
+import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
+import type { Log } from '../../common/log.ts'
 import type { ServerConnections } from '../upstream/server-connections.ts'
+import type { ServerPool } from '../upstream/server-pool.ts'
 
 /** A server as it is named in a redirect. */
 export interface ServerAddress {
@@ -54,4 +58,23 @@ export interface Backend {
   onAsk(address: ServerAddress): ServerConnections | undefined
   /** A server said that it cannot serve, or could not be reached: the backend is looked at again, soon. */
   lookAgain(): void
+}
+
+/** What every implementation is made of. */
+export interface BackendModules {
+  /** Where its connections come from; `retain` is the backend’s to call when its topology changed. */
+  readonly pool: ServerPool
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: () => number
+  /** Something may go elsewhere than before, or can go now: commands that are held are tried again. */
+  readonly onChange: () => void
+}
+
+/** A backend and its life: made for one mode, told every configuration of that mode, stopped when another comes. */
+export interface RunningBackend extends Backend {
+  /** Obeys `config` from now on; the pool has been told it before. */
+  use(config: ProxyConfig): void
+  /** Learns nothing more; its connections are the pool’s to end. */
+  stop(): void
 }

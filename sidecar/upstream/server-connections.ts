@@ -89,6 +89,11 @@ export class ServerConnections implements Supervised {
     return this.generation && formatHostPort(this.generation.target.server)
   }
 
+  /** Whether it would take a command now. */
+  get isReady(): boolean {
+    return this.lanes[2][0]?.isReady === true && !this.isStalled
+  }
+
   get connectionCount(): number {
     const ready = this.allLanes().filter((lane) => lane.isReady).length
     return ready + this.pinned.size + this.idle.length + (this.reserve.isOpen ? 1 : 0)
