@@ -192,6 +192,9 @@ async function ready(child: ChildProcess, address: Address): Promise<void> {
   })
 }
 
+/** A Sentinel has no such command. */
+const noQuit = "-ERR unknown command 'QUIT'"
+
 /** Sends `AUTH` where needed, the command and `QUIT`; returns what came between. */
 async function askServer(address: Address, command: readonly string[]): Promise<string> {
   const commands = [command, ['QUIT']]
@@ -200,12 +203,16 @@ async function askServer(address: Address, command: readonly string[]): Promise<
   const chunks: Buffer[] = []
   socket.write(commands.map(encodeCommand).join(''))
   await new Promise<void>((resolve, reject) => {
-    socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+    socket.on('data', (chunk: Buffer) => {
+      chunks.push(chunk)
+      if (chunk.includes(noQuit)) socket.end()
+    })
     socket.once('error', reject).once('close', () => resolve())
   })
   const text = Buffer.concat(chunks).toString('latin1')
   const start = address.password === undefined ? 0 : text.indexOf('\r\n') + 2
-  return text.slice(start, text.lastIndexOf('+OK\r\n'))
+  const end = text.lastIndexOf(text.endsWith('+OK\r\n') ? '+OK\r\n' : noQuit)
+  return text.slice(start, end)
 }
 
 /** A command as clients send it. */
