@@ -1,10 +1,14 @@
 /** One benchmark: server and targets up, warm-up, rounds, memory, everything down. */
 import { setTimeout as delay } from 'node:timers/promises'
+import { type Backend, startBackend } from './backends.ts'
 import { parseBenchmarkCsv } from './benchmark-csv.ts'
+import { type ManyKeys, measureManyKeys } from './cluster-client.ts'
 import {
+  type BackendName,
   clientCount,
   type Endpoint,
   keyCount,
+  manyKeys,
   type Load,
   type Memory,
   type Sample,
@@ -14,24 +18,18 @@ import {
   valueBytes,
 } from './model.ts'
 import type { Options } from './options.ts'
+import { type Figures, figuresOf } from './figures.ts'
 import { makeBundle } from './machine.ts'
-import {
-  cpuOfAll,
-  cpuSeconds,
-  type CpuUse,
-  heaviest,
-  machineBusySeconds,
-  ownCpuSeconds,
-  residentBytes,
-} from './process-figures.ts'
+import { cpuOfAll, type CpuUse, heaviest, residentBytes } from './process-figures.ts'
 import { flags, Processes, type Running } from './processes.ts'
 import type { Progress } from './progress.ts'
-import { freePort, serverCounts, waitForPong } from './resp-client.ts'
+import { freePort, waitForPong } from './resp-client.ts'
 import { rotate, roundUp } from './statistics.ts'
 import { measureSidecarMemory } from './sidecar-memory.ts'
 import { stagesOf } from './stages.ts'
 import { type Proxy, type Site, targetsOf } from './targets.ts'
 
+const randomKeys = Array.from({ length: manyKeys }, () => 'key:__rand_int__')
 const startPatienceMs = 20_000
 /** From the last start to the first look at memory. */
 const settleMs = 2000
@@ -54,6 +52,7 @@ export interface Outcome {
   readonly samples: readonly Sample[]
   readonly memory: readonly Memory[]
   readonly sidecarMemory?: SidecarMemory
+  readonly manyKeys?: ManyKeys
   /** Other processes that used the CPU meanwhile, the heaviest first. */
   readonly others: readonly CpuUse[]
   /** Targets that were there and did not work, with the reason. */
@@ -62,6 +61,7 @@ export interface Outcome {
 
 interface Target {
   readonly name: string
+  readonly backend: Backend
   readonly endpoint: Endpoint
   readonly running?: Running
 }
@@ -87,10 +87,9 @@ class Bench {
   private readonly failures: { target: string; reason: string }[] = []
   private targets: Target[] = []
   private bundle = ''
-  private serverPort = 0
   /** Loads that were run through all their targets. */
   private turn = 0
-  private server: { readonly running: Running; readonly endpoint: Endpoint } | undefined
+  private readonly backends = new Map<BackendName, Backend>()
 
   constructor(plan: Plan, processes: Processes) {
     this.plan = plan
@@ -107,6 +106,7 @@ class Bench {
     const total = this.plan.options.roundCount * requests.size
     for (const stage of stages) await this.measure(stage, requests, total)
     const after = this.resident()
+    const manyKeys = await this.manyKeys()
     const sidecarMemory = await this.sidecarMemory()
     return {
       targets: this.targets.map((target) => target.name),
@@ -118,6 +118,7 @@ class Bench {
         return { target, atRestBytes: rest.now, afterLoadBytes: now, peakBytes: peak }
       }),
       ...(sidecarMemory && { sidecarMemory }),
+      ...(manyKeys && { manyKeys }),
       others: heaviest(before, cpuOfAll(), (id) => this.processes.owns(id)),
       failures: this.failures,
     }
@@ -129,8 +130,8 @@ class Bench {
     return await this.attempt('memory of a sidecar', async () =>
       measureSidecarMemory({
         processes,
-        site: await this.site(),
-        newSite: () => this.site(),
+        site: await this.site(this.backendOf('single')),
+        newSite: () => this.site(this.backendOf('single')),
         isQuick: plan.options.isQuick,
         progress: plan.progress,
         signal: plan.signal,
@@ -142,29 +143,22 @@ class Bench {
     const { plan, processes } = this
     plan.progress.say('bundling')
     this.bundle = makeBundle(`${processes.directory}/bundle`)
-    const serverPort = await freePort()
-    this.serverPort = serverPort
-    const socketPath = `${processes.directory}/server.sock`
-    plan.progress.say(`starting ${plan.serverProgram} on 127.0.0.1:${serverPort}`)
-    const running = processes.start(
-      'server',
-      plan.serverProgram,
-      flags({
-        '--bind': '127.0.0.1',
-        '--port': serverPort,
-        '--unixsocket': socketPath,
-        '--save': '',
-        '--appendonly': 'no',
-        '--dir': processes.directory,
-        '--daemonize': 'no',
-      }),
-    )
-    const server = { running, endpoint: { kind: 'tcp', port: serverPort } } as const
-    this.server = server
-    await this.ready(running, server.endpoint)
+    const wanted = new Set<BackendName>(['single'])
+    for (const { proxy } of plan.proxies) wanted.add(proxy.backend ?? 'single')
+    for (const name of wanted) {
+      plan.progress.say(`starting ${name}: ${plan.serverProgram}`)
+      this.backends.set(name, await this.startBackend(name))
+    }
+    const single = this.backendOf('single')
+    const [server] = single.servers
+    if (server === undefined) throw new Error('a backend has servers')
     const direct: Target[] = [
-      { name: 'direct', endpoint: server.endpoint },
-      { name: 'direct-unix', endpoint: { kind: 'unix', path: socketPath } },
+      { name: 'direct', backend: single, endpoint: server.endpoint },
+      {
+        name: 'direct-unix',
+        backend: single,
+        endpoint: { kind: 'unix', path: single.socketPath },
+      },
     ]
     this.targets.push(...direct.filter(({ name }) => this.isWanted(name)))
     for (const { proxy, program } of plan.proxies) {
@@ -172,6 +166,33 @@ class Bench {
     }
     const known = plan.options.targets
     this.targets.sort((a, b) => known.indexOf(a.name) - known.indexOf(b.name))
+  }
+
+  private startBackend(name: BackendName): Promise<Backend> {
+    const { plan, processes } = this
+    return startBackend(name, {
+      program: plan.serverProgram,
+      processes,
+      signal: plan.signal,
+      ready: (running, endpoint) => this.ready(running, endpoint),
+    })
+  }
+
+  private backendOf(name: BackendName): Backend {
+    const backend = this.backends.get(name)
+    if (backend === undefined) throw new Error(`${name} is started first`)
+    return backend
+  }
+
+  private async manyKeys(): Promise<ManyKeys | undefined> {
+    const target = this.targets.find(({ name }) => name === 'respmesh-cluster3')
+    if (target?.endpoint.kind !== 'tcp') return undefined
+    const { port } = target.endpoint
+    const nodePorts = target.backend.servers.map(({ endpoint }) => endpoint.port)
+    const { progress, options, signal } = this.plan
+    progress.say(`MGET of ${manyKeys} keys beside a client that knows the cluster`)
+    const of = { port, nodePorts, isQuick: options.isQuick, rounds: options.roundCount, signal }
+    return await this.attempt('cluster client', () => measureManyKeys(of))
   }
 
   private isWanted(name: string): boolean {
@@ -182,19 +203,23 @@ class Bench {
     )
   }
 
-  private async site(): Promise<Site> {
+  private async site(backend: Backend): Promise<Site> {
     const [listenPort, adminPort] = [await freePort(), await freePort()]
-    const { bundle, serverPort } = this
-    return { directory: this.processes.directory, bundle, serverPort, listenPort, adminPort }
+    const { bundle } = this
+    const serverPorts = backend.servers.map(({ endpoint }) => endpoint.port)
+    const serverPort = serverPorts[0] ?? 0
+    const { directory } = this.processes
+    return { directory, bundle, serverPort, serverPorts, listenPort, adminPort }
   }
 
   private async startProxy(proxy: Proxy, program: string): Promise<void> {
-    const { args, endpoint, env } = proxy.launch(await this.site())
+    const backend = this.backendOf(proxy.backend ?? 'single')
+    const { args, endpoint, env } = proxy.launch(await this.site(backend))
     const at = endpoint.kind === 'tcp' ? `127.0.0.1:${endpoint.port}` : endpoint.path
     this.plan.progress.say(`starting ${proxy.name} on ${at}`)
     const running = this.processes.start(proxy.name, program, args, env)
     await this.ready(running, endpoint)
-    this.targets.push({ name: proxy.name, endpoint, running })
+    this.targets.push({ name: proxy.name, backend, endpoint, running })
   }
 
   private async ready(running: Running, endpoint: Endpoint): Promise<void> {
@@ -218,9 +243,11 @@ class Bench {
     } catch (cause) {
       this.plan.signal.throwIfAborted()
       const reason = cause instanceof Error ? cause.message : String(cause)
-      const server = this.server?.running
-      if (server?.hasEnded() !== false) {
-        throw new BenchError(`the server ended: ${reason}\n${server?.logTail() ?? ''}`, { cause })
+      const ended = [...this.backends.values()]
+        .flatMap(({ servers }) => servers)
+        .find(({ running }) => running.hasEnded())
+      if (ended !== undefined) {
+        throw new BenchError(`a server ended: ${reason}\n${ended.running.logTail()}`, { cause })
       }
       const log = this.targets.find((target) => target.name === name)?.running?.logTail()
       const told = log === undefined || log === '' ? reason : `${reason}\n${log}`
@@ -234,12 +261,15 @@ class Bench {
   /** Fills the keys, gives every target a taste of every load, and finds the request counts. */
   private async warmUp(stages: readonly Stage[]): Promise<ReadonlyMap<Load, number>> {
     const { plan } = this
-    const server = this.server
-    if (server === undefined) throw new Error('the server is started first')
     plan.progress.say(`filling ${keyCount} keys and warming up`)
     const fill: Load = { name: 'fill', command: 'SET', pipeline: 16, clients: clientCount }
-    // Keys are drawn at random: twenty draws for each leave one in 500 million out.
-    await this.benchmark(server.endpoint, fill, 20 * keyCount)
+    for (const backend of this.backends.values()) {
+      // A cluster is filled through the first proxy that knows it.
+      const through = this.targets.find((target) => target.backend === backend)
+      const endpoint = through?.endpoint ?? backend.servers[0]?.endpoint
+      // Keys are drawn at random: twenty draws for each leave one in 500 million out.
+      if (endpoint) await this.benchmark(endpoint, fill, 20 * keyCount)
+    }
     const counts = new Map<Load, number>()
     for (const stage of stages) {
       for (const load of stage.loads) counts.set(load, await this.warmUpLoad(stage, load))
@@ -296,9 +326,9 @@ class Bench {
     run: { round: number; requests: number },
   ): Promise<Sample> {
     const { round, requests } = run
-    const before = await this.figures(target)
+    const before = await figuresOf(target)
     const row = await this.benchmark(target.endpoint, load, requests)
-    const after = await this.figures(target)
+    const after = await figuresOf(target)
     const spent = (pick: (figures: Figures) => number) => pick(after) - pick(before)
     const answered = spent((figures) => figures.commands)
     if (answered < requests) {
@@ -325,22 +355,6 @@ class Bench {
     }
   }
 
-  private async figures(target: Target): Promise<Figures> {
-    const server = this.server
-    if (server === undefined) throw new Error('the server is started first')
-    const counts = await serverCounts(server.endpoint)
-    const own = ownCpuSeconds()
-    return {
-      ...counts,
-      server: cpuSeconds(server.running.pid),
-      proxy: target.running === undefined ? 0 : cpuSeconds(target.running.pid),
-      client: own.children,
-      self: own.self,
-      machine: machineBusySeconds(),
-      atSeconds: performance.now() / 1000,
-    }
-  }
-
   private async benchmark(endpoint: Endpoint, load: Load, requests: number) {
     const { benchmarkProgram, signal } = this.plan
     const to =
@@ -349,15 +363,16 @@ class Bench {
         : { '-h': '127.0.0.1', '-p': endpoint.port }
     const args = flags({
       ...to,
-      '-t': load.command.toLowerCase(),
+      ...(load.command !== 'MGET' && { '-t': load.command.toLowerCase() }),
       '-n': requests,
       '-P': load.pipeline,
       '-c': load.clients,
       '-d': valueBytes,
       '-r': keyCount,
     })
-    const output = await this.processes.run(benchmarkProgram, [...args, '--csv'], signal)
-    const row = parseBenchmarkCsv(output).find((row) => row.test === load.command)
+    const words = load.command === 'MGET' ? ['MGET', ...randomKeys] : []
+    const output = await this.processes.run(benchmarkProgram, [...args, '--csv', ...words], signal)
+    const row = parseBenchmarkCsv(output).find((row) => row.test.startsWith(load.command))
     if (row === undefined) throw new Error(`redis-benchmark gave no row for ${load.command}`)
     return row
   }
@@ -369,16 +384,4 @@ class Bench {
       ),
     )
   }
-}
-
-/** Counters that only rise; seconds of CPU, and of the clock in `atSeconds`. */
-interface Figures {
-  readonly commands: number
-  readonly misses: number
-  readonly server: number
-  readonly proxy: number
-  readonly client: number
-  readonly self: number
-  readonly machine: number
-  readonly atSeconds: number
 }

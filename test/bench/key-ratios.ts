@@ -1,9 +1,12 @@
 /** The few figures that the project has aims for. Pure. */
 import {
+  clusterLoads,
   type Load,
   manyClientsLoad,
+  manyKeysLoad,
   policyLoads,
   type Sample,
+  splitLoads,
   throughputLoads,
   unloadedLoad,
 } from './model.ts'
@@ -53,6 +56,12 @@ function comparisons(samples: readonly Sample[]): readonly Comparison[] {
   const plain = { loads: one ?? [], pick: rate }
   const piped = { loads: deep ?? [], pick: rate }
   const many = { loads: [manyClientsLoad], pick: p99 }
+  const [clusterOne, clusterDeep] = [1, 16].map((depth) =>
+    clusterLoads.filter((load) => load.pipeline === depth),
+  )
+  const near = { target: 'respmesh-cluster1', against: 'respmesh', pick: rate }
+  const wide = { target: 'respmesh-cluster3', pick: rate }
+  const split = { target: 'respmesh-split', against: 'respmesh-primary', pick: rate }
   const unix = { target: 'respmesh-unix', against: 'direct' }
   return [
     { name: 'p1VsDirect', against: 'direct', ...plain, aim: atLeast(0.85) },
@@ -81,6 +90,16 @@ function comparisons(samples: readonly Sample[]): readonly Comparison[] {
     },
     { name: 'c1000P99VsEnvoy', against: 'envoy', ...many, aim: atMost(1) },
     { name: 'c1000P99VsTwemproxy', against: 'twemproxy', ...many },
+    // One node has as many busy cores behind it as a server without a cluster: what is left is routing.
+    { name: 'cluster1P1VsOwn', ...near, loads: clusterOne ?? [], aim: atLeast(0.9) },
+    { name: 'cluster1P16VsOwn', ...near, loads: clusterDeep ?? [], aim: atLeast(0.9) },
+    { name: 'cluster3P1VsOwn', ...wide, against: 'respmesh', loads: clusterOne ?? [] },
+    { name: 'cluster3P16VsOwn', ...wide, against: 'respmesh', loads: clusterDeep ?? [] },
+    { name: 'cluster3P1VsEnvoy', ...wide, against: 'envoy-cluster3', loads: clusterOne ?? [] },
+    { name: 'cluster3P16VsEnvoy', ...wide, against: 'envoy-cluster3', loads: clusterDeep ?? [] },
+    { name: 'mgetVsEnvoy', ...wide, against: 'envoy-cluster3', loads: [manyKeysLoad] },
+    { name: 'splitP1', ...split, loads: splitLoads.slice(0, 1) },
+    { name: 'splitP16', ...split, loads: splitLoads.slice(1) },
   ]
 }
 

@@ -146,7 +146,7 @@ async function report(of: Report, progress: Progress) {
   const loads = stagesOf(options).flatMap((stage) => stage.loads)
   const summaries = summarize(samples, targets, loads)
   const comparisons = ratiosOf(samples, targets, throughputLoads)
-  const keyRatios = keyRatiosOf(samples)
+  const keyRatios = [...keyRatiosOf(samples), ...manyKeyRatios(outcome.manyKeys)]
   const foreign = samples.map((sample) => sample.foreignCpuShare)
   const foreignMedian = foreign.length === 0 ? 0 : median(foreign)
   const tables = [
@@ -182,6 +182,15 @@ async function report(of: Report, progress: Progress) {
   }
   await writeFile(options.jsonFile, `${JSON.stringify(content, undefined, 2)}\n`)
   progress.say(`written: ${options.jsonFile}`)
+}
+
+function manyKeyRatios(manyKeys: Outcome['manyKeys']): KeyRatio[] {
+  if (manyKeys === undefined) return []
+  const about = 'respmesh-cluster3 / ioredis Cluster'
+  return [
+    { name: 'mgetVsClusterClient', about, spread: manyKeys.rate },
+    { name: 'mgetP99VsClusterClient', about, spread: manyKeys.p99 },
+  ]
 }
 
 function byName<T>(ratios: readonly KeyRatio[], pick: (ratio: KeyRatio) => T): Record<string, T> {

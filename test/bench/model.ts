@@ -2,12 +2,24 @@
 import type { Spread } from './statistics.ts'
 
 /** What can be measured on its own: the words of `--only`. */
-export const sections = ['tcp', 'unix', 'clients', 'latency', 'policy', 'memory'] as const
+export const sections = [
+  'tcp',
+  'unix',
+  'clients',
+  'latency',
+  'policy',
+  'cluster',
+  'split',
+  'memory',
+] as const
 export type Section = (typeof sections)[number]
+
+/** What stands behind a target: one server, clusters of one and three, a primary with two replicas. */
+export type BackendName = 'single' | 'cluster1' | 'cluster3' | 'replicas2'
 
 export interface Load {
   readonly name: string
-  readonly command: 'GET' | 'SET'
+  readonly command: 'GET' | 'SET' | 'MGET'
   readonly pipeline: number
   readonly clients: number
 }
@@ -45,6 +57,18 @@ export const unloadedLoad = load('GET c=1', 'GET', { clients: 1 })
 /** The same as in `throughputLoads`, through sidecars that differ in their policies only. */
 export const policyLoads: readonly Load[] = pipelines.map((pipeline) =>
   load(`GET P=${pipeline}, policies`, 'GET', { pipeline }),
+)
+/** The same as in `throughputLoads`, through sidecars and peers in front of clusters. */
+export const clusterLoads: readonly Load[] = throughputLoads.map((one) => ({
+  ...one,
+  name: `${one.name}, cluster`,
+}))
+/** Keys of one MGET, drawn at random: with three nodes each has about a third. */
+export const manyKeys = 100
+export const manyKeysLoad = load(`MGET of ${manyKeys}, cluster`, 'MGET', { clients: 20 })
+/** Reads that replicas may take. */
+export const splitLoads: readonly Load[] = pipelines.map((pipeline) =>
+  load(`GET P=${pipeline}, replicas`, 'GET', { pipeline }),
 )
 export const valueBytes = 64
 /** Keys are drawn at random from this many, all of which exist before the first GET. */

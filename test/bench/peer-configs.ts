@@ -3,6 +3,7 @@
  * predixy and Envoy all set TCP_NODELAY for Redis by themselves), timeouts that a benchmark never meets, and
  * for the rest what the project ships, unless another setting serves the peer better here. Pure.
  */
+import { standaloneConfig } from '../../common/contract/proxy-config.ts'
 
 /** What its authors’ own benchmark uses. With the default of 16384 it needs up to twice the CPU at P=16. */
 export const twemproxyMbufBytes = 512
@@ -82,13 +83,53 @@ StandaloneServerPool {
 `
 }
 
+interface Many extends Ports {
+  readonly serverPorts: readonly number[]
+}
+
+/** What a sidecar without an operator is given where flags do not tell enough. */
+export function sidecar(site: Many, upstream: Readonly<Record<string, unknown>>): string {
+  const config = standaloneConfig({
+    members: site.serverPorts.map((port) => ({ host: '127.0.0.1', port })),
+    listeners: [{ host: '127.0.0.1', port: site.listenPort }],
+  })
+  const own = { ...config, upstream: { ...config.upstream, ...upstream } }
+  return `${JSON.stringify(own, undefined, 2)}\n`
+}
+
+const at = (port: number) => ({ socket_address: { address: '127.0.0.1', port_value: port } })
+
 /** JSON, which Envoy reads as it reads YAML. Its batching of requests stays off: on, it was slower here. */
-export function envoy({ serverPort, listenPort }: Ports): string {
-  const at = (port: number) => ({ socket_address: { address: '127.0.0.1', port_value: port } })
+export function envoy(site: Ports): string {
+  return envoyOf(site, [site.serverPort], { type: 'STATIC', lb_policy: 'MAGLEV' })
+}
+
+/** The same in front of a cluster, which it finds from any node; it follows redirects. */
+export function envoyCluster(site: Many): string {
+  const typed = {
+    '@type': 'type.googleapis.com/google.protobuf.Struct',
+    value: {
+      cluster_refresh_rate: '5s',
+      cluster_refresh_timeout: '1s',
+      redirect_refresh_interval: '1s',
+      redirect_refresh_threshold: 5,
+    },
+  }
+  return envoyOf(site, site.serverPorts, {
+    lb_policy: 'CLUSTER_PROVIDED',
+    cluster_type: { name: 'envoy.clusters.redis', typed_config: typed },
+  })
+}
+
+function envoyOf(
+  { listenPort }: Ports,
+  serverPorts: readonly number[],
+  kind: Readonly<Record<string, unknown>>,
+): string {
   const redisProxy = {
     '@type': 'type.googleapis.com/envoy.extensions.filters.network.redis_proxy.v3.RedisProxy',
     stat_prefix: 'redis',
-    settings: { op_timeout: '5s' },
+    settings: { op_timeout: '5s', enable_redirection: serverPorts.length > 1 },
     prefix_routes: { catch_all_route: { cluster: 'redis' } },
   }
   const listener = {
@@ -98,15 +139,12 @@ export function envoy({ serverPort, listenPort }: Ports): string {
       { filters: [{ name: 'envoy.filters.network.redis_proxy', typed_config: redisProxy }] },
     ],
   }
+  const endpoints = serverPorts.map((port) => ({ endpoint: { address: at(port) } }))
   const cluster = {
     name: 'redis',
-    type: 'STATIC',
+    ...kind,
     connect_timeout: '1s',
-    lb_policy: 'MAGLEV',
-    load_assignment: {
-      cluster_name: 'redis',
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: at(serverPort) } }] }],
-    },
+    load_assignment: { cluster_name: 'redis', endpoints: [{ lb_endpoints: endpoints }] },
   }
   const bootstrap = { static_resources: { listeners: [listener], clusters: [cluster] } }
   return `${JSON.stringify(bootstrap, undefined, 2)}\n`

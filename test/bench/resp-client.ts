@@ -7,7 +7,7 @@ const answerTimeoutMs = 2000
 const retryMs = 50
 
 /** Sends one command without arguments that need quoting and gives the reply as it came. */
-async function ask(
+export async function ask(
   endpoint: Endpoint,
   words: readonly string[],
   isWhole: (text: string) => boolean,

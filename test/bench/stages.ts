@@ -1,8 +1,11 @@
 /** What is run in which order. Pure. */
 import {
+  clusterLoads,
   manyClientsLoad,
+  manyKeysLoad,
   policyLoads,
   type Section,
+  splitLoads,
   type Stage,
   throughputLoads,
   unloadedLoad,
@@ -16,6 +19,8 @@ const plans: readonly { sections: readonly Section[]; name: string; loads: Stage
   { sections: ['clients'], name: 'clients', loads: [manyClientsLoad] },
   { sections: ['latency'], name: 'latency', loads: [unloadedLoad] },
   { sections: ['policy'], name: 'policy', loads: policyLoads },
+  { sections: ['cluster'], name: 'cluster', loads: [...clusterLoads, manyKeysLoad] },
+  { sections: ['split'], name: 'split', loads: splitLoads },
 ]
 
 export function stagesOf(options: Pick<Options, 'sections' | 'targets'>): readonly Stage[] {

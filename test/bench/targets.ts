@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { programOnPath } from './machine.ts'
 import { envoyProgram } from './envoy-program.ts'
-import type { Endpoint, Section } from './model.ts'
+import type { BackendName, Endpoint, Section } from './model.ts'
 import * as configs from './peer-configs.ts'
 import { flags } from './processes.ts'
 
@@ -16,6 +16,8 @@ export interface Site {
   /** The bundled program; by default the one in `dist/`. */
   readonly bundle?: string
   readonly serverPort: number
+  /** All servers of the backend, `serverPort` first. */
+  readonly serverPorts: readonly number[]
   readonly listenPort: number
   /** For a statistics or admin port, which some proxies open whether asked or not. */
   readonly adminPort: number
@@ -29,6 +31,8 @@ export interface Launch {
 
 export interface Proxy {
   readonly name: string
+  /** What it stands in front of; one server unless told. */
+  readonly backend?: BackendName
   /** The sections that it is measured in. */
   readonly sections: readonly Section[]
   /** The program to start, undefined when it is not there. */
@@ -129,6 +133,33 @@ export function sidecarArgs(site: Site, listen: Readonly<Record<string, string>>
   ]
 }
 
+/** The same by a configuration file: what stands behind has more than one server, or more than one way to it. */
+function backendSidecar(
+  name: string,
+  backend: BackendName,
+  upstream: { readonly mode: string; readonly reads?: { readonly policy: string } },
+): Proxy {
+  return {
+    name,
+    backend,
+    sections: [backend === 'replicas2' ? 'split' : 'cluster'],
+    find: () => process.execPath,
+    hint: '',
+    launch: (site) => {
+      const config = configFile(site, `${name}.json`, configs.sidecar(site, upstream))
+      return {
+        args: [
+          '--disable-warning=ExperimentalWarning',
+          site.bundle ?? bundle,
+          'sidecar',
+          ...flags({ '--config': config, '--admin': `127.0.0.1:${site.adminPort}` }),
+        ],
+        endpoint: tcp(site),
+      }
+    },
+  }
+}
+
 function sidecar(
   name: string,
   ownSections: readonly Section[],
@@ -166,7 +197,35 @@ const idlePolicies = {
 
 export const proxies: readonly Proxy[] = [
   ...peers,
-  sidecar('respmesh', ['tcp', 'clients', 'latency', 'policy'], {}),
+  {
+    name: 'envoy-cluster3',
+    backend: 'cluster3',
+    sections: ['cluster'],
+    find: envoyProgram,
+    hint: 'see envoy',
+    launch: (site) => ({
+      args: [
+        '--disable-hot-restart',
+        ...flags({
+          '-c': configFile(site, 'envoy-cluster.json', configs.envoyCluster(site)),
+          '--concurrency': 1,
+          '--log-level': 'warn',
+        }),
+      ],
+      endpoint: tcp(site),
+    }),
+  },
+  sidecar('respmesh', ['tcp', 'clients', 'latency', 'policy', 'cluster'], {}),
+  backendSidecar('respmesh-cluster1', 'cluster1', { mode: 'cluster' }),
+  backendSidecar('respmesh-cluster3', 'cluster3', { mode: 'cluster' }),
+  backendSidecar('respmesh-primary', 'replicas2', {
+    mode: 'replication',
+    reads: { policy: 'allToPrimary' },
+  }),
+  backendSidecar('respmesh-split', 'replicas2', {
+    mode: 'replication',
+    reads: { policy: 'readsToReplicas' },
+  }),
   sidecar('respmesh-policy', ['policy'], idlePolicies),
   unixSidecar,
 ]

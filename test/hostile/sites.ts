@@ -93,7 +93,8 @@ export async function startPeer(name: string): Promise<Site> {
     const port = await freePort()
     const adminPort = await freePort()
     const { directory } = processes
-    const site = { directory, serverPort: server.port, listenPort: port, adminPort }
+    const serverPort = server.port
+    const site = { directory, serverPort, serverPorts: [serverPort], listenPort: port, adminPort }
     return { port, running: processes.start(name, program, proxy.launch(site).args) }
   })
 }
