@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { sections } from './model.ts'
 import { parseOptions, UsageError } from './options.ts'
 
 test('without options five rounds run over all sections and targets', () => {
   const options = parseOptions([])
   assert.equal(options?.roundCount, 5)
   assert.equal(options.requests, undefined)
-  assert.deepEqual(options.sections, ['tcp', 'unix', 'clients', 'latency', 'policy', 'memory'])
+  assert.deepEqual(options.sections, sections)
   assert.deepEqual(options.targets.slice(0, 3), ['direct', 'haproxy', 'twemproxy'])
   assert.ok(options.targets.includes('respmesh') && options.mayDownload)
 })
