@@ -248,6 +248,14 @@ export const idleLooks = 4
 /** Open files that are kept from clients: an eighth of what there is, within these. */
 export const filesReservedMin = 32
 export const filesReservedMax = 1024
+/** How often within the time that a command may take it is looked who waits for longer. */
+export const readTimeLooks = 8
+/** How often it is looked whether commands in flight have ended. */
+export const drainPollMs = 5
+/** How long clients may finish an open transaction before a pause holds them in the middle of it. */
+export const switchFinishMs = 250
+/** Longest wait, after a switch, for clients that need a connection of their own; the others go on then. */
+export const switchSettleMs = 2000
 /** A subscriber that leaves more unread than it may for so long is closed; it is looked for this often. */
 export const slowSubscriberMs = 60_000
 export const slowSubscriberLookMs = 5000

@@ -2,7 +2,7 @@
 import { proxyConfigSchema } from '../../common/contract/schema.ts'
 import { manifestSchema } from '../../operator/api/schema.ts'
 import { commandsPage } from './commands-page.ts'
-import { commandTableSource, readCommandFile } from './commands.ts'
+import { commandRoutesSource, commandTableSource, readCommandFile } from './commands.ts'
 import { chartCrdYaml, crdYaml } from './crd.ts'
 import { valuesSchemaJson } from './values-schema.ts'
 import { standaloneValidator, validatorTypes } from './validator.ts'
@@ -19,6 +19,10 @@ export async function generatedFiles(): Promise<readonly GeneratedFile[]> {
     {
       path: 'common/redis/generated/command-rows.ts',
       content: commandTableSource(commands),
+    },
+    {
+      path: 'common/redis/generated/command-route-rows.ts',
+      content: commandRoutesSource(commands),
     },
     { path: 'docs/reference/commands.md', content: commandsPage(commands) },
     {

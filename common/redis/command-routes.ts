@@ -1,0 +1,92 @@
+/**
+ * Where a command goes in a backend of several shards and what becomes of the replies: words, and the letters that stand
+ * for them in rows. The generator decides from the tips of the servers (`scripts/generate/routing-decisions.ts`).
+ */
+
+/** Of a command with keys only `split` differs from `any`: the others are for those without. */
+export type CommandRoute =
+  /** The shard of its keys; without keys, any one server. */
+  | 'any'
+  /** Keys of several slots are spread over one command per slot. */
+  | 'split'
+  /** The primary of every shard. */
+  | 'allShards'
+  /** Every server, replicas too. */
+  | 'allNodes'
+  /** One shard after the other, as the cursor tells. */
+  | 'scan'
+  /** The owner of the slot that is the command’s third word. */
+  | 'slotNumber'
+
+/** How the replies of several servers become one; see `sidecar/route/merge`. */
+export type CommandMerge =
+  /** It never has several. */
+  | 'none'
+  | 'sum'
+  | 'min'
+  | 'max'
+  | 'and'
+  | 'or'
+  | 'oneSucceeded'
+  | 'allSucceeded'
+  /** The elements of all arrays, in the order of the keys. */
+  | 'positional'
+  /** The elements of all, one server’s after the other’s. */
+  | 'concat'
+  /** The same without repetition. */
+  | 'distinct'
+  /** Numbers are added up place by place, all else is the first’s. */
+  | 'sumEach'
+  /** One of those that are not null. */
+  | 'pickOne'
+  /** Of FUNCTION STATS: a server’s where something runs, else the first. */
+  | 'running'
+
+const routeLetters: Readonly<Record<CommandRoute, string>> = {
+  any: '-',
+  split: 'm',
+  allShards: 's',
+  allNodes: 'n',
+  scan: 'c',
+  slotNumber: 't',
+}
+
+const mergeLetters: Readonly<Record<CommandMerge, string>> = {
+  none: '-',
+  sum: 's',
+  min: 'i',
+  max: 'x',
+  and: 'a',
+  or: 'o',
+  oneSucceeded: '1',
+  allSucceeded: 'A',
+  positional: 'p',
+  concat: 'c',
+  distinct: 'd',
+  sumEach: 'e',
+  pickOne: 'r',
+  running: 'f',
+}
+
+export interface RouteFacts {
+  readonly route: CommandRoute
+  readonly merge: CommandMerge
+  /** Has no effect whatever but its reply, in every known version, and any replica can give it. */
+  readonly readsOnly: boolean
+}
+
+/** Three letters. */
+export function routeLettersOf({ route, merge, readsOnly }: RouteFacts): string {
+  return `${routeLetters[route]}${mergeLetters[merge]}${readsOnly ? 'r' : ''}`
+}
+
+export function routeFactsOf(letters: string): RouteFacts {
+  const route = keyOf(routeLetters, letters.charAt(0))
+  const merge = keyOf(mergeLetters, letters.charAt(1))
+  return { route, merge, readsOnly: letters.charAt(2) === 'r' }
+}
+
+function keyOf<Key extends string>(letters: Readonly<Record<Key, string>>, letter: string): Key {
+  for (const key in letters) if (letters[key] === letter) return key
+  throw new Error(`no command has the letter ${letter}`)
+}
