@@ -37,6 +37,8 @@ export interface DataPlaneCounters {
   clientsCutIdle: number
   /** Clients closed because a command or a farewell did not end in time. */
   clientsCutPatience: number
+  /** Clients closed because a command took longer than it may. */
+  clientsCutTimeLimit: number
   authFailures: number
   /** Failed TLS handshakes of clients, those that were cut because they took too long among them. */
   tlsHandshakeErrors: number
@@ -69,6 +71,7 @@ export function newCounters(): DataPlaneCounters {
     clientsCutMemory: 0,
     clientsCutIdle: 0,
     clientsCutPatience: 0,
+    clientsCutTimeLimit: 0,
     authFailures: 0,
     tlsHandshakeErrors: 0,
     fileReloads: 0,
@@ -119,6 +122,13 @@ export interface DataPlane {
   /** Holds new commands and waits until none is in flight. @throws ProxyError RM_UPSTREAM_TIMEOUT after drainTimeoutMs, still paused */
   pause(): Promise<void>
   resume(): void
+  /**
+   * Obeys `config` between commands: holds new ones, waits for those in flight, goes over, has clients with a
+   * connection of their own come back, and goes on unless it is paused.
+   * @throws UpstreamError RM_UPSTREAM_TIMEOUT when commands in flight did not end within drainTimeoutMs: nothing has
+   *   changed then, and it goes on; ConfigError as `apply`
+   */
+  switchTo(config: ProxyConfig): Promise<void>
   view(): DataPlaneView
   /** Calls back when `view().primary` changes. */
   onPrimaryChange(listener: (view: PrimaryView) => void): void
@@ -130,6 +140,10 @@ export interface DataPlane {
 export interface LocalDataPlane extends DataPlane {
   /** Obeys at once. */
   apply(config: ProxyConfig): void
+  /** The steps of a switch, for several processes that take them together (`switch/switch-over.ts`). */
+  hold(): Promise<void>
+  settle(): Promise<void>
+  endHold(): void
   /** Takes over a client that another process accepted at `listener` (its key). */
   adopt(socket: Socket, listener: string): void
 }

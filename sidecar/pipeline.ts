@@ -6,7 +6,6 @@ import type { Socket } from 'node:net'
 import { type Clock, systemClock } from '../common/clock.ts'
 import type { Listener, ProxyConfig } from '../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../common/contract/stream.ts'
-import { UpstreamError } from '../common/errors.ts'
 import {
   defaultTiming,
   identityCheckMs,
@@ -22,6 +21,7 @@ import { ClientListener } from './net/listener.ts'
 import { Turn } from './net/turn.ts'
 import { ClientGuard } from './overload/client-guard.ts'
 import type { ProcessBounds } from './overload/process-bounds.ts'
+import { ReadTimeLimit } from './overload/read-time-limit.ts'
 import { UserSource } from './policy/authentication-source.ts'
 import { AuthThrottle } from './policy/authentication.ts'
 import { CommandRules } from './route/command-rules.ts'
@@ -32,9 +32,10 @@ import { HoldQueue } from './session/hold-queue.ts'
 import { ServerQueue } from './session/server-queue.ts'
 import { RestoreQueue } from './session/restore-queue.ts'
 import { Session } from './session/session.ts'
-import { callBack } from './session/blocked-command.ts'
 import { firstClientId } from './session/client-ids.ts'
 import { Watchdog } from './session/watchdog.ts'
+import { Pause } from './switch/pause.ts'
+import { switchOver } from './switch/switch-over.ts'
 import { UpstreamAccess } from './upstream/access.ts'
 import { ScriptMemory } from './upstream/script-memory.ts'
 import { ServerConnections } from './upstream/server-connections.ts'
@@ -56,7 +57,6 @@ export function createDataPlane(modules: DataPlaneModules): LocalDataPlane {
   return new Pipeline(modules)
 }
 
-const drainPollMs = 5
 /** A silent server is looked for this many times per reply timeout. */
 const silenceTicks = 4
 
@@ -81,6 +81,8 @@ class Pipeline implements LocalDataPlane {
   private readonly queue: ServerQueue
   private silenceTimer: NodeJS.Timeout | undefined
   private readonly guard: ClientGuard
+  private readonly timeLimit = new ReadTimeLimit()
+  private readonly pauses: Pause
   private tickTimer: NodeJS.Timeout | undefined
   private nextClientId: number
   private lastVerifyMs = Number.NEGATIVE_INFINITY
@@ -111,6 +113,13 @@ class Pipeline implements LocalDataPlane {
     this.watchdog = new Watchdog(this.clock, incompleteCommandMs / 4)
     const { counters, sessions } = this
     const bounds = modules.bounds ?? {}
+    this.pauses = new Pause({
+      clock: this.clock,
+      sessions,
+      context: () => this.context,
+      release: () => this.releaseHeld(),
+      isConnected: () => this.primary.view !== 'failing',
+    })
     this.guard = new ClientGuard({ counters, sessions, bounds, log: modules.log })
     this.primary = new ServerConnections(
       {
@@ -149,21 +158,27 @@ class Pipeline implements LocalDataPlane {
   }
 
   async pause(): Promise<void> {
-    if (this.context === undefined) return
-    this.context.isPaused = true
-    const timeoutMs = this.config?.timing.drainTimeoutMs ?? 0
-    if (await this.drained(timeoutMs)) return
-    throw new UpstreamError(
-      'RM_UPSTREAM_TIMEOUT',
-      `${this.inFlightCommands()} commands are still in flight after ${timeoutMs} ms; the sidecar stays paused`,
-      { data: { inFlightCommands: this.inFlightCommands() }, retryable: true },
-    )
+    await this.pauses.begin()
   }
 
   resume(): void {
-    if (this.context === undefined) return
-    this.context.isPaused = false
-    this.releaseHeld()
+    this.pauses.end()
+  }
+
+  switchTo(config: ProxyConfig): Promise<void> {
+    return switchOver(this, config)
+  }
+
+  hold(): Promise<void> {
+    return this.pauses.hold()
+  }
+
+  settle(): Promise<void> {
+    return this.pauses.settle()
+  }
+
+  endHold(): void {
+    this.pauses.endHold()
   }
 
   view(): DataPlaneView {
@@ -176,14 +191,14 @@ class Pipeline implements LocalDataPlane {
     return {
       counters: this.counters,
       clients: this.sessions.size,
-      inFlightCommands: this.inFlightCommands(),
+      inFlightCommands: this.pauses.inFlightCommands,
       heldCommands,
       upstreamConnections: this.primary.connectionCount,
       pinnedConnections: this.primary.pinnedCount,
       primary: this.primary.view,
       ...(address !== undefined && { primaryAddress: address }),
       ...(memoryBytesMax !== undefined && { memoryBytesMax }),
-      isPaused: this.context?.isPaused ?? false,
+      isPaused: this.pauses.isAsked,
       staleFiles: this.files.staleCount,
     }
   }
@@ -195,8 +210,7 @@ class Pipeline implements LocalDataPlane {
   async stop(): Promise<void> {
     this.isStopping = true
     this.listeners.close()
-    if (this.context !== undefined) this.context.isPaused = true
-    await this.drained(this.config?.timing.drainTimeoutMs ?? 0)
+    await this.pauses.isDrained(this.config?.timing.drainTimeoutMs ?? 0)
     clearInterval(this.silenceTimer)
     clearInterval(this.tickTimer)
     this.files.stop()
@@ -248,6 +262,7 @@ class Pipeline implements LocalDataPlane {
       authenticator: undefined,
       isPerClient: false,
       isPaused: false,
+      isFinishing: false,
       hasPrimary: false,
     }
   }
@@ -263,7 +278,10 @@ class Pipeline implements LocalDataPlane {
   private tick(): void {
     const now = this.clock.monotonicMs()
     this.primary.watchLiveness(now)
-    if (this.config !== undefined) this.guard.tick(now, this.config.limits, this.config.timing)
+    const { config, sessions } = this
+    if (config === undefined) return
+    this.guard.tick(now, config.limits, config.timing)
+    this.timeLimit.tick(now, config.timing.readTimeLimitMs ?? 0, sessions)
   }
 
   adopt(socket: Socket, listener: string): void {
@@ -313,25 +331,5 @@ class Pipeline implements LocalDataPlane {
       for (const session of this.sessions) watchSilence(session, silenceTicks)
     }
     this.silenceTimer = setInterval(tick, Math.ceil(replyTimeoutMs / silenceTicks)).unref()
-  }
-
-  private inFlightCommands(): number {
-    let count = this.primary.inFlightCommands
-    for (const session of this.sessions) {
-      if (session.pinning.lane !== undefined) count += session.inFlight
-    }
-    return count
-  }
-
-  private async drained(timeoutMs: number): Promise<boolean> {
-    const deadline = this.clock.monotonicMs() + timeoutMs
-    while (this.inFlightCommands() > 0) {
-      if (this.clock.monotonicMs() >= deadline) return false
-      for (const session of this.sessions) callBack(session)
-      await new Promise((resolve) => {
-        setTimeout(resolve, drainPollMs)
-      })
-    }
-    return true
   }
 }

@@ -92,6 +92,7 @@ const counters: readonly Definition[] = [
       { labels: { reason: 'memory' }, value: counters.clientsCutMemory },
       { labels: { reason: 'idle' }, value: counters.clientsCutIdle },
       { labels: { reason: 'incomplete' }, value: counters.clientsCutPatience },
+      { labels: { reason: 'time-limit' }, value: counters.clientsCutTimeLimit },
     ],
   },
   counter('respmesh_upstream_connects_total', 'upstreamConnects', 'Connections made to servers.'),

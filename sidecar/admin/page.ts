@@ -66,8 +66,9 @@ th { text-align: left; padding-right: 2em; font-weight: 600; vertical-align: top
 }
 
 function describeCuts({ counters }: Status): string {
-  const { clientsCutSlow, clientsCutMemory, clientsCutIdle, clientsCutPatience } = counters
-  return `${clientsCutSlow} slow, ${clientsCutMemory} for memory, ${clientsCutIdle} idle, ${clientsCutPatience} incomplete`
+  const { clientsCutSlow, clientsCutMemory, clientsCutIdle } = counters
+  const { clientsCutPatience, clientsCutTimeLimit } = counters
+  return `${clientsCutSlow} slow, ${clientsCutMemory} for memory, ${clientsCutIdle} idle, ${clientsCutPatience} incomplete, ${clientsCutTimeLimit} over time`
 }
 
 function describeWorkers(workers: NonNullable<Status['workers']>): readonly [string, string] {

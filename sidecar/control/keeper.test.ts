@@ -38,6 +38,10 @@ function fakeDataPlane(start: () => Promise<void> = async () => {}) {
     addresses: () => [],
     pause: async () => {},
     resume: () => {},
+    async switchTo(config) {
+      if (refusal !== undefined) throw refusal
+      obeyed.push(config)
+    },
     view: () => assert.fail('not asked for'),
     onPrimaryChange: () => {},
     stop: async () => {},

@@ -41,5 +41,7 @@ export interface SessionContext {
   /** Whether every client has an upstream connection of its own. */
   isPerClient: boolean
   isPaused: boolean
+  /** While a pause begins: who is in a transaction may end it. */
+  isFinishing: boolean
   hasPrimary: boolean
 }

@@ -5,6 +5,7 @@ import type { Session } from './session.ts'
 export function noteReplies(session: Session, byteCount: number, replyCount: number): void {
   const { window, pinning, context } = session
   session.inFlight = Math.max(0, session.inFlight - replyCount)
+  session.answeredCount += replyCount
   const isReply = replyCount > 0 || session.inFlight > 0
   if (isReply) {
     const outputMax = context.limits.clientOutputBytesMax
@@ -15,6 +16,13 @@ export function noteReplies(session: Session, byteCount: number, replyCount: num
   if (session.wait === 'window' || (session.inFlight === 0 && mayGoOn)) {
     context.turn.addWake(session)
   }
+}
+
+/** Commands that were sent will not be answered, or were not sent after all. */
+export function noteGone(session: Session, count: number): void {
+  session.inFlight = Math.max(0, session.inFlight - count)
+  session.answeredCount += count
+  if (session.inFlight === 0) session.inFlightBytes = 0
 }
 
 /** Commands that may be sent ahead at present. */

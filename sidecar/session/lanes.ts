@@ -41,9 +41,10 @@ export function enqueuePinned(session: Session, bytes: Buffer): boolean {
 /** Whether the session has a connection of its own; if not it waits for one. */
 export function pin(session: Session): boolean {
   const { context, pinning } = session
+  if (pinning.isHeld) return session.hold()
   if (pinning.lane !== undefined) return true
   const lane = context.primary.lane(2, 0)
-  if (context.isPaused || !lane.isReady) return session.hold()
+  if (!lane.isReady) return session.hold()
   if (context.primary.isStalled) {
     context.queue.add(session, true)
     lane.waitWritable(session)

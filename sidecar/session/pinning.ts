@@ -76,6 +76,12 @@ export class Pinning {
     return (this.reasons & PinReason.raw) !== 0
   }
 
+  /** Whether the sidecar is paused for the session; while a pause begins, an open transaction may be ended. */
+  get isHeld(): boolean {
+    const { isPaused, isFinishing } = this.context
+    return isPaused && !(isFinishing && this.has(PinReason.transaction) && !this.isRaw)
+  }
+
   /** Whether the session’s commands may only go over a connection of its own. */
   get isNeeded(): boolean {
     const { isPerClient, primary } = this.context

@@ -30,7 +30,7 @@ import { type PinFailure, PinReason, Pinning, type PinningOwner } from './pinnin
 import { RawPassage } from './raw-passage.ts'
 import { ReplyPath } from './reply-path.ts'
 import { ReplyWindow } from './reply-window.ts'
-import { noteReplies, roomLeft, settle, updatePatience, updateReading } from './flow.ts'
+import { noteGone, noteReplies, roomLeft, settle, updatePatience, updateReading } from './flow.ts'
 import { handleSpecial } from './special-command.ts'
 import type { BrokenState, Wait } from './states.ts'
 import { Subscriber } from './subscriber.ts'
@@ -56,6 +56,8 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   wait: Wait = 'none'
   isClosed = false
   inFlight = 0
+  /** Commands that were in flight and are no more. */
+  answeredCount = 0
 
   readonly socket: Socket
   readonly output: ClientOutput
@@ -202,7 +204,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
       return this.answerRun(end, count, this.broken === 'transaction' ? willAbort : queued)
     }
     if (this.holdError !== undefined) return this.answerRun(end, count, this.holdError)
-    if (context.isPaused) return this.hold()
+    if (this.pinning.isHeld) return this.hold()
     const bytes = input.slice(input.start, end)
     const isOwn = this.pinning.isNeeded || this.window.isLarge
     if (isOwn && this.mustWaitForServer()) return false
@@ -299,8 +301,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   lose(count: number, isMidReply: boolean): void {
     this.context.counters.commandsLost += count
     if (this.isClosed) return
-    this.inFlight = Math.max(0, this.inFlight - count)
-    if (this.inFlight === 0) this.inFlightBytes = 0
+    noteGone(this, count)
     if (isMidReply) return this.destroy()
     for (let index = 0; index < count; index += 1) this.answer(ownReplies.lost)
     this.context.turn.addWake(this)
@@ -308,8 +309,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
 
   giveBack(bytes: Buffer, count: number): void {
     if (this.isClosed) return
-    this.inFlight -= count
-    if (this.inFlight === 0) this.inFlightBytes = 0
+    noteGone(this, count)
     this.context.counters.commands -= count
     this.scanner.reset()
     this.input.prepend(bytes)

@@ -23,8 +23,10 @@ export interface SpecialCommand {
 export function forwardPinned(session: Session, command: SpecialCommand, reason: number): void {
   if (session.holdError !== undefined) return void session.forwardRun(command.end, 1)
   if (!pin(session)) return
+  const isNew = !session.pinning.has(reason)
   session.pinning.add(reason)
-  session.forwardRun(command.end, 1)
+  // Of what was not sent nothing is lost with the connection.
+  if (!session.forwardRun(command.end, 1) && isNew) session.pinning.remove(reason)
 }
 
 /**

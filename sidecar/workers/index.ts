@@ -53,6 +53,10 @@ class Workers implements DataPlane {
     this.inner.resume()
   }
 
+  switchTo(config: ProxyConfig): Promise<void> {
+    return this.inner.switchTo(config)
+  }
+
   view(): DataPlaneView {
     return this.inner.view()
   }

@@ -12,6 +12,7 @@ import type { PrimaryView } from '../../common/contract/stream.ts'
 import {
   defaultTiming,
   stopMarginMs,
+  switchSettleMs,
   workerAnswerMs,
   workerClientsWaitingMax,
   workerRestartMaxMs,
@@ -25,7 +26,9 @@ import { ClientListener, listenerKey } from '../net/listener.ts'
 import type { AcceptorModules } from '../net/tls-acceptor.ts'
 import { tooManyClients } from '../overload/client-guard.ts'
 import type { DataPlaneModules } from '../pipeline.ts'
+import { switchOver } from '../switch/switch-over.ts'
 import { type Sum, addUp, emptySum } from './aggregate.ts'
+import type { Request } from './protocol.ts'
 import { shareOf } from './share.ts'
 import { Worker } from './worker.ts'
 
@@ -50,6 +53,7 @@ export class WorkerPool implements DataPlane {
   private restartCount = 0
   private failuresInRow = 0
   private isPaused = false
+  private isHeld = false
   private isStopping = false
 
   constructor(modules: DataPlaneModules, count: number) {
@@ -90,13 +94,37 @@ export class WorkerPool implements DataPlane {
 
   async pause(): Promise<void> {
     this.isPaused = true
-    const timeoutMs = this.drainMs + workerAnswerMs
-    await Promise.all([...this.workers].map((worker) => worker.ask({ kind: 'pause' }, timeoutMs)))
+    await this.askAll({ kind: 'pause' }, this.drainMs)
   }
 
   resume(): void {
     this.isPaused = false
     for (const worker of this.workers) void worker.ask({ kind: 'resume' }, workerAnswerMs)
+  }
+
+  switchTo(config: ProxyConfig): Promise<void> {
+    return switchOver(this, config)
+  }
+
+  async hold(): Promise<void> {
+    this.isHeld = true
+    await this.askAll({ kind: 'hold' }, this.drainMs)
+  }
+
+  async settle(): Promise<void> {
+    await this.askAll({ kind: 'settle' }, switchSettleMs)
+  }
+
+  async endHold(): Promise<void> {
+    this.isHeld = false
+    await this.askAll({ kind: 'endHold' })
+  }
+
+  /** Resolves, or fails as the first of them that did, when all have answered. */
+  private async askAll(request: Request, timeMs = 0): Promise<void> {
+    const asked = [...this.workers].map((worker) => worker.ask(request, timeMs + workerAnswerMs))
+    const failed = (await Promise.allSettled(asked)).find(({ status }) => status === 'rejected')
+    if (failed?.status === 'rejected') throw failed.reason
   }
 
   view(): DataPlaneView {
@@ -171,6 +199,7 @@ export class WorkerPool implements DataPlane {
       workerAnswerMs * 5,
     )
     if (this.isPaused) await worker.ask({ kind: 'pause' }, this.drainMs + workerAnswerMs)
+    if (this.isHeld) await worker.ask({ kind: 'hold' }, this.drainMs + workerAnswerMs)
     await started
     if (worker.isGone || this.isStopping) return
     this.serving.add(worker)

@@ -6,7 +6,7 @@ import { workerStateMs } from '../../common/limits.ts'
 import { createLog } from '../../common/log.ts'
 import { processBounds } from '../overload/process-bounds.ts'
 import { UseMeter } from '../overload/process-use.ts'
-import type { DataPlane } from '../data-plane.ts'
+import type { DataPlane, LocalDataPlane } from '../data-plane.ts'
 import { createDataPlane } from '../pipeline.ts'
 import type { Failure, Request, ToMain, ToWorker, WorkerState } from './protocol.ts'
 
@@ -80,7 +80,7 @@ async function answer(id: number, obeyed: Promise<void>, state: ReadState): Prom
 }
 
 /** Begins at once, so that requests are obeyed in the order in which they came. */
-async function obey(plane: DataPlane, request: Request): Promise<void> {
+async function obey(plane: LocalDataPlane, request: Request): Promise<void> {
   switch (request.kind) {
     case 'start':
       return plane.start(request.config)
@@ -90,6 +90,12 @@ async function obey(plane: DataPlane, request: Request): Promise<void> {
       return plane.pause()
     case 'resume':
       return plane.resume()
+    case 'hold':
+      return plane.hold()
+    case 'settle':
+      return plane.settle()
+    case 'endHold':
+      return plane.endHold()
     case 'stop':
       return plane.stop()
     default:

@@ -1,0 +1,145 @@
+/**
+ * Holds the commands of all clients between those that were sent and those that come: for as long as somebody asked
+ * for it, or while the sidecar goes over to another configuration. Nothing of a client is lost by it.
+ *
+ * A drain waits for the replies that are owed, asks servers for blocking commands back, and lets clients finish, for a
+ * short while, what spans several commands: an open transaction, a change of their own connection.
+ */
+import type { Clock } from '../../common/clock.ts'
+import { UpstreamError } from '../../common/errors.ts'
+import { drainPollMs, switchFinishMs, switchSettleMs } from '../../common/limits.ts'
+import { callBack } from '../session/blocked-command.ts'
+import type { SessionContext } from '../session/context.ts'
+import { PinReason } from '../session/pinning.ts'
+import type { Session } from '../session/session.ts'
+
+export interface PauseModules {
+  readonly clock: Clock
+  readonly sessions: ReadonlySet<Session>
+  /** Undefined until there is a configuration. */
+  readonly context: () => SessionContext | undefined
+  /** Commands may go on. */
+  readonly release: () => void
+  /** Whether the servers can be used, as far as there are any. */
+  readonly isConnected: () => boolean
+}
+
+export class Pause {
+  private readonly modules: PauseModules
+  private isByHand = false
+  private isSwitching = false
+
+  constructor(modules: PauseModules) {
+    this.modules = modules
+  }
+
+  /** Whether somebody asked for it. */
+  get isAsked(): boolean {
+    return this.isByHand
+  }
+
+  /** @throws UpstreamError RM_UPSTREAM_TIMEOUT after the drain timeout; commands are held all the same */
+  async begin(): Promise<void> {
+    this.isByHand = true
+    await this.drain('the sidecar stays paused')
+  }
+
+  end(): void {
+    this.isByHand = false
+    this.update()
+  }
+
+  /** The same for the time of a switch, beside what somebody asked for. @throws UpstreamError RM_UPSTREAM_TIMEOUT */
+  async hold(): Promise<void> {
+    this.isSwitching = true
+    await this.drain('nothing was changed')
+    await this.deliverMessages()
+  }
+
+  /** Waits for a bounded time until those are back whose own connection a switch ended. */
+  async settle(): Promise<void> {
+    const { clock, sessions, isConnected } = this.modules
+    const deadline = clock.monotonicMs() + switchSettleMs
+    const isMissing = (session: Session) => session.pinning.isMissed
+    while (clock.monotonicMs() < deadline) {
+      if (isConnected() && !some(sessions, isMissing)) return
+      await elapsed(drainPollMs)
+    }
+  }
+
+  endHold(): void {
+    this.isSwitching = false
+    this.update()
+  }
+
+  /** Whether no reply is owed, at the latest after `timeoutMs`. New commands are held from now on. */
+  async isDrained(timeoutMs: number): Promise<boolean> {
+    const { clock, sessions } = this.modules
+    const context = this.modules.context()
+    if (context === undefined) return true
+    context.isPaused = true
+    const start = clock.monotonicMs()
+    for (;;) {
+      const waitedMs = clock.monotonicMs() - start
+      context.isFinishing = waitedMs < switchFinishMs && some(sessions, hasMore)
+      if (!context.isFinishing && this.inFlightCommands === 0) return true
+      if (waitedMs >= timeoutMs) {
+        context.isFinishing = false
+        return false
+      }
+      for (const session of sessions) callBack(session)
+      await elapsed(drainPollMs)
+    }
+  }
+
+  /** Commands that were sent and whose clients are still there. */
+  get inFlightCommands(): number {
+    let count = 0
+    for (const session of this.modules.sessions) count += session.inFlight
+    return count
+  }
+
+  private async drain(consequence: string): Promise<void> {
+    const timeoutMs = this.modules.context()?.timing.drainTimeoutMs ?? 0
+    if (await this.isDrained(timeoutMs)) return
+    const { inFlightCommands } = this
+    throw new UpstreamError(
+      'RM_UPSTREAM_TIMEOUT',
+      `${inFlightCommands} commands are still in flight after ${timeoutMs} ms; ${consequence}`,
+      { data: { inFlightCommands }, retryable: true },
+    )
+  }
+
+  /** What the server said to subscribers before it answered the last command is on its way: it is waited for. */
+  private async deliverMessages(): Promise<void> {
+    const context = this.modules.context()
+    if (!some(this.modules.sessions, ({ state }) => state.isStanding)) return
+    await context?.primary.ping()?.catch(() => undefined)
+    await elapsed(drainPollMs)
+  }
+
+  private update(): void {
+    const context = this.modules.context()
+    if (context === undefined) return
+    context.isPaused = this.isByHand || this.isSwitching
+    context.isFinishing = false
+    if (!context.isPaused) this.modules.release()
+  }
+}
+
+/** Whether a client is between commands that belong together, or waits for an answer about its own connection. */
+function hasMore({ pinning, wait }: Session): boolean {
+  const isInTransaction = pinning.has(PinReason.transaction) && !pinning.isRaw
+  return isInTransaction || wait === 'outside'
+}
+
+function some(sessions: ReadonlySet<Session>, isTrue: (session: Session) => boolean): boolean {
+  for (const session of sessions) if (isTrue(session)) return true
+  return false
+}
+
+function elapsed(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms)
+  })
+}
