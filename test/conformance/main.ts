@@ -12,7 +12,7 @@ import { renderPage } from './page.ts'
 import { type ModeReport, type Report, type UnitFigures, sumUnits } from './report.ts'
 import { fetchSuite, MissingError, prepareTools, suiteVersion } from './sources.ts'
 import { startDirect, startThrough } from './targets.ts'
-import { runUnit } from './unit-run.ts'
+import { runUnit, type UnitPlan } from './unit-run.ts'
 
 const say = (text: string) => void process.stderr.write(`${text}\n`)
 
@@ -54,13 +54,14 @@ async function run(options: Options): Promise<Report> {
   const units = known.filter((unit) => options.units?.includes(unit) ?? true)
   const reports: Partial<Record<Mode, ModeReport>> = {}
   for (const mode of options.modes) reports[mode] = await runMode(suite, units, mode)
-  const { standalone, singleDatabase, perClient } = reports
+  const { standalone, singleDatabase, perClient, cluster } = reports
   return {
     suiteVersion,
     server: execFileSync('redis-server', ['--version'], { encoding: 'utf8' }).trim(),
     ...(standalone && { standalone: standalone.totals, units: standalone.units }),
     ...(singleDatabase && { singleDatabase }),
     ...(perClient && { perClient }),
+    ...(cluster && { cluster: { ...cluster.totals, units: cluster.units } }),
   }
 }
 
@@ -92,11 +93,11 @@ async function compareUnit(suite: string, unit: string, mode: Mode): Promise<Uni
     (one) => one.unit === unit && (one.modes?.includes(mode) ?? true),
   )
   const without = known.filter(({ isLeftOut }) => isLeftOut === true).map(({ test }) => test)
-  const plan = { suite, unit, isSingleDatabase: mode === 'singleDatabase' }
-  const startTarget = () => startThrough(mode === 'perClient' ? 'perClient' : 'shared')
+  const plan = { suite, unit, databases: databasesOf(mode) }
+  const startTarget = () => startThrough(mode)
   const throughPlan = { ...plan, startTarget, without }
   const [direct, through] = await Promise.all([
-    runUnit({ ...plan, startTarget: startDirect, without: [] }),
+    runUnit({ ...plan, startTarget: () => startDirect(mode), without: [] }),
     runUnit(throughPlan),
   ])
   const explain = (one: Difference) => {
@@ -119,6 +120,11 @@ async function compareUnit(suite: string, unit: string, mode: Mode): Promise<Uni
   }
 }
 
+function databasesOf(mode: Mode): UnitPlan['databases'] {
+  if (mode === 'cluster') return 'cluster'
+  return mode === 'singleDatabase' ? 'one' : 'all'
+}
+
 function write(report: Report, options: Options): void {
   if (options.jsonFile !== undefined) {
     writeFileSync(options.jsonFile, `${JSON.stringify(report, undefined, 2)}\n`)
@@ -128,6 +134,7 @@ function write(report: Report, options: Options): void {
     ['standalone', report.standalone],
     ['singleDatabase', report.singleDatabase?.totals],
     ['perClient', report.perClient?.totals],
+    ['cluster', report.cluster],
   ] as const) {
     if (totals !== undefined) {
       const percent = ((100 * totals.passed) / Math.max(1, totals.direct)).toFixed(2)

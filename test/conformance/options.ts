@@ -2,11 +2,11 @@
 import { parseArgs } from 'node:util'
 
 /**
- * How the suite uses the server, on database 9 as it does by itself, or on 0 with no SELECT, and whether the sidecar
- * has its clients share connections.
+ * How the suite uses the server, on database 9 as it does by itself, or on 0 with no SELECT, whether the sidecar
+ * has its clients share connections, and whether the server is a cluster of one node, which has all slots.
  */
-export type Mode = 'standalone' | 'singleDatabase' | 'perClient'
-export const modes: readonly Mode[] = ['standalone', 'singleDatabase', 'perClient']
+export type Mode = 'standalone' | 'singleDatabase' | 'perClient' | 'cluster'
+export const modes: readonly Mode[] = ['standalone', 'singleDatabase', 'perClient', 'cluster']
 
 export interface Options {
   /** Names as the suite has them, e.g. `unit/multi`; undefined: all of them. */
@@ -33,7 +33,8 @@ not through the sidecar.
   --quick        only ${quickUnits.join(', ')}
   --mode NAME    ${modes.join(' | ')}; default all: on database 9 every client
                  has a connection of its own, on database 0 clients share one; perClient: on database 9
-                 with a sidecar whose isolation is perClient
+                 with a sidecar whose isolation is perClient; cluster: --cluster-mode of the suite, with a
+                 cluster of one node and a sidecar whose upstream.mode is cluster
   --json FILE    leave the figures and every difference there
   --page FILE    write the figures as a page (docs/reference/compatibility.md)
   --from FILE    run nothing, take the figures of an earlier --json

@@ -2,7 +2,8 @@
 import type { ModeReport, Report, UnitFigures } from './report.ts'
 
 export function renderPage(report: Report): string {
-  const { standalone, units, singleDatabase, perClient } = report
+  const { standalone, units, singleDatabase, perClient, cluster } = report
+  const oneNode = cluster && { totals: cluster, units: cluster.units }
   const ownConnection = standalone && units && { totals: standalone, units }
   return [
     introduction(report),
@@ -10,10 +11,12 @@ export function renderPage(report: Report): string {
       'database 9': ownConnection,
       'database 0': singleDatabase,
       'per client': perClient,
+      cluster: oneNode,
     }),
     ...section('Differences on database 9', ownConnection),
     ...section('Differences with shared connections (database 0)', singleDatabase),
     ...section('Differences with a connection per client (isolation: perClient)', perClient),
+    ...section('Differences in a cluster (upstream.mode: cluster)', oneNode),
     '',
   ].join('\n')
 }
@@ -30,7 +33,8 @@ reason. Server: ${report.server.replace(/^Redis server v=(\S+).*/, 'redis-server
 The sidecar lets every command through (\`commands: {allow: ['*']}\`); all calls of the suite go through it, but for
 the stream of replication, which its helper reads from the server. Tests that the suite tags \`slow\`, or that cannot be run against a server that it did not start, are left out on both sides. On
 database 9, which the suite selects, every client has a connection of its own; on database 0, where nothing is selected,
-clients share one; the third run is again on database 9, with \`isolation: perClient\`.
+clients share one; the third run is again on database 9, with \`isolation: perClient\`. The last is the suite’s
+\`--cluster-mode\`: a cluster of one node, which has all slots, and a sidecar with \`upstream.mode: cluster\`.
 `
 }
 

@@ -31,6 +31,7 @@ export interface Report {
   readonly units?: Readonly<Record<string, UnitFigures>>
   readonly singleDatabase?: ModeReport
   readonly perClient?: ModeReport
+  readonly cluster?: Totals & Pick<ModeReport, 'units'>
 }
 
 export function sumUnits(units: Readonly<Record<string, UnitFigures>>): Totals {

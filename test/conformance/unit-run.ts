@@ -32,8 +32,8 @@ export interface UnitRun {
 export interface UnitPlan {
   readonly suite: string
   readonly unit: string
-  /** Whether the suite stays on database 0, with no SELECT. */
-  readonly isSingleDatabase: boolean
+  /** Whether the suite stays on database 0, with no SELECT, and does only what a cluster allows. */
+  readonly databases: 'all' | 'one' | 'cluster'
   readonly startTarget: () => Promise<Target>
   /** Tests that are not tried. */
   readonly without: readonly string[]
@@ -102,7 +102,8 @@ function startSuite(
   const args = ['tests/test_helper.tcl', '--host', '127.0.0.1', '--port', String(target.port)]
   args.push('--single', plan.unit, '--tags', '-slow', '--durable', '--dont-clean')
   args.push('--baseport', String(20_000 + portsPerRun * randomInt(180)))
-  if (plan.isSingleDatabase) args.push('--singledb')
+  if (plan.databases === 'one') args.push('--singledb')
+  if (plan.databases === 'cluster') args.push('--cluster-mode')
   for (const test of skipped) args.push('--skiptest', test)
   const child = spawn('tclsh', args, {
     cwd: directory,

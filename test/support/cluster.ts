@@ -42,6 +42,14 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RedisC
   }
 }
 
+/** A cluster of one node, which has all slots. Its server is the caller’s to stop. */
+export async function startLoneNode(args: readonly string[]): Promise<ClusterNode> {
+  const cluster = await startCluster({ primaries: 1, replicasPerPrimary: 0, args })
+  const node = await cluster.primaryOf(0)
+  node.hangUp()
+  return node
+}
+
 export class RedisCluster {
   private readonly options: ClusterOptions
   private readonly list: ClusterNode[] = []
