@@ -123,6 +123,35 @@ export const topologyPollMs = 2000
 export const topologyPollFailingMs = 250
 /** Longest reply of a server to such a question, bytes; a longer one ends the connection. */
 export const topologyReplyBytesMax = 256 * 1024
+/** Defaults of `upstream.reads`: how far behind a replica that is read from may be. */
+export const defaultLagSecondsMax = 10
+export const defaultLagBytesMax = 16 * 1024 * 1024
+/** Servers of one backend that are learnt from others; further ones are not used. */
+export const membersLearntMax = 64
+/** A server that nobody names any more, and that does not answer, is forgotten after this. */
+export const memberForgetMs = 300_000
+/** How often replicas are asked how far they are while they are read from, and otherwise; sooner for a tight bound on lag. */
+export const replicaPollMs = 1000
+export const replicaIdlePollMs = 5000
+/** The same where reads found no replica that has what their clients wrote: for so many reads per server, no closer than this. */
+export const replicaPollSoonMs = 20
+export const replicaPollReadsMin = 8
+/** A replica that owes such an answer for so long gets no reads; after the second its connections are ended. */
+export const replicaSilentMs = 500
+export const replicaHungMs = 5000
+/** Answers of a primary by which the lag of replicas is judged; beyond them older ones are thinned out. */
+export const primarySamplesMax = 64
+/** Replicas that answer within this factor of the fastest, or so much later, milliseconds, count as fast. */
+export const latencyFactor = 1.5
+export const latencySlackMs = 0.25
+/** Clients that are told of maintenance in one go; the others in the next turns. */
+export const maintenanceBatchCount = 256
+/** A client that cannot be told now, in the middle of a reply or while it does not read, is tried again after this. */
+export const maintenanceRetryMs = 20
+/** How long commands are still served when clients were told at shutdown to connect again; half of the drain at most. */
+export const movingGraceMs = 700
+/** What such clients are told as the time in which that happens. */
+export const movingTtlSeconds = 15
 /** Bounds of the admin port; a request beyond them is refused or cut. */
 export const adminBodyBytesMax = 4096
 export const adminConnectionsMax = 64
@@ -343,3 +372,5 @@ export const statusBytesMax = 4 * 1024 * 1024
 export const demoDeadlineMs = 30_000
 /** Arguments of a command whose places a router keeps room for; after a larger command the room is given back. */
 export const frameArgumentsKept = 4096
+/** Shards that SCAN can go through; the number of one has its place in the low digits of cursors. */
+export const scanShardsMax = 1024

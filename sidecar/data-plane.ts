@@ -42,6 +42,8 @@ export interface DataPlaneCounters {
   authFailures: number
   /** Failed TLS handshakes of clients, those that were cut because they took too long among them. */
   tlsHandshakeErrors: number
+  /** Messages to clients that asked to be told of maintenance. */
+  maintenanceNotices: number
   /** Passwords and certificates that were read anew because their files changed, and attempts that failed. */
   fileReloads: number
   fileReloadErrors: number
@@ -74,6 +76,7 @@ export function newCounters(): DataPlaneCounters {
     clientsCutTimeLimit: 0,
     authFailures: 0,
     tlsHandshakeErrors: 0,
+    maintenanceNotices: 0,
     fileReloads: 0,
     fileReloadErrors: 0,
   }

@@ -16,6 +16,7 @@ import {
 import type { Log } from '../common/log.ts'
 import { FileWatch } from '../common/secret-files.ts'
 import { type DataPlaneView, type LocalDataPlane, newCounters } from './data-plane.ts'
+import { Maintenance } from './maintenance/maintenance.ts'
 import { ListenerSet } from './net/listener-set.ts'
 import { ClientListener } from './net/listener.ts'
 import { Turn } from './net/turn.ts'
@@ -83,6 +84,7 @@ class Pipeline implements LocalDataPlane {
   private readonly guard: ClientGuard
   private readonly timeLimit = new ReadTimeLimit()
   private readonly pauses: Pause
+  private readonly maintenance: Maintenance
   private tickTimer: NodeJS.Timeout | undefined
   private nextClientId: number
   private lastVerifyMs = Number.NEGATIVE_INFINITY
@@ -120,12 +122,14 @@ class Pipeline implements LocalDataPlane {
       release: () => this.releaseHeld(),
       isConnected: () => this.primary.view !== 'failing',
     })
+    this.maintenance = new Maintenance({ clock: this.clock, context: () => this.context })
     this.guard = new ClientGuard({ counters, sessions, bounds, log: modules.log })
     this.primary = new ServerConnections(
       {
         onReady: () => {
           this.restores.releaseAll()
           this.releaseHeld()
+          this.maintenance.look()
         },
         onReserve: () => void this.rules.live.refresh(),
         onViewChange: (view) => this.viewListeners.forEach((listener) => listener(view)),
@@ -158,11 +162,14 @@ class Pipeline implements LocalDataPlane {
   }
 
   async pause(): Promise<void> {
-    await this.pauses.begin()
+    const isDone = this.pauses.begin()
+    this.maintenance.look()
+    await isDone
   }
 
   resume(): void {
     this.pauses.end()
+    this.maintenance.look()
   }
 
   switchTo(config: ProxyConfig): Promise<void> {
@@ -170,7 +177,9 @@ class Pipeline implements LocalDataPlane {
   }
 
   hold(): Promise<void> {
-    return this.pauses.hold()
+    const isDone = this.pauses.hold()
+    this.maintenance.look()
+    return isDone
   }
 
   settle(): Promise<void> {
@@ -179,6 +188,7 @@ class Pipeline implements LocalDataPlane {
 
   endHold(): void {
     this.pauses.endHold()
+    this.maintenance.look()
   }
 
   view(): DataPlaneView {
@@ -210,7 +220,9 @@ class Pipeline implements LocalDataPlane {
   async stop(): Promise<void> {
     this.isStopping = true
     this.listeners.close()
-    await this.pauses.isDrained(this.config?.timing.drainTimeoutMs ?? 0)
+    const drainTimeoutMs = this.config?.timing.drainTimeoutMs ?? 0
+    await this.maintenance.move(drainTimeoutMs / 2)
+    await this.pauses.isDrained(drainTimeoutMs)
     clearInterval(this.silenceTimer)
     clearInterval(this.tickTimer)
     this.files.stop()
@@ -232,6 +244,7 @@ class Pipeline implements LocalDataPlane {
     context.hasPrimary = config.upstream.primary !== undefined
     this.rules.use(config.commands)
     this.primary.use(targetOf(config, config.upstream.primary), settingsOf(config))
+    this.maintenance.look()
     this.watchSilence(config.timing.replyTimeoutMs)
     this.modules.log.setLevel(config.logLevel)
     context.authenticator = this.users.use(config.clientAuth?.users)
@@ -257,6 +270,7 @@ class Pipeline implements LocalDataPlane {
       queue: this.queue,
       watchdog: this.watchdog,
       throttle: new AuthThrottle(),
+      maintenance: this.maintenance,
       limits: config.limits,
       timing: config.timing,
       authenticator: undefined,
@@ -278,6 +292,7 @@ class Pipeline implements LocalDataPlane {
   private tick(): void {
     const now = this.clock.monotonicMs()
     this.primary.watchLiveness(now)
+    this.maintenance.look()
     const { config, sessions } = this
     if (config === undefined) return
     this.guard.tick(now, config.limits, config.timing)
@@ -307,7 +322,10 @@ class Pipeline implements LocalDataPlane {
     counters.clientsAccepted += 1
     const id = this.nextClientId
     this.nextClientId += 1
-    const session = new Session(socket, id, context, (ended) => this.sessions.delete(ended))
+    const session = new Session(socket, id, context, (ended) => {
+      this.sessions.delete(ended)
+      this.maintenance.forget(ended)
+    })
     this.sessions.add(session)
   }
 

@@ -95,6 +95,11 @@ const counters: readonly Definition[] = [
       { labels: { reason: 'time-limit' }, value: counters.clientsCutTimeLimit },
     ],
   },
+  counter(
+    'respmesh_maintenance_notices_total',
+    'maintenanceNotices',
+    'Messages to clients that asked to be told of maintenance.',
+  ),
   counter('respmesh_upstream_connects_total', 'upstreamConnects', 'Connections made to servers.'),
   counter(
     'respmesh_upstream_connect_errors_total',

@@ -1,4 +1,5 @@
 /** CLIENT: what can be remembered is answered here, what is state of a connection gets one of its own. */
+import { handleMaintNotifications } from '../maintenance/command.ts'
 import { nameError } from '../policy/names.ts'
 import { encodeBulk, encodeError, encodeNull, encodeNumber } from '../resp/encode.ts'
 import { findClient, putServerIds, serverIdOf, withOurIds } from './client-ids.ts'
@@ -15,10 +16,6 @@ const { ok } = ownReplies
 const stateless: ReadonlySet<string> = new Set(['HELP', 'UNBLOCK', 'PAUSE'])
 /** These tell of a connection or act on others, and leave nothing on theirs. */
 const brief: ReadonlySet<string> = new Set(['KILL', 'INFO', 'LIST', 'GETREDIR', 'TRACKINGINFO'])
-/** Libraries ask for it as they start; a server’s notices of itself are not for clients of the sidecar. */
-const noNotifications = encodeError(
-  "ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP.",
-)
 
 export function handleClient(session: Session, command: SpecialCommand): void {
   const subcommand = command.word(1)
@@ -44,9 +41,7 @@ export function handleClient(session: Session, command: SpecialCommand): void {
     const reply = name === '' ? encodeNull(session.protocol) : encodeBulk(name)
     return answerCommand(session, command, reply)
   }
-  if (subcommand === 'MAINT_NOTIFICATIONS') {
-    return answerCommand(session, command, noNotifications)
-  }
+  if (subcommand === 'MAINT_NOTIFICATIONS') return handleMaintNotifications(session, command)
   if (brief.has(subcommand)) return tell(session, command, subcommand)
   if (subcommand === 'REPLY') return setReply(session, command)
   if (subcommand === 'TRACKING') return setTracking(session, command)

@@ -3,6 +3,7 @@ import type { Clock } from '../../common/clock.ts'
 import type { Limits, Timing } from '../../common/contract/proxy-config.ts'
 import type { Log } from '../../common/log.ts'
 import type { DataPlaneCounters } from '../data-plane.ts'
+import type { Maintenance } from '../maintenance/maintenance.ts'
 import type { Turn } from '../net/turn.ts'
 import type { Authenticator, AuthThrottle } from '../policy/authentication.ts'
 import type { CommandRules } from '../route/command-rules.ts'
@@ -29,6 +30,7 @@ export interface SessionContext {
   readonly queue: ServerQueue
   readonly watchdog: Watchdog
   readonly throttle: AuthThrottle
+  readonly maintenance: Maintenance
   /** The primary; of a backend with several, the one for what has no key. */
   primary: ServerConnections
   /** Where commands go that may have another server than `primary`; absent: all go there. */

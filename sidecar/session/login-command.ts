@@ -261,6 +261,7 @@ function clear(session: Session): void {
   session.raw.clear()
   session.replies.clear()
   session.subscriber.clear()
+  session.context.maintenance.forget(session)
   session.broken = 'none'
   session.isAuthenticated = !canAuthenticate(session)
   session.refreshLimits()

@@ -84,6 +84,11 @@ export class SharedLane implements ConnectionOwner, Flushable {
     return this.connection !== undefined
   }
 
+  /** Whether a part of a reply to `sink` was passed on and its end was not. */
+  isMidReplyOf(sink: ReplySink): boolean {
+    return this.isMidReply && this.ring.owner === sink
+  }
+
   get inFlightCommands(): number {
     return this.ring.commandCount + this.batch.commandCount
   }
