@@ -240,6 +240,7 @@ class Pipeline implements LocalDataPlane {
     const context = (this.context ??= this.newContext(config))
     context.limits = config.limits
     context.timing = config.timing
+    context.upstream = config.upstream
     context.isPerClient = config.upstream.isolation === 'perClient'
     context.hasPrimary = config.upstream.primary !== undefined
     this.rules.use(config.commands)
@@ -258,6 +259,7 @@ class Pipeline implements LocalDataPlane {
     return {
       turn: this.turn,
       clock: this.clock,
+      random: this.modules.random ?? Math.random,
       log: this.modules.log,
       counters: this.counters,
       rules: this.rules,
@@ -273,6 +275,7 @@ class Pipeline implements LocalDataPlane {
       maintenance: this.maintenance,
       limits: config.limits,
       timing: config.timing,
+      upstream: config.upstream,
       authenticator: undefined,
       isPerClient: false,
       isPaused: false,

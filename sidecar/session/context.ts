@@ -1,6 +1,6 @@
 /** What all sessions share: the configuration in force and the parts that they use. */
 import type { Clock } from '../../common/clock.ts'
-import type { Limits, Timing } from '../../common/contract/proxy-config.ts'
+import type { Limits, ProxyConfig, Timing } from '../../common/contract/proxy-config.ts'
 import type { Log } from '../../common/log.ts'
 import type { DataPlaneCounters } from '../data-plane.ts'
 import type { Maintenance } from '../maintenance/maintenance.ts'
@@ -19,6 +19,7 @@ import type { Watchdog } from './watchdog.ts'
 export interface SessionContext {
   readonly turn: Turn
   readonly clock: Clock
+  readonly random: () => number
   readonly log: Log
   readonly counters: DataPlaneCounters
   readonly rules: CommandRules
@@ -38,6 +39,7 @@ export interface SessionContext {
   /** These change with the configuration. */
   limits: Limits
   timing: Timing
+  upstream: ProxyConfig['upstream']
   /** Absent: anyone who can connect may send commands. */
   authenticator: Authenticator | undefined
   /** Whether every client has an upstream connection of its own. */
