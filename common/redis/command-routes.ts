@@ -22,6 +22,7 @@ export type CommandRoute =
 export type CommandMerge =
   /** It never has several. */
   | 'none'
+  /** Of numbers, or of the numbers of lists place by place; so do the next four. */
   | 'sum'
   | 'min'
   | 'max'
@@ -35,8 +36,6 @@ export type CommandMerge =
   | 'concat'
   /** The same without repetition. */
   | 'distinct'
-  /** Numbers are added up place by place, all else is the first’s. */
-  | 'sumEach'
   /** One of those that are not null. */
   | 'pickOne'
   /** Of FUNCTION STATS: a server’s where something runs, else the first. */
@@ -63,7 +62,6 @@ const mergeLetters: Readonly<Record<CommandMerge, string>> = {
   positional: 'p',
   concat: 'c',
   distinct: 'd',
-  sumEach: 'e',
   pickOne: 'r',
   running: 'f',
 }

@@ -74,7 +74,7 @@ export const routeDecisions: readonly Decision[] = [
   {
     names: ['pubsub|numsub', 'pubsub|shardnumsub'],
     route: 'allNodes',
-    merge: 'sumEach',
+    merge: 'sum',
     why: 'a server knows its own subscribers only',
   },
   {

@@ -6,6 +6,7 @@
 import { frameArgumentsKept } from '../../common/limits.ts'
 
 const carriageReturn = 13
+const lineFeed = 10
 const zero = 48
 
 export class CommandFrame {
@@ -70,6 +71,12 @@ export class CommandFrame {
 
   argumentEnd(index: number): number {
     return this.ends[index] as number
+  }
+
+  /** Where the `$` before the argument is. */
+  headerStart(index: number): number {
+    if (index > 0) return this.argumentEnd(index - 1) + 2
+    return this.bytes.indexOf(lineFeed, this.start) + 1
   }
 
   /** Index of the argument that is key `index`. */

@@ -1,0 +1,113 @@
+/**
+ * Decides where one command of a run goes: pure, without allocation for a command of one key. Who keeps connections asks
+ *
+ *     const kind = planner.plan(backend, bytes, start, limit)   // reads the frame, `planner.frame.end` is behind it
+ *     switch (kind) …                                           // see `RouteKind`
+ *
+ * and uses `planner.traits`, `planner.hash` and `planner.frame` before the next call. Several replies become one by
+ * `merge/merge-replies.ts`, as `planner.traits.merge` says; commands are split by `split.ts`, scans go on by `scan.ts`.
+ *
+ * | kind | where the command goes |
+ * |---|---|
+ * | `shard` | as it is to the shard of `hash`: its primary, or a replica if `traits.readsOnly` |
+ * | `anywhere` | as it is to one server: a primary, or a replica if `traits.readsOnly`; also what makes no sense, so that a server says so |
+ * | `split` | one command per hash, all merged |
+ * | `crossSlot` | nowhere: the answer is `crossSlotError` |
+ * | `allShards` | as it is to every primary, all merged |
+ * | `allNodes` | as it is to every server, replicas too, all merged |
+ * | `scan` | to the shard that the cursor names, with the server’s own cursor |
+ * | `unknown` | neither table nor server tell of its keys: a primary, which redirects; in a ring only COMMAND GETKEYS helps |
+ */
+import { CommandFrame } from './command-frame.ts'
+import { findKeys } from './keys.ts'
+import { type CommandTraits, findTraits } from './traits.ts'
+
+/** The part of a backend that plans ask. */
+export interface KeyPlaces {
+  hashOf(bytes: Buffer, start: number, end: number): number
+  /** Whether one command may name keys of both. */
+  isTogether(hash: number, other: number): boolean
+}
+
+export type RouteKind =
+  | 'shard'
+  | 'anywhere'
+  | 'split'
+  | 'crossSlot'
+  | 'allShards'
+  | 'allNodes'
+  | 'scan'
+  | 'unknown'
+
+/** As servers say it. */
+export const crossSlotError = "-CROSSSLOT Keys in request don't hash to the same slot\r\n"
+
+export class RoutePlanner {
+  readonly frame = new CommandFrame()
+  /** Of the last command; undefined: it is not known. */
+  traits: CommandTraits | undefined
+  /** Of its first key, or the slot that it names; -1: it has none. */
+  hash = -1
+
+  private readonly findOther: (name: string) => CommandTraits | undefined
+
+  /** `findOther` tells what a live server said of a name, in upper case, that the table does not know. */
+  constructor(findOther: (name: string) => CommandTraits | undefined = () => undefined) {
+    this.findOther = findOther
+  }
+
+  /** Where the frame of `bytes` at `start` goes. `limit` is where the bytes end, `frame.end` then where the frame does. */
+  plan(places: KeyPlaces, bytes: Buffer, start: number, limit: number): RouteKind {
+    const { frame } = this
+    frame.read(bytes, start, limit)
+    this.hash = -1
+    const traits = frame.seenCount === 0 ? undefined : (findTraits(frame) ?? this.findLive())
+    this.traits = traits
+    if (traits === undefined || !findKeys(frame, traits)) return 'unknown'
+    if (frame.keyCount === 0) return this.planKeyless(traits)
+    this.hash = places.hashOf(bytes, frame.keyStart(0), frame.keyEnd(0))
+    if (frame.keyCount === 1 || this.isOneHash(places)) return 'shard'
+    return canSplit(frame, traits) ? 'split' : 'crossSlot'
+  }
+
+  private isOneHash(places: KeyPlaces): boolean {
+    const { frame, hash } = this
+    for (let index = 1; index < frame.keyCount; index += 1) {
+      const other = places.hashOf(frame.bytes, frame.keyStart(index), frame.keyEnd(index))
+      if (other !== hash && !places.isTogether(hash, other)) return false
+    }
+    return true
+  }
+
+  private planKeyless(traits: CommandTraits): RouteKind {
+    const { route, arity } = traits
+    const { frame } = this
+    const { argumentCount } = frame
+    const isComplete = arity < 0 ? argumentCount >= -arity : argumentCount === arity
+    // One server can tell what is wrong with it.
+    if (!isComplete) return 'anywhere'
+    if (route === 'allShards' || route === 'allNodes' || route === 'scan') return route
+    if (route !== 'slotNumber') return 'anywhere'
+    this.hash = frame.number(2)
+    return this.hash < 0 ? 'anywhere' : 'shard'
+  }
+
+  private findLive(): CommandTraits | undefined {
+    const name = this.frame.argument(0).toString('latin1').toUpperCase()
+    return this.findOther(name)
+  }
+}
+
+/** Whether it means the same when every shard gets a part of the keys, but for being done at one moment. */
+function canSplit(frame: CommandFrame, traits: CommandTraits): boolean {
+  const [spec] = traits.keys
+  if (traits.route !== 'split' || spec === undefined) return false
+  if (spec.find === 'range') return (frame.argumentCount - spec.beginAt) % spec.step === 0
+  // What is done only if none of the keys exists, or all, depends on the other shards.
+  const tail = spec.beginAt + spec.limit + frame.keyCount * spec.step
+  if (tail > frame.argumentCount) return false
+  for (let at = tail; at < frame.argumentCount; at += 1) {
+    if (frame.isWord(at, 'nx') || frame.isWord(at, 'xx')) return false
+  }
+  return true
+}
