@@ -10,6 +10,7 @@ export const errorCodes = {
   RM_CONFIG_STALE_EPOCH: 'A configuration of an older topology epoch was refused.',
   RM_CONFIG_STALE_VERSION: 'A configuration older than the one in force was refused.',
   RM_CONFIG_RESTART: 'A changed field takes effect only when the sidecar is started again.',
+  RM_CONFIG_REJECTED: 'A new configuration cannot be used; the one in force stays.',
   RM_ENDPOINT_INVALID: 'An endpoint or URL is not one that respmesh understands.',
   RM_SECRET_UNREADABLE: 'A secret’s file or environment variable cannot be read.',
   RM_TLS_FILES: 'A certificate, its key or a file of authorities cannot be used.',

@@ -31,7 +31,7 @@ import {
   readSettings,
   sidecarOptions,
 } from './config/index.ts'
-import { ConfigKeeper, ConfigStore, FileSource, StreamClient } from './control/index.ts'
+import { ConfigKeeper, ConfigStore, FileSource, Reloader, StreamClient } from './control/index.ts'
 import type { DataPlane } from './data-plane.ts'
 import { processBounds } from './overload/process-bounds.ts'
 import { UseMeter, addUses } from './overload/process-use.ts'
@@ -104,9 +104,10 @@ export class Sidecar {
         await this.keeper.offer(source.config)
         return this.serving()
       case 'file':
+        const reloader = new Reloader({ ...this.options, ...this.modules, keeper: this.keeper })
         this.file = new FileSource(source.path, {
           log: this.modules.log,
-          obey: (config) => this.keeper.replace(config),
+          obey: (config) => reloader.obey(config),
         })
         await this.file.start()
         return this.serving()
@@ -117,11 +118,16 @@ export class Sidecar {
     }
   }
 
-  /** Reads a configuration file again. Tells whether it is in force; another source has nothing to read. */
-  async reload(): Promise<boolean> {
+  /** Reads a configuration file again. Gives all reasons why it is not in force. */
+  async reload(): Promise<readonly string[]> {
     if (this.file !== undefined) return this.file.reload()
-    this.modules.log.info({ source: this.options.source.kind }, 'nothing to read again')
-    return true
+    const { kind } = this.options.source
+    this.modules.log.info({ source: kind }, 'nothing to read again')
+    return [
+      kind === 'stream'
+        ? 'the configuration comes from the control plane and is obeyed as it comes'
+        : 'the configuration comes from flags and variables; only a file can be read again',
+    ]
   }
 
   /** Longest time that `stop` may take, milliseconds. */

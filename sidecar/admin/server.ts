@@ -29,8 +29,8 @@ export interface AdminSource {
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>
   pause(): Promise<void>
   resume(): void
-  /** Reads the configuration again, where it comes from a file. Tells whether it is in force. */
-  reload(): Promise<boolean>
+  /** Reads the configuration again, where it comes from a file. Gives all reasons why it is not in force. */
+  reload(): Promise<readonly string[]>
 }
 
 interface Answer {
@@ -77,7 +77,8 @@ const commands: Readonly<Record<string, (source: AdminSource) => Promise<void>>>
   pause: (source) => source.pause(),
   unpause: async (source) => source.resume(),
   reload: async (source) => {
-    if (!(await source.reload())) throw new Error('the configuration was not taken; see the log')
+    const reasons = await source.reload()
+    if (reasons.length > 0) throw new Error(`nothing was changed: ${reasons.join('; ')}`)
   },
 }
 

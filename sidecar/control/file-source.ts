@@ -5,6 +5,7 @@ import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
 import { ConfigError, codeOf } from '../../common/errors.ts'
 import { configFilePollMs } from '../../common/limits.ts'
 import type { Log } from '../../common/log.ts'
+import { reasonsOf } from '../verify/index.ts'
 import type { Offered } from './keeper.ts'
 import { readConfigFile } from './store.ts'
 
@@ -33,8 +34,8 @@ export class FileSource {
     watchFile(this.path, { interval: configFilePollMs }, this.onChange)
   }
 
-  /** Reads the file again; if it is not usable, the configuration in force stays. Tells whether it was. */
-  reload(): Promise<boolean> {
+  /** Reads the file again. Gives all reasons why it was not obeyed, if any: the configuration in force stays then. */
+  reload(): Promise<readonly string[]> {
     const result = this.tail.then(() => this.tryTake())
     this.tail = result.then(() => undefined)
     return result
@@ -44,15 +45,19 @@ export class FileSource {
     unwatchFile(this.path, this.onChange)
   }
 
-  private async tryTake(): Promise<boolean> {
+  private async tryTake(): Promise<readonly string[]> {
     const { log } = this.modules
     try {
       await this.take()
-      return true
+      return []
     } catch (err) {
       if (codeOf(err) === undefined) throw err
-      log.error({ err, file: this.path }, 'configuration refused; the last good one stays in force')
-      return false
+      const reasons = reasonsOf(err)
+      log.error(
+        { err, reasons, file: this.path },
+        'configuration refused; the last good one stays in force',
+      )
+      return reasons
     }
   }
 

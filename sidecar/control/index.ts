@@ -1,4 +1,5 @@
 export { FileSource } from './file-source.ts'
 export { ConfigKeeper } from './keeper.ts'
+export { Reloader } from './reloader.ts'
 export { ConfigStore, readConfigFile } from './store.ts'
 export { StreamClient, type StreamView } from './stream-client.ts'

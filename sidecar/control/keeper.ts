@@ -3,6 +3,7 @@
  * It is the only caller of `start` and `apply`. Offers are taken one after the other; after the first, a
  * configuration is in force in the turn in which it is offered.
  */
+import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '../../common/clock.ts'
 import {
   type ProxyConfig,
@@ -22,6 +23,13 @@ export type Offered =
       readonly code: 'RM_CONFIG_STALE_EPOCH' | 'RM_CONFIG_STALE_VERSION'
       readonly reason: string
     }
+
+export interface Replacement {
+  /** Found where the configuration names none. */
+  readonly primary?: UpstreamPrimary
+  /** Between commands, so that no client notices; else at once. */
+  readonly isSwitch?: boolean
+}
 
 export interface KeeperModules {
   readonly dataPlane: DataPlane
@@ -83,7 +91,11 @@ export class ConfigKeeper {
    * @throws SystemError RM_LISTEN_FAILED when the first one cannot be bound; another may be offered then
    * @throws ConfigError what overrides or the data path say against it; the former one stays in force
    */
-  async offer(next: ProxyConfig): Promise<Offered> {
+  offer(next: ProxyConfig): Promise<Offered> {
+    return this.take(next, {})
+  }
+
+  private async take(next: ProxyConfig, replacement: Replacement): Promise<Offered> {
     while (this.starting !== undefined) await settled(this.starting)
     const known = this.base ?? this.floor
     const acceptance = acceptConfig(known, next)
@@ -92,7 +104,7 @@ export class ConfigKeeper {
       const reason = `epoch ${next.epoch} version ${next.version} is older than epoch ${known?.epoch} version ${known?.version}, which is known`
       return { ...acceptance, kind: 'refused', reason }
     }
-    await this.enforce(next)
+    await this.enforce(next, replacement)
     return { kind: 'applied' }
   }
 
@@ -100,13 +112,32 @@ export class ConfigKeeper {
    * Applies `next` whatever its version, as someone asked for it by hand; an older epoch is still refused.
    * @throws as `offer`
    */
-  async replace(next: ProxyConfig): Promise<Offered> {
+  async replace(next: ProxyConfig, replacement: Replacement = {}): Promise<Offered> {
     while (this.starting !== undefined) await settled(this.starting)
     const isOlderVersion = this.base?.epoch === next.epoch && this.base.version >= next.version
     if (this.base !== undefined && isOlderVersion && this.base.proxy.uid === next.proxy.uid) {
-      return this.offer({ ...next, version: this.base.version + 1 })
+      return this.take({ ...next, version: this.base.version + 1 }, replacement)
     }
-    return this.offer(next)
+    return this.take(next, replacement)
+  }
+
+  /** What the data path would get if `next` came into force. @throws ConfigError RM_CONFIG_INVALID */
+  preview(next: ProxyConfig): ProxyConfig {
+    return applyOverrides(next, this.overrides)
+  }
+
+  /** Why `next` is too old to be obeyed, if it is. */
+  staleness(next: ProxyConfig): string | undefined {
+    const known = this.base ?? this.floor
+    if (known?.proxy.uid !== next.proxy.uid || next.epoch >= known.epoch) return undefined
+    return `epoch ${next.epoch} is older than ${known.epoch}, which is known; raise it [RM_CONFIG_STALE_EPOCH]`
+  }
+
+  /** Whether `next` leads to other servers than what is in force, or to them in another way. */
+  changesBackend(next: ProxyConfig): boolean {
+    if (this.base === undefined) return true
+    const { upstream } = this.preview(this.base)
+    return !isDeepStrictEqual(upstream, this.preview(next).upstream)
   }
 
   /** Goes over to the primary that discovery found, or to none. Nothing while there is no configuration. */
@@ -142,10 +173,13 @@ export class ConfigKeeper {
     }
   }
 
-  private async enforce(next: ProxyConfig): Promise<void> {
-    const config = this.compile(next)
+  private async enforce(next: ProxyConfig, replacement: Replacement): Promise<void> {
+    const { primary, isSwitch = false } = replacement
+    const config = this.compile(next, primary)
     if (this.inForce === undefined) {
       await this.during(this.modules.dataPlane.start(config))
+    } else if (isSwitch) {
+      await this.during(this.modules.dataPlane.switchTo(config))
     } else {
       const obeyed = this.modules.dataPlane.apply(config)
       if (obeyed !== undefined) await this.during(obeyed)
@@ -155,12 +189,16 @@ export class ConfigKeeper {
   }
 
   /** What the data path gets: epochs that discovery raised never go back within a uid. */
-  private compile(next: ProxyConfig): ProxyConfig {
+  private compile(next: ProxyConfig, found: UpstreamPrimary | undefined): ProxyConfig {
     const config = applyOverrides(next, this.overrides)
     const current = this.inForce
     if (current === undefined || config.upstream.discovery === 'operator') return config
-    if (current.proxy.uid !== config.proxy.uid) return config
-    const primary = keepsPrimary(current, config) ? current.upstream.primary : undefined
+    if (current.proxy.uid !== config.proxy.uid) {
+      return found === undefined
+        ? config
+        : { ...config, upstream: { ...config.upstream, primary: found } }
+    }
+    const primary = found ?? (keepsPrimary(current, config) ? current.upstream.primary : undefined)
     return {
       ...config,
       epoch: Math.max(config.epoch, current.epoch + 1),

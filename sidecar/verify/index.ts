@@ -1,0 +1,2 @@
+export { type Verified, verifyConfig } from './verify.ts'
+export { reasonOf, reasonsOf } from './findings.ts'
