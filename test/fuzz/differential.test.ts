@@ -11,14 +11,8 @@ import { type TestContext, test } from 'node:test'
 import { type RedisServer, startServer } from '../support/servers.ts'
 import { configFor, portOf, startPlane } from '../integration/sidecar/harness.ts'
 import { type Program, isComparable, randomProgram } from './program.ts'
-import {
-  Control,
-  type Deadlines,
-  type Difference,
-  type Transcript,
-  runDirectly,
-  runThrough,
-} from './run.ts'
+import { Control } from './control.ts'
+import { type Deadlines, type Difference, type Transcript, runDirectly, runThrough } from './run.ts'
 import { shrunk } from './shrink.ts'
 
 const isFull = process.env.RESPMESH_TEST_SIZE === 'full'

@@ -4,8 +4,8 @@
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import { type FuzzClient, connectTo, normalised } from './client.ts'
+import { type Backend, bulksOf, type Control } from './control.ts'
 import { type Burst, type Command, type Program, type Step, bytesOf, mayBlock } from './program.ts'
-import { channels } from './words.ts'
 
 /** What a step was seen to do. */
 interface StepResult {
@@ -37,8 +37,6 @@ export interface Deadlines {
   readonly replyMs: number
 }
 
-const goneDeadlineMs = 20_000
-
 /** One more command behind every burst tells that all of it has been answered. */
 const markOf = (step: number, client: number) => `mark-${step}-${client}.`
 
@@ -47,116 +45,10 @@ function withMark(burst: Burst, step: number): readonly Command[] {
   return [...burst.commands, ['PING', markOf(step, burst.client)]]
 }
 
-/** A server, with a connection beside those of the program. */
-export class Control {
-  private readonly client: FuzzClient
-  private count = 0
-  private idleFacts: string | undefined
-
-  constructor(client: FuzzClient) {
-    this.client = client
-  }
-
-  static async open(port: number): Promise<Control> {
-    return new Control(await connectTo(port))
-  }
-
-  async ask(...commands: readonly Command[]): Promise<string> {
-    this.count += 1
-    const mark = `control-${this.count}`
-    const end = `$${mark.length}\r\n${mark}\r\n`
-    await this.client.send(bytesOf([...commands, ['ECHO', mark]]), [])
-    const isAnswered = await this.client.until(() => this.client.text.endsWith(end), 60_000)
-    const text = this.client.take()
-    if (!isAnswered) throw new Error(`the server does not answer, but for ${text.slice(0, 200)}`)
-    return text.slice(0, -end.length)
-  }
-
-  /** Forgets what the last program did. */
-  async reset(): Promise<void> {
-    const left = await this.clientsLeft(goneDeadlineMs)
-    if (left !== undefined) throw new Error(`clients do not go away: ${left}`)
-    const commands = [
-      'FLUSHALL',
-      'SCRIPT FLUSH',
-      'FUNCTION FLUSH',
-      'CONFIG SET maxmemory-samples 5',
-    ]
-    await this.ask(...commands.map((line) => line.split(' ')))
-  }
-
-  /** Waits until the clients of a program are gone; what is left of them when the time is up, which it ends. */
-  async clientsLeft(timeoutMs: number): Promise<string | undefined> {
-    this.idleFacts ??= await this.facts()
-    const deadline = performance.now() + timeoutMs
-    for (;;) {
-      const facts = await this.facts()
-      if (facts === this.idleFacts) return undefined
-      if (performance.now() > deadline) {
-        await this.ask(['CLIENT', 'KILL', 'TYPE', 'normal'], ['CLIENT', 'KILL', 'TYPE', 'pubsub'])
-        return facts
-      }
-      await turn()
-    }
-  }
-
-  async blockedCount(): Promise<number> {
-    const text = await this.ask(['INFO', 'clients'])
-    return Number(/^blocked_clients:(\d+)/m.exec(text)?.[1])
-  }
-
-  async facts(): Promise<string> {
-    const text = await this.ask(
-      ['PUBSUB', 'NUMSUB', ...channels],
-      ['PUBSUB', 'SHARDNUMSUB', ...channels],
-      ['PUBSUB', 'NUMPAT'],
-      ['INFO', 'clients'],
-    )
-    const fields = text.match(/^(blocked|tracking)_clients:\d+/gm) ?? []
-    return `${text.slice(0, text.lastIndexOf('$'))}${fields.join(' ')}`
-  }
-
-  /** A digest of every value, by database and key. */
-  async contents(): Promise<string> {
-    const found: string[] = []
-    for (const database of ['0', '1', '2']) {
-      const text = await this.ask(['SELECT', database], ['KEYS', '*'])
-      const keys = bulksOf(text).toSorted()
-      const digests = await this.ask(...keys.map((key) => ['DEBUG', 'DIGEST-VALUE', key]))
-      const types = await this.ask(...keys.map((key) => ['TYPE', key]))
-      const times = await this.ask(...keys.map((key) => ['PEXPIRETIME', key]))
-      const [list, type, time] = [bulksOf(digests), types.split('\r\n'), times.split('\r\n')]
-      keys.forEach((key, index) => {
-        const facts = [type[index], time[index], list[index] ?? digests.slice(0, 100)]
-        found.push(`${database} ${JSON.stringify(key)} ${facts.join(' ')}`)
-      })
-    }
-    await this.ask(['SELECT', '0'])
-    return found.join('\n')
-  }
-
-  close(): void {
-    this.client.destroy()
-  }
-}
-
-/** The texts of an array of bulk or simple strings. */
-function bulksOf(reply: string): string[] {
-  const found: string[] = []
-  for (let at = 0; at < reply.length; ) {
-    const end = reply.indexOf('\r\n', at)
-    const [kind, rest] = [reply[at], reply.slice(at + 1, end)]
-    at = end + 2
-    if (kind === '+' && rest !== 'OK') found.push(rest)
-    if (kind !== '$') continue
-    found.push(reply.slice(at, at + Number(rest)))
-    at += Number(rest) + 2
-  }
-  return found
-}
-
 /** A server reads so much at a time. */
 const readBytes = 16_384
+/** More than any program needs: a scan that goes on then does not end. */
+const scanCallsMax = 1000
 
 /** The run on the server itself. */
 export async function runDirectly(
@@ -295,28 +187,67 @@ function endsSomething(commands: readonly Command[]): boolean {
 /** The same through the sidecar; the first difference, if there is one. */
 export async function runThrough(
   port: number,
-  control: Control,
+  backend: Backend,
   transcript: Transcript,
   deadlines: Deadlines,
 ): Promise<Difference | undefined> {
-  await control.reset()
+  await backend.reset()
   const clients = await openAll(port, transcript.program)
+  backend.began?.()
   let found: Difference | undefined
   for (const [index, result] of transcript.results.entries()) {
-    found ??= await compareStep(clients, control, { result, index, deadlines })
+    if (found !== undefined) break
+    await backend.stepped?.()
+    found = await compareStep(clients, backend, { result, index, deadlines })
   }
+  await backend.calmed?.()
   const step = transcript.results.length
   const { contents } = transcript
   if (found === undefined && contents !== undefined) {
-    const actual = await control.contents()
+    const actual = await backend.contents()
     const isEqual = actual === contents
     if (!isEqual) found = { step, client: -1, ...differingLines(contents, actual) }
+    found ??= await keyspaceDifference(port, contents, { step, ...deadlines })
   }
   for (const client of clients) client.destroy()
-  const left = await control.clientsLeft(deadlines.replyMs)
+  const left = await backend.clientsLeft(deadlines.replyMs)
   if (left === undefined) return found
   return found ?? { step, client: -1, expected: 'its clients are gone', actual: left }
 }
+
+/** What a client is told of all keys must be all keys, wherever they are. */
+async function keyspaceDifference(
+  port: number,
+  contents: string,
+  { step, replyMs }: { readonly step: number; readonly replyMs: number },
+): Promise<Difference | undefined> {
+  const lines = contents.split('\n').filter((line) => line.startsWith('0 '))
+  const keys = lines.map((line) => JSON.parse(/^0 ("(?:[^"\\]|\\.)*")/.exec(line)?.[1] ?? '""'))
+  const client = await connectTo(port)
+  try {
+    const ask = async (...command: string[]) => {
+      await client.send(bytesOf([command, ['ECHO', 'end-of-keys']]), [])
+      await client.until(() => client.text.endsWith('end-of-keys\r\n'), replyMs)
+      return client.take().replace(/\$11\r\nend-of-keys\r\n$/, '')
+    }
+    const scanned = new Set<string>()
+    let cursor = '0'
+    for (let calls = 0; calls === 0 || (cursor !== '0' && calls < scanCallsMax); calls += 1) {
+      const [next = '0', ...found] = bulksOf(await ask('SCAN', cursor))
+      for (const key of found) scanned.add(key)
+      cursor = next
+    }
+    const listed = bulksOf(await ask('KEYS', '*'))
+    const expected = `DBSIZE :${keys.length} KEYS ${shownKeys(keys)} SCAN ${shownKeys(keys)}`
+    const size = (await ask('DBSIZE')).trim()
+    const actual = `DBSIZE ${size} KEYS ${shownKeys(listed)} SCAN ${shownKeys([...scanned])}`
+    return actual === expected ? undefined : { step, client: -1, expected, actual }
+  } finally {
+    client.destroy()
+  }
+}
+
+const shownKeys = (keys: readonly string[]) => JSON.stringify(keys.toSorted())
 
 interface Comparison {
   readonly result: StepResult
@@ -326,7 +257,7 @@ interface Comparison {
 
 async function compareStep(
   clients: readonly FuzzClient[],
-  control: Control,
+  backend: Backend,
   { result, index, deadlines }: Comparison,
 ): Promise<Difference | undefined> {
   const { step, texts, closed, facts } = result
@@ -352,7 +283,7 @@ async function compareStep(
       }
     }
   }
-  return facts === undefined ? undefined : compareFacts(control, facts, { index, deadlines })
+  return facts === undefined ? undefined : compareFacts(backend, facts, { index, deadlines })
 }
 
 function isWhole(text: string, expected: string): boolean {
@@ -363,13 +294,13 @@ function isWhole(text: string, expected: string): boolean {
 }
 
 async function compareFacts(
-  control: Control,
+  backend: Backend,
   expected: string,
   { index, deadlines }: Pick<Comparison, 'index' | 'deadlines'>,
 ): Promise<Difference | undefined> {
   const deadline = performance.now() + deadlines.replyMs
   for (;;) {
-    const actual = await control.facts()
+    const actual = await backend.facts()
     if (actual === expected) return undefined
     if (performance.now() > deadline) return { step: index, client: -1, expected, actual }
     await turn()
