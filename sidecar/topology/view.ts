@@ -53,7 +53,7 @@ export interface MemberView {
 export type MemberState = 'connecting' | 'ready' | 'stalled' | 'ejected'
 
 export const unfitReasons = [
-  /** There is no connection to it. */
+  /** There is no connection to it; a server that loads its data takes none. */
   'connecting',
   'stalled',
   'ejected',
@@ -61,7 +61,6 @@ export const unfitReasons = [
   'silent',
   /** Nothing is known yet of what it has. */
   'unknown',
-  'loading',
   /** It receives all data anew. */
   'syncing',
   /** Its link to the primary is down, and the primary is up. */
@@ -72,8 +71,6 @@ export const unfitReasons = [
   'promoted',
   'lagSeconds',
   'lagBytes',
-  /** The same process is a member under another name. */
-  'duplicate',
   /** The cluster says that it failed. */
   'failed',
 ] as const
