@@ -32,8 +32,10 @@ export async function verifyServers(
   const { env, files, current, findings } = modules
   const { mode, discovery, primary } = config.upstream
   const link = new Link(new UpstreamAccess(files, env))
-  if (mode === 'cluster') return void (await verifyCluster(config, link, findings))
-  if (mode === 'ring') return void (await verifyRing(config, link, findings))
+  if (mode === 'cluster' || mode === 'ring') {
+    await (mode === 'cluster' ? verifyCluster : verifyRing)(config, link, findings)
+    return undefined
+  }
   if (discovery === 'operator') {
     // Without one, commands are held: that is what such a configuration is for.
     if (primary !== undefined) await tryTarget(targetOf(config, primary), link, findings)
