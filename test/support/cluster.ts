@@ -113,6 +113,10 @@ export class RedisCluster {
 
   /** Makes one cluster of the nodes that run: the first of each shard with its share of the slots. */
   async form(shardCount: number): Promise<void> {
+    // They became ready in any order.
+    const shards = Array.from({ length: shardCount }, (_, shard) => this.nodesOf(shard))
+    const ordered = this.list.map((_, at) => shards[at % shardCount]?.[Math.floor(at / shardCount)])
+    this.list.splice(0, Infinity, ...ordered.filter((node) => node !== undefined))
     await Promise.all(
       this.list.map(async (node, at) => {
         await node.ask('CLUSTER', 'SET-CONFIG-EPOCH', String(at + 1))
