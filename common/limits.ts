@@ -2,6 +2,7 @@
  * Every bound of respmesh that is not a field of a configuration, and the defaults of those that are.
  * Each names its unit and what happens when it is reached.
  */
+export * from './topology-limits.ts'
 
 /** Defaults of `ProxyConfig.limits`; see the schema for what happens at each. */
 export const defaultLimits = {
@@ -227,25 +228,6 @@ export const clientOutputCutBytes = 64 * 1024 * 1024
 export const serversMax = 2048
 /** How long the connections to a server that the topology has no more may finish what is in flight. */
 export const serverLeaveMs = 10_000
-/** Nodes of one cluster, and bytes of what one says of all; the rest is not read, a longer answer is none. */
-export const clusterNodesMax = 2000
-export const clusterAnswerBytesMax = 8 * 1024 * 1024
-/** Nodes that are asked first in a look at a cluster, at once if they do not suffice, and at most. */
-export const clusterSampleCount = 5
-export const clusterAskedAtOnce = 16
-export const clusterAskedMax = 1024
-/** Wait for answers before more nodes are asked. */
-export const clusterGraceMs = 100
-/** Addresses of one name in the configuration that are asked; the rest is left. */
-export const clusterSeedAddressesMax = 16
-/** How often a cluster is looked at when nothing is amiss, and at most after a redirect. */
-export const clusterLookMs = 10_000
-export const clusterMovedLookMs = 500
-/** Wait between looks while something is amiss: doubles from the first to the last, with jitter. */
-export const clusterTroubleMinMs = 100
-export const clusterTroubleMaxMs = 1000
-/** How long the connections to a node are kept that owns nothing and was asked (ASK). */
-export const clusterAskedKeptMs = 10_000
 /** Bytes of an open transaction that are kept to give it to another node; a longer one is aborted when its slot moves. */
 export const transactionBytesMax = 1024 * 1024
 /** A command that a cluster refused and did not run is sent again so often, after at most so long, doubling; then its error is told. */

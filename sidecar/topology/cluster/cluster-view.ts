@@ -1,0 +1,78 @@
+/** What is shown of a cluster. */
+import { formatHostPort } from '../../../common/redis/url.ts'
+import type { ServerConnections } from '../../upstream/server-connections.ts'
+import {
+  type MemberView,
+  type ShardView,
+  type TopologyView,
+  type UnfitReason,
+  memberState,
+} from '../view.ts'
+import type { ClusterMap } from './cluster-map.ts'
+import type { ClusterShard } from './cluster-shard.ts'
+import type { MergedNode } from './nodes.ts'
+import { rangesByOwner } from './slot-map.ts'
+
+export interface Shown {
+  readonly map: ClusterMap
+  readonly version: number
+  readonly splitsReads: boolean
+}
+
+export function viewCluster({ map, version, splitsReads }: Shown): TopologyView {
+  const ranges = rangesByOwner(map.slots)
+  const shards = map.shards.map(
+    (shard): ShardView => ({
+      id: shard.id,
+      slots: ranges.get(shard) ?? [],
+      members: [viewPrimary(shard), ...viewReplicas(shard, map)],
+    }),
+  )
+  const slotsUncovered = map.slots.filter((shard) => shard === undefined).length
+  return { kind: 'cluster', version, splitsReads, shards, slotsUncovered }
+}
+
+function viewPrimary({ primary, primaryId, address }: ClusterShard): MemberView {
+  const state = memberState(primary)
+  const reason = state === 'ready' ? undefined : state
+  return {
+    address: formatHostPort(address),
+    name: primaryId,
+    role: 'primary',
+    state,
+    isFit: reason === undefined,
+    ...(reason && { reason }),
+    ...use(primary),
+  }
+}
+
+/** Those that are not read from have no connections. */
+function viewReplicas({ primaryId }: ClusterShard, { nodes }: ClusterMap): MemberView[] {
+  const replicas = [...nodes.values()].filter((node) => node.primaryId === primaryId)
+  return replicas.flatMap((node): MemberView[] => {
+    const { id, address } = node
+    if (address === undefined) return []
+    const reason = stateOf(node)
+    return [
+      {
+        address: formatHostPort(address),
+        name: id,
+        role: 'replica',
+        state: 'connecting',
+        isFit: false,
+        reason,
+        inFlightCommands: 0,
+        connections: 0,
+      },
+    ]
+  })
+}
+
+function stateOf({ isFailed, health }: MergedNode): UnfitReason {
+  if (isFailed || health === 'failed') return 'failed'
+  return health === 'loading' ? 'syncing' : 'connecting'
+}
+
+function use(server: ServerConnections): Pick<MemberView, 'inFlightCommands' | 'connections'> {
+  return { inFlightCommands: server.inFlightCommands, connections: server.connectionCount }
+}

@@ -1,0 +1,1 @@
+export { ClusterBackend, type ClusterModules } from './cluster-backend.ts'

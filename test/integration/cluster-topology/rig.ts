@@ -1,0 +1,121 @@
+/** A cluster's topology without the data path: the connections to its servers, and who is believed to own what. */
+import type { TestContext } from 'node:test'
+import { systemClock } from '../../../common/clock.ts'
+import { type ProxyConfig, standaloneConfig } from '../../../common/contract/proxy-config.ts'
+import { silentLog } from '../../../common/log.ts'
+import { FileWatch } from '../../../common/secret-files.ts'
+import { newCounters } from '../../../sidecar/data-plane.ts'
+import { Turn } from '../../../sidecar/net/turn.ts'
+import { ClusterBackend } from '../../../sidecar/topology/cluster/index.ts'
+import { UpstreamAccess } from '../../../sidecar/upstream/access.ts'
+import { ScriptMemory } from '../../../sidecar/upstream/script-memory.ts'
+import { ServerPool } from '../../../sidecar/upstream/server-pool.ts'
+import type { RedisCluster } from '../../support/cluster.ts'
+import { until } from '../../support/servers.ts'
+
+const slotCount = 16_384
+
+export interface Place {
+  readonly host: string
+  readonly port: number
+}
+
+export interface TopologyRig {
+  readonly pool: ServerPool
+  readonly backend: ClusterBackend
+  readonly use: (config: ProxyConfig) => void
+  /** Times that something changed. */
+  readonly changes: () => number
+  /** Port of the server that a slot is thought to be at; 0: nobody. */
+  readonly ownerOf: (slot: number) => number
+  readonly isComplete: () => boolean
+}
+
+export function clusterConfig(
+  members: readonly Place[],
+  upstream: Partial<ProxyConfig['upstream']> = {},
+  timing: Partial<ProxyConfig['timing']> = {},
+): ProxyConfig {
+  const base = standaloneConfig({
+    members: [...members],
+    listeners: [{ host: '127.0.0.1', port: 0 }],
+    logLevel: 'error',
+  })
+  return {
+    ...base,
+    upstream: { ...base.upstream, mode: 'cluster', discovery: 'self', ...upstream },
+    timing: { ...base.timing, ...timing },
+  }
+}
+
+export function startTopology(t: TestContext, config: ProxyConfig): TopologyRig {
+  const counters = newCounters()
+  const files = new FileWatch(silentLog, counters)
+  const access = new UpstreamAccess(files, process.env)
+  let changes = 0
+  const nothing = () => {}
+  const pool = new ServerPool(
+    {
+      onReady: nothing,
+      onReserve: nothing,
+      onViewChange: (server) => backend.noteView(server),
+      onReadOnly: nothing,
+    },
+    {
+      access,
+      counters,
+      log: silentLog,
+      turn: new Turn(),
+      random: Math.random,
+      scripts: new ScriptMemory(),
+      clock: systemClock,
+    },
+  )
+  const backend = new ClusterBackend({
+    pool,
+    access,
+    clock: systemClock,
+    random: Math.random,
+    log: silentLog,
+    onChange: () => {
+      changes += 1
+    },
+  })
+  const use = (config: ProxyConfig) => {
+    pool.use(config)
+    backend.use(config)
+  }
+  const timer = setInterval(() => pool.watchLiveness(performance.now()), 100)
+  t.after(() => {
+    clearInterval(timer)
+    backend.close()
+    pool.disconnect()
+    files.stop()
+  })
+  use(config)
+  return {
+    pool,
+    backend,
+    use,
+    changes: () => changes,
+    ownerOf: (slot) => Number(backend.shardOf(slot)?.primary.address?.split(':').at(-1) ?? 0),
+    isComplete: () => backend.topologyView().slotsUncovered === 0,
+  }
+}
+
+/** Whether every slot is at the server that the cluster says. */
+export async function isRight(rig: TopologyRig, cluster: RedisCluster): Promise<boolean> {
+  const owners = new Int32Array(slotCount)
+  for (const { port, slots, flags } of await cluster.view()) {
+    if (!flags.includes('master')) continue
+    for (const [first, last] of slots) owners.fill(port, first, last + 1)
+  }
+  return owners.every((port, slot) => rig.ownerOf(slot) === port)
+}
+
+/** Waits until the map is that of the cluster; gives how long it took, ms. */
+export async function untilRight(rig: TopologyRig, cluster: RedisCluster): Promise<number> {
+  const startedMs = performance.now()
+  await until('the slots are known as they are', () => isRight(rig, cluster))
+  return performance.now() - startedMs
+}
