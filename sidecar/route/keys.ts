@@ -97,20 +97,21 @@ function findSortKeys(frame: CommandFrame): boolean {
   return true
 }
 
-/** `MIGRATE host port key …`, or `MIGRATE host port "" … KEYS key …`. */
+/** `MIGRATE host port key …`, or `MIGRATE host port "" … KEYS key …`; with both there are none. */
 function findMigrateKeys(frame: CommandFrame): boolean {
   const { argumentCount } = frame
   if (argumentCount < 4) return true
-  const isSingle = frame.argumentStart(3) !== frame.argumentEnd(3)
-  const keyword = isSingle ? 0 : migrateKeyword(frame)
+  const keyword = migrateKeyword(frame)
   if (keyword === 0) frame.addKey(3)
-  else for (let at = keyword + 1; at < argumentCount; at += 1) frame.addKey(at)
+  else if (frame.argumentStart(3) === frame.argumentEnd(3)) {
+    for (let at = keyword + 1; at < argumentCount; at += 1) frame.addKey(at)
+  }
   return true
 }
 
 /** Where KEYS is, which may also be somebody’s name or password; 0: nowhere. */
 function migrateKeyword(frame: CommandFrame): number {
-  for (let at = 6; at < frame.argumentCount; at += 1) {
+  for (let at = 6; at < frame.argumentCount - 1; at += 1) {
     if (frame.isWord(at, 'auth')) at += 1
     else if (frame.isWord(at, 'auth2')) at += 2
     else if (frame.isWord(at, 'keys')) return at
