@@ -130,7 +130,9 @@ export const defaultLagBytesMax = 16 * 1024 * 1024
 /** Servers of one backend that are learnt from others; further ones are not used. */
 export const membersLearntMax = 64
 /** A server that nobody names any more, and that does not answer, is forgotten after this. */
-export const memberForgetMs = 300_000
+export const memberForgetMs = 60_000
+/** Sentinels that are learnt from others; further ones are not asked. */
+export const sentinelsMax = 16
 /** How often replicas are asked how far they are while they are read from, and otherwise; sooner for a tight bound on lag. */
 export const replicaPollMs = 1000
 export const replicaIdlePollMs = 5000

@@ -79,10 +79,11 @@ export class Sidecar {
     this.discovery = new Discovery({
       env: options.env,
       log,
+      clock: modules.clock,
       primary: () => dataPlane.view().primary,
       follow: (primary, replicas) => this.keeper.follow(primary, replicas),
     })
-    this.keeper.onApplied((config) => this.discovery.use(config))
+    this.keeper.onApplied((config) => this.discovery.use(config, this.keeper.seeds))
     dataPlane.onPrimaryChange((view) => {
       log.info({ primary: view }, 'primary is seen differently')
       this.stream?.report()

@@ -7,9 +7,11 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '../../common/clock.ts'
 import {
   type ProxyConfig,
+  type UpstreamMember,
   type UpstreamPrimary,
   acceptConfig,
 } from '../../common/contract/proxy-config.ts'
+import { membersLearntMax } from '../../common/limits.ts'
 import type { Log } from '../../common/log.ts'
 import { formatHostPort } from '../../common/redis/url.ts'
 import { type Overrides, applyOverrides } from '../config/index.ts'
@@ -140,21 +142,27 @@ export class ConfigKeeper {
     return !isDeepStrictEqual(upstream, this.preview(next).upstream)
   }
 
-  /** Goes over to the primary that discovery found, or to none. Nothing while there is no configuration. */
+  /** The servers as the source of the configuration gave them, without those that discovery found. */
+  get seeds(): readonly UpstreamMember[] {
+    return this.base === undefined ? [] : this.preview(this.base).upstream.members
+  }
+
+  /**
+   * Goes over to the primary that discovery found, or to none, and to the replicas of now. Nothing while there is no
+   * configuration or while another comes into force.
+   */
   follow(primary: UpstreamPrimary | undefined, replicas: readonly Address[] = []): void {
     const current = this.inForce
     if (current === undefined || this.starting !== undefined) return
-    const { primary: _former, ...upstream } = current.upstream
+    const { primary: former, ...upstream } = current.upstream
+    const isSamePrimary = isDeepStrictEqual(former, primary)
     const next: ProxyConfig = {
       ...current,
-      epoch: current.epoch + 1,
+      epoch: isSamePrimary ? current.epoch : current.epoch + 1,
       version: current.version + 1,
       upstream: {
         ...upstream,
-        members: upstream.members.map((member) => ({
-          ...member,
-          role: roleOf(member, primary, replicas),
-        })),
+        members: membersWith(this.seeds, primary, replicas),
         ...(primary && { primary }),
       },
     }
@@ -198,13 +206,26 @@ export class ConfigKeeper {
         ? config
         : { ...config, upstream: { ...config.upstream, primary: found } }
     }
-    const primary = found ?? (keepsPrimary(current, config) ? current.upstream.primary : undefined)
+    const isSameBackend = this.hasSameSeeds(config)
+    const isKept = isSameBackend || keepsPrimary(current, config)
+    const primary = found ?? (isKept ? current.upstream.primary : undefined)
+    // The same servers lead to the same others, so that reads go on.
+    const { members } = isSameBackend ? current.upstream : config.upstream
     return {
       ...config,
       epoch: Math.max(config.epoch, current.epoch + 1),
       version: Math.max(config.version, current.version + 1),
-      upstream: { ...config.upstream, ...(primary && { primary }) },
+      upstream: { ...config.upstream, members, ...(primary && { primary }) },
     }
+  }
+
+  private hasSameSeeds({ upstream }: ProxyConfig): boolean {
+    if (this.base === undefined) return false
+    const before = this.preview(this.base).upstream
+    return (
+      before.mode === upstream.mode &&
+      isDeepStrictEqual([before.members, before.sentinel], [upstream.members, upstream.sentinel])
+    )
   }
 
   private applied(config: ProxyConfig): void {
@@ -234,7 +255,24 @@ interface Address {
 
 const isSame = (one: Address, other: Address) => one.host === other.host && one.port === other.port
 
-function roleOf(member: Address, primary: Address | undefined, replicas: readonly Address[]) {
+/** The servers that are configured, in their roles, and those that were found beside. */
+function membersWith(
+  seeds: readonly UpstreamMember[],
+  primary: Address | undefined,
+  replicas: readonly Address[],
+): readonly UpstreamMember[] {
+  const known = seeds.map((seed) => ({ ...seed, role: roleOf(seed, primary, replicas) }))
+  const found = [...(primary === undefined ? [] : [primary]), ...replicas]
+    .filter((one) => !seeds.some((seed) => isSame(seed, one)))
+    .map(({ host, port }) => ({ host, port, role: roleOf({ host, port }, primary, replicas) }))
+  return [...known, ...found].slice(0, Math.max(membersLearntMax, seeds.length))
+}
+
+function roleOf(
+  member: Address,
+  primary: Address | undefined,
+  replicas: readonly Address[],
+): UpstreamMember['role'] {
   if (primary !== undefined && isSame(member, primary)) return 'primary'
   return replicas.some((replica) => isSame(member, replica)) ? 'replica' : 'unknown'
 }

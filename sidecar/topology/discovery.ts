@@ -1,78 +1,96 @@
 /**
- * Finds the primary where no control plane names one (`upstream.discovery: self`): asks every member for its
- * role, and tells who is to be followed. It follows; it never promotes and never writes to a server.
+ * Keeps the sidecar at the primary where the configuration does not name it (`upstream.discovery`), and tells who the
+ * replicas are. It follows; it never promotes and never writes to a server.
  */
-import type { ProxyConfig, UpstreamPrimary } from '../../common/contract/proxy-config.ts'
+import type { Clock } from '../../common/clock.ts'
+import type {
+  ProxyConfig,
+  UpstreamMember,
+  UpstreamPrimary,
+} from '../../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../../common/contract/stream.ts'
-import { assertNever } from '../../common/errors.ts'
 import { topologyPollFailingMs, topologyPollMs } from '../../common/limits.ts'
 import type { Log } from '../../common/log.ts'
 import { formatHostPort } from '../../common/redis/url.ts'
 import type { Environment } from '../config/index.ts'
-import {
-  type Address,
-  type Choice,
-  type Observation,
-  choosePrimary,
-  isSamePlace,
-} from './choose-primary.ts'
-import { Probe } from './probe.ts'
+import { type Address, isSamePlace } from './choose-primary.ts'
+import { SelfDiscovery } from './self-discovery.ts'
+import { SentinelDiscovery } from './sentinel/sentinel-discovery.ts'
 
 export interface DiscoveryModules {
   readonly env: Environment
   readonly log: Log
+  readonly clock: Clock
   readonly primary: () => PrimaryView
   /** Obeys what was found. */
   readonly follow: (primary: UpstreamPrimary | undefined, replicas: readonly Address[]) => void
 }
 
+export interface Found {
+  /** Nothing was learnt that speaks against the present primary. */
+  readonly isKept: boolean
+  /** Otherwise this one; absent: none. */
+  readonly primary?: UpstreamPrimary
+  readonly replicas: readonly Address[]
+}
+
+/** A way to find out. */
+export interface Search {
+  look(present: UpstreamPrimary | undefined): Promise<Found>
+  close(): void
+}
+
 export class Discovery {
   private readonly modules: DiscoveryModules
   private config: ProxyConfig | undefined
-  private probes: readonly Probe[] = []
-  private probesFor = ''
+  private search: Search | undefined
+  /** What the search was begun for. */
+  private searchKey = ''
   private timer: NodeJS.Timeout | undefined
   private isPolling = false
   private isAskedAgain = false
   private isStopped = false
-  private said = ''
 
   constructor(modules: DiscoveryModules) {
     this.modules = modules
   }
 
-  /** Goes on with the members of `config`; rests while another names the primary. */
-  use(config: ProxyConfig): void {
+  /**
+   * Goes on with `config`; rests while another names the primary. `seeds` are the members as the source of the
+   * configuration gave them, without those that were found.
+   */
+  use(config: ProxyConfig, seeds: readonly UpstreamMember[] = config.upstream.members): void {
     this.config = config
-    if (config.upstream.discovery !== 'self') return this.rest()
-    const { members, credentials, tls } = config.upstream
-    const places = members.map(({ host, port }) => ({ host, port }))
-    const key = JSON.stringify([places, credentials, tls, config.timing.connectTimeoutMs])
-    if (key === this.probesFor) return
+    const { mode, discovery, credentials, tls, sentinel } = config.upstream
+    const isOurs = mode === 'standalone' || mode === 'replication'
+    if (discovery === 'operator' || !isOurs) return this.rest()
+    const places = seeds.map(({ host, port }) => ({ host, port }))
+    const { connectTimeoutMs } = config.timing
+    const key = JSON.stringify([mode, places, credentials, tls, sentinel, connectTimeoutMs])
+    if (key === this.searchKey) return
     this.rest()
-    this.probesFor = key
-    this.probes = places.map(
-      (address) =>
-        new Probe({
-          address,
-          upstream: config.upstream,
-          env: this.modules.env,
-          timeoutMs: config.timing.connectTimeoutMs,
-        }),
-    )
+    this.searchKey = key
+    const given = { ...config, upstream: { ...config.upstream, members: seeds } }
+    this.search =
+      sentinel === undefined
+        ? new SelfDiscovery(given, this.modules)
+        : new SentinelDiscovery(given, sentinel, {
+            ...this.modules,
+            onNews: () => this.pollNow(),
+          })
     this.pollNow()
   }
 
-  /** Asks now, and once more if it is asking already: what is asked for may be newer than the answers. */
+  /** Looks now, and once more if it is looking already: what is asked for may be newer than the answers. */
   pollNow(): void {
-    if (this.isStopped || this.probes.length === 0) return
+    if (this.isStopped || this.search === undefined) return
     clearTimeout(this.timer)
     if (this.isPolling) {
       this.isAskedAgain = true
       return
     }
     this.isPolling = true
-    this.poll()
+    this.poll(this.search)
       .catch((err: unknown) => {
         this.modules.log.error({ err }, 'asking the servers for their roles failed')
       })
@@ -89,65 +107,40 @@ export class Discovery {
 
   private rest(): void {
     clearTimeout(this.timer)
-    for (const probe of this.probes) probe.close()
-    this.probes = []
-    this.probesFor = ''
+    this.search?.close()
+    this.search = undefined
+    this.searchKey = ''
   }
 
   private schedule(): void {
-    if (this.isStopped || this.probes.length === 0) return
+    if (this.isStopped || this.search === undefined) return
     const isSteady = this.modules.primary() === 'ok'
     const ms = this.isAskedAgain ? 0 : isSteady ? topologyPollMs : topologyPollFailingMs
     this.isAskedAgain = false
     this.timer = setTimeout(() => this.pollNow(), ms)
   }
 
-  private async poll(): Promise<void> {
-    const { probes } = this
-    const observations = await Promise.all(probes.map((probe) => probe.observe()))
-    if (this.isStopped || probes !== this.probes || this.config === undefined) return
-    const present = this.config.upstream.primary
-    const choice = choosePrimary(observations, present)
-    this.tell(choice, observations)
-    switch (choice.kind) {
-      case 'keep':
-        return
-      case 'none':
-        if (present !== undefined) this.modules.follow(undefined, replicasOf(observations))
-        return
-      case 'primary':
-        if (present !== undefined && isSame(present, choice.primary)) return
-        this.modules.follow(choice.primary, replicasOf(observations))
-        return
-      default:
-        assertNever(choice)
+  private async poll(search: Search): Promise<void> {
+    const found = await search.look(this.config?.upstream.primary)
+    if (this.isStopped || search !== this.search || this.config === undefined) return
+    const { primary: present, members } = this.config.upstream
+    const primary = found.isKept ? present : found.primary
+    if (isSame(present, primary) && isSameReplicas(members, found.replicas)) return
+    if (isSame(present, primary)) {
+      const replicas = found.replicas.map(formatHostPort)
+      this.modules.log.info({ replicas }, 'the replicas are others')
     }
-  }
-
-  /** Once for each change of mind. */
-  private tell(choice: Choice, observations: readonly Observation[]): void {
-    const { log } = this.modules
-    const said = JSON.stringify(choice)
-    if (said === this.said) return
-    this.said = said
-    const servers = observations.map((one) => ({
-      server: formatHostPort(one),
-      says: one.kind === 'unreachable' ? `unreachable: ${one.reason}` : one.kind,
-    }))
-    if (choice.kind === 'none') {
-      log.warn({ reason: choice.reason, servers }, 'no server is the primary')
-    } else if (choice.kind === 'keep') {
-      log.warn({ servers }, 'the primary cannot be asked for its role and is kept')
-    } else {
-      log.info({ primary: formatHostPort(choice.primary), servers }, 'primary found')
-    }
+    this.modules.follow(primary, found.replicas)
   }
 }
 
-function isSame(present: UpstreamPrimary, found: UpstreamPrimary): boolean {
-  return isSamePlace(present, found) && present.runId === found.runId
+function isSame(one: UpstreamPrimary | undefined, other: UpstreamPrimary | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other
+  return isSamePlace(one, other) && one.runId === other.runId
 }
 
-function replicasOf(observations: readonly Observation[]): readonly Address[] {
-  return observations.filter((one) => one.kind === 'replica')
+function isSameReplicas(members: readonly UpstreamMember[], replicas: readonly Address[]): boolean {
+  const before = members.filter(({ role }) => role === 'replica').map(formatHostPort)
+  const now = new Set(replicas.map(formatHostPort))
+  return before.length === now.size && before.every((one) => now.has(one))
 }

@@ -5,6 +5,8 @@ export interface ReplicationInfo {
   readonly role: 'primary' | 'replica'
   /** Which history of writes its offset counts in. */
   readonly lineage: string
+  /** The one before, of which it is the continuation. */
+  readonly formerLineage?: string
   /** Of a primary what it has written, of a replica what it has applied. */
   readonly offset: number
   /** Of a replica: whether it hears its primary, and whether it receives all data anew. */
@@ -29,10 +31,13 @@ export function parseReplicationInfo(text: string, max: number): ReplicationInfo
   const offset = wholeNumber(fields.get(offsetField))
   const lineage = fields.get('master_replid')
   if (offset === undefined || lineage === undefined) return undefined
+  const former = fields.get('master_replid2')
+  const hasFormer = former !== undefined && !/^0*$/.test(former)
   const follows = address(fields.get('master_host'), fields.get('master_port'))
   return {
     role,
     lineage,
+    ...(hasFormer && { formerLineage: former }),
     offset,
     isLinkUp: fields.get('master_link_status') === 'up',
     isSyncing: fields.get('master_sync_in_progress') === '1',
