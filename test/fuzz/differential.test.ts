@@ -4,22 +4,25 @@
  * so must be the data in the end. What is not compared is listed in `client.ts` and, by leaving it out, in
  * `vocabulary.ts`.
  *
- * FUZZ_SEED and FUZZ_RUNS choose the programs; FUZZ_PROGRAM runs the one that an earlier failure printed.
+ * FUZZ_SEED and FUZZ_RUNS choose the programs; FUZZ_PROGRAM runs the one that an earlier failure printed; FUZZ_MODE is
+ * the mode or modes (standalone, perClient, replication, cluster, ring); with FUZZ_CHAOS=reshard,failover
+ * slots are moved and shards fail over meanwhile.
  */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { type RedisServer, startServer } from '../support/servers.ts'
-import { configFor, portOf, startPlane } from '../integration/sidecar/harness.ts'
-import { type Program, isComparable, randomProgram } from './program.ts'
+import { portOf, startPlane } from '../integration/sidecar/harness.ts'
+import { startServer } from '../support/servers.ts'
+import { type ChaosKind, chaosKinds } from './chaos.ts'
 import { Control } from './control.ts'
+import { type Mode, modes, startMode } from './modes.ts'
+import { type Program, isComparable, randomProgram } from './program.ts'
 import { type Deadlines, type Difference, type Transcript, runDirectly, runThrough } from './run.ts'
 import { shrunk } from './shrink.ts'
 
 const isFull = process.env.RESPMESH_TEST_SIZE === 'full'
 const runCount = Number(process.env.FUZZ_RUNS ?? (isFull ? 5000 : 1_000_000))
 /** At the size for every day the time decides how many programs are run. */
-const timeLimitMs =
-  isFull || process.env.FUZZ_RUNS !== undefined ? Number.POSITIVE_INFINITY : 11_000
+const timeLimitMs = isFull || process.env.FUZZ_RUNS !== undefined ? Number.POSITIVE_INFINITY : 8_000
 /** The size for every day repeats what has passed: a new find is for the full size, or `FUZZ_SEED`, to make. */
 const seed = Number(process.env.FUZZ_SEED ?? (isFull ? Date.now() % 2 ** 31 : 1_000_000))
 const given = process.env.FUZZ_PROGRAM
@@ -29,13 +32,24 @@ const deadlines: Deadlines = { silenceMs: 2000, replyMs: 10_000 }
 const shortDeadlines: Deadlines = { silenceMs: 300, replyMs: 500 }
 const shrinkMs = 40_000
 
-/** Timers of the servers run often, so that short timeouts are short; keys tell of their changes. */
-const serverArgs = ['--hz', '500', '--notify-keyspace-events', 'KEA']
+function chosen<T extends string>(text: string, all: readonly T[]): readonly T[] {
+  const names = text.split(',').filter((name) => name !== '')
+  return names.map((name) => {
+    const found = all.find((one) => one === name)
+    if (found === undefined) throw new Error(`there is no ${name}, but ${all.join(', ')}`)
+    return found
+  })
+}
 
-for (const isolation of ['shared', 'perClient'] as const) {
-  const title = `random programs give the server’s own replies, isolation ${isolation}`
-  test(`${title} (FUZZ_SEED=${seed})`, async (t) => {
-    const rig = await startRig(t, isolation)
+const chaos = chosen(process.env.FUZZ_CHAOS ?? '', chaosKinds)
+const wanted = process.env.FUZZ_MODE ?? 'standalone,perClient'
+for (const mode of chosen(wanted, modes)) fuzz(mode, chaos)
+
+function fuzz(mode: Mode, chaos: readonly ChaosKind[]): void {
+  const title = `random programs give the server’s own replies, mode ${mode}`
+  const circumstances = [`FUZZ_SEED=${seed}`, ...chaos].join(' ')
+  test(`${title} (${circumstances})`, async (t) => {
+    const rig = await startRig(t, mode, chaos)
     if (given !== undefined) {
       const program = JSON.parse(given) as Program
       const found = await rig.difference(await rig.directly(program, deadlines), deadlines)
@@ -45,12 +59,12 @@ for (const isolation of ['shared', 'perClient'] as const) {
     const deadline = performance.now() + timeLimitMs
     let programCount = 0
     let commandCount = 0
-    let next = rig.directly(randomProgram(seed), deadlines)
+    let next = rig.directly(rig.program(0), deadlines)
     while (programCount < runCount && performance.now() < deadline) {
       const transcript = await next
       programCount += 1
       // The next one runs directly while this one runs through the sidecar.
-      next = rig.directly(randomProgram(seed + programCount), deadlines)
+      next = rig.directly(rig.program(programCount), deadlines)
       const found = await rig.difference(transcript, deadlines)
       commandCount += transcript.commandCount
       if (found !== undefined) {
@@ -59,35 +73,37 @@ for (const isolation of ['shared', 'perClient'] as const) {
       }
     }
     await next
-    t.diagnostic(`${programCount} programs, ${commandCount} commands, FUZZ_SEED=${seed}`)
+    const figures = `${programCount} programs, ${commandCount} commands${rig.told()}`
+    t.diagnostic(`${figures}, FUZZ_SEED=${seed}`)
     assert.equal(rig.lostCount(), 0)
   })
 }
 
 interface Rig {
+  readonly mode: Mode
+  program(index: number): Program
   directly(program: Program, deadlines: Deadlines): Promise<Transcript>
   difference(transcript: Transcript, deadlines: Deadlines): Promise<Difference | undefined>
   lostCount(): number
+  readonly told: () => string
 }
 
-async function startRig(t: TestContext, isolation: 'shared' | 'perClient'): Promise<Rig> {
-  const start = async (): Promise<[RedisServer, Control]> => {
-    const server = await startServer({ args: serverArgs })
-    const control = await Control.open(server.port)
-    t.after(async () => {
-      control.close()
-      await server.stop()
-    })
-    return [server, control]
-  }
-  const [oracle, oracleControl] = await start()
-  const [server, control] = await start()
-  const config = configFor(server, { upstream: { isolation } })
-  const plane = await startPlane(t, { ...config, commands: { allow: ['*'] } })
+async function startRig(t: TestContext, mode: Mode, chaos: readonly ChaosKind[]): Promise<Rig> {
+  const { backend, config, oracleArgs, profile, told } = await startMode(t, mode, chaos)
+  const oracle = await startServer({ args: oracleArgs })
+  const control = await Control.open(oracle.port)
+  t.after(async () => {
+    control.close()
+    await oracle.stop()
+  })
+  const plane = await startPlane(t, config)
   return {
-    directly: (program, limits) => runDirectly(oracle.port, oracleControl, program, limits),
-    difference: (transcript, limits) => runThrough(portOf(plane), control, transcript, limits),
+    mode,
+    program: (index) => randomProgram(seed + index, profile),
+    directly: (program, limits) => runDirectly(oracle.port, control, program, limits),
+    difference: (transcript, limits) => runThrough(portOf(plane), backend, transcript, limits),
     lostCount: () => plane.view().counters.commandsLost,
+    told,
   }
 }
 
@@ -111,7 +127,7 @@ async function explain(rig: Rig, program: Program, found: Difference): Promise<s
     `a difference in step ${step}${client < 0 ? '' : ` for client ${client}`} (FUZZ_SEED=${seed})`,
     `the server: ${shown(expected)}`,
     `the sidecar: ${shown(actual)}`,
-    `FUZZ_PROGRAM='${json}' npm test -- test/fuzz/differential.test.ts`,
+    `FUZZ_MODE=${rig.mode} FUZZ_PROGRAM='${json}' npm test -- test/fuzz/differential.test.ts`,
   ].join('\n')
 }
 

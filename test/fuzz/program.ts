@@ -2,15 +2,16 @@
 import { encodeCommand } from '../../sidecar/resp/encode.ts'
 import { Random } from '../sim/random.ts'
 import {
-  blocking,
-  common,
-  connection,
-  keyed,
-  keyless,
-  logins,
-  subscriptions,
-} from './vocabulary.ts'
-import { drawWords, type Place } from './words.ts'
+  crosses,
+  crossing,
+  drawTags,
+  isSplit,
+  type Profile,
+  profiles,
+  type Vocabulary,
+} from './profile.ts'
+import { keyless } from './vocabulary.ts'
+import { drawWords, keyCount, type Place } from './words.ts'
 
 /** Words, or bytes as they are. */
 export type Command = readonly string[] | string
@@ -38,23 +39,32 @@ export interface Program {
 
 const clientsMax = 4
 const stepsMax = 40
+const watched = 'x {any} {any}'
 
 interface ClientState {
   inTransaction: boolean
   hasPattern: boolean
+  /** Where keys are spread: the tag of all keys of what is being watched or queued. */
+  tag?: string | undefined
 }
 
-export function randomProgram(seed: number): Program {
-  return new Generator(new Random(seed)).program()
+export function randomProgram(seed: number, profile: Profile = profiles.oneServer): Program {
+  return new Generator(new Random(seed), profile).program()
 }
 
 class Generator {
   private readonly random: Random
   private readonly states: ClientState[] = []
+  private readonly words: Vocabulary
+  private readonly isSpread: boolean
   private isParallel = false
+  /** Whether commands are refused for their keys; then nobody subscribes, which is refused for another reason. */
+  private mayCross = false
 
-  constructor(random: Random) {
+  constructor(random: Random, profile: Profile) {
     this.random = random
+    this.words = profile.vocabulary
+    this.isSpread = profile.isSpread
   }
 
   program(): Program {
@@ -65,6 +75,7 @@ class Generator {
       this.states.push({ inTransaction: false, hasPattern: false })
     }
     this.isParallel = count > 1 && random.chance(0.3)
+    this.mayCross = this.isSpread && random.chance(0.5)
     const steps: Step[] = []
     for (let left = 1 + random.below(stepsMax); left > 0; left -= 1) steps.push(this.step())
     return { protocols, steps }
@@ -100,14 +111,18 @@ class Generator {
     const kind = random.next()
     if (state.inTransaction) return this.insideTransaction(client, state)
     if (kind < 0.15) return this.transaction(client, state)
-    if (kind < 0.24) return [...this.some(client, 2), this.from(connection, client)]
+    if (kind < 0.24) return [...this.some(client, 2), this.from(this.words.connection, client)]
     if (kind < 0.26) return this.silent(client)
     if (kind < 0.27) return [...this.some(client, 3), random.pick(foreign)]
     if (kind < 0.28) return [...this.some(client, 3), ['ECHO', 'client-id'], ['CLIENT', 'ID']]
     if (this.isParallel) return this.some(client, this.depth())
-    if (kind < 0.33) return this.subscription(client, state)
+    if (kind < 0.33 && !this.mayCross) return this.subscription(client, state)
     if (kind < 0.38) {
-      return [...this.some(client, 2), this.from(blocking, client), this.from(behindWait, client)]
+      return [
+        ...this.some(client, 2),
+        this.from(this.words.blocking, client),
+        this.from(behindWait, client),
+      ]
     }
     return this.some(client, this.depth())
   }
@@ -127,29 +142,52 @@ class Generator {
   private ordinary(client: number): Command {
     const { random } = this
     const kind = random.next()
-    if (kind < 0.08) return this.from(keyless, client)
-    if (kind < 0.22 && !this.isParallel) return this.from(common, client)
-    const words = this.from(keyed, client)
+    const isQueued = this.isSpread && this.states[client]?.inTransaction === true
+    if (this.mayCross && !isQueued && random.chance(0.02)) return this.from(crossing, client)
+    if (kind < 0.08) return this.from(this.words.keyless, client)
+    if (kind < 0.22 && !this.isParallel && !isQueued) return this.from(this.words.common, client)
+    const words = this.from(this.words.keyed, client)
     if (/^(SPOP|.*RAND.*|SORT|SADD|EVAL)$/i.test(words[0] ?? '')) return words
     if (kind < 0.24) return words.slice(0, random.below(words.length - 1) + 1)
-    if (kind < 0.25) return [...words, 'more', 'x']
+    // Where keys are spread these might be keys with another tag.
+    if (kind < 0.25) return this.isSpread ? [...words] : [...words, 'more', 'x']
     if (kind < 0.28 && waitOf(words) === 'none') return inline(words, random)
     return words
   }
 
   private from(lines: readonly string[], client: number): string[] {
     const { random } = this
-    const place: Place = { random, prefix: this.isParallel ? `${client}:` : '' }
-    const [name = '', ...rest] = drawWords(random.pick(lines), place)
+    const line = random.pick(lines)
+    const place: Place = {
+      random,
+      prefix: this.isParallel ? `${client}:` : '',
+      ...(this.isSpread && { tag: this.tagsFor(line, lines === crossing, this.states[client]) }),
+    }
+    const [name = '', ...rest] = drawWords(line, place)
     // A server may keep what it learns of a tracked key from another client’s command for later.
     const isShared = name === 'CLIENT' && rest[0] === 'TRACKING' && this.isParallel
     if (isShared) return ['PING']
     return [random.chance(0.1) ? mixedCase(name, random) : name, ...rest]
   }
 
+  private tagsFor(line: string, isCrossing: boolean, state?: ClientState): () => string {
+    const { random } = this
+    if (isCrossing) {
+      let count = 0
+      return () => drawTags.crossing[Math.min(1, count++)] ?? ''
+    }
+    const { tag } = state ?? {}
+    const isBound = state?.inTransaction === true || line === watched
+    if (tag !== undefined && isBound) return () => tag
+    if (isSplit(line)) return () => random.pick(drawTags.alone)
+    const one = random.pick(keyCount(line) > 1 ? drawTags.ordinary : drawTags.alone)
+    return () => one
+  }
+
   private transaction(client: number, state: ClientState): Command[] {
+    if (this.isSpread) state.tag ??= this.random.pick(drawTags.ordinary)
     const watch = this.random.chance(0.4)
-      ? [['WATCH', ...this.from(['x {any} {any}'], client).slice(1)]]
+      ? [['WATCH', ...this.from([watched], client).slice(1)]]
       : []
     if (watch.length > 0 && this.random.chance(0.4)) return watch
     state.inTransaction = true
@@ -160,10 +198,12 @@ class Generator {
     const { random } = this
     const commands = this.some(client, 8)
     if (random.chance(0.05)) commands.push(random.pick([['MULTI'], ['WATCH', 'x']]))
-    if (!this.isParallel && random.chance(0.04)) commands.push(this.from(blocking, client))
-    if (random.chance(0.05)) commands.push(this.from(logins, client))
+    if (!this.isParallel && random.chance(0.04))
+      commands.push(this.from(this.words.blocking, client))
+    if (random.chance(0.05)) commands.push(this.from(this.words.logins, client))
     if (random.chance(0.75)) {
       state.inTransaction = false
+      state.tag = undefined
       commands.push(random.pick([['EXEC'], ['EXEC'], ['EXEC'], ['DISCARD'], ['RESET']]))
       commands.push(...this.some(client, 2))
     }
@@ -171,14 +211,14 @@ class Generator {
   }
 
   private subscription(client: number, state: ClientState): Command[] {
-    const words = this.from(subscriptions, client)
+    const words = this.from(this.words.subscriptions, client)
     if (/^psub/i.test(words[0] ?? '')) state.hasPattern = true
     return this.random.chance(0.3) ? [words, ['RESET']] : [words, ...this.some(client, 2)]
   }
 
   private silent(client: number): Command[] {
     if (this.random.chance(0.5)) {
-      return [['CLIENT', 'REPLY', 'SKIP'], this.from(keyed, client), ['PING']]
+      return [['CLIENT', 'REPLY', 'SKIP'], this.from(this.words.keyed, client), ['PING']]
     }
     const off = ['CLIENT', 'REPLY', 'OFF']
     return [off, ...this.some(client, 5), ['CLIENT', 'REPLY', 'ON']]
@@ -273,6 +313,8 @@ class Comparability {
     let isWaiting = false
     for (const command of commands) {
       const name = typeof command === 'string' ? '' : (command[0] ?? '').toUpperCase()
+      const crossed = typeof command === 'string' ? 'no' : crosses(command)
+      if (crossed === 'not any more' || (crossed === 'yes' && this.isOpen)) return false
       if (isWaiting && !behindWaitNames.has(name)) return false
       if (name === 'HELLO' && this.isOpen && command.length > 1) return false
       if (name === 'MULTI') this.isOpen = true

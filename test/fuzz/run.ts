@@ -5,6 +5,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { type FuzzClient, connectTo, normalised } from './client.ts'
 import { type Backend, bulksOf, type Control } from './control.ts'
+import { crosses, refusal } from './profile.ts'
 import { type Burst, type Command, type Program, type Step, bytesOf, mayBlock } from './program.ts'
 
 /** What a step was seen to do. */
@@ -43,6 +44,13 @@ const markOf = (step: number, client: number) => `mark-${step}-${client}.`
 function withMark(burst: Burst, step: number): readonly Command[] {
   if (burst.isEnd === true) return burst.commands
   return [...burst.commands, ['PING', markOf(step, burst.client)]]
+}
+
+/** As one server has to be asked for what a backend that keys are spread over must answer. */
+function forOneServer(commands: readonly Command[]): readonly Command[] {
+  return commands.map((command) =>
+    typeof command !== 'string' && crosses(command) === 'yes' ? refusal : command,
+  )
 }
 
 /** A server reads so much at a time. */
@@ -121,7 +129,7 @@ class Oracle {
     let byteCount = 0
     await Promise.all(
       bursts.map(async (burst) => {
-        const bytes = bytesOf(withMark(burst, index))
+        const bytes = bytesOf(forOneServer(withMark(burst, index)))
         byteCount += bytes.length
         this.commandCount += burst.commands.length + 1
         await clients[burst.client]?.send(bytes, burst.cuts)

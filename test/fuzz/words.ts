@@ -25,8 +25,8 @@ export const answers = [
   "return redis.call('PING')",
   'redis.setresp(3); return {double=3.5}',
 ]
-const scripts = [
-  ...answers,
+/** Known by no other name than EVAL. */
+const evaluated = [
   'return {KEYS[1], ARGV[1], {1, {2}}, redis.status_reply("x"), false, 3.7}',
   'return redis.error_reply("E " .. ARGV[1])',
   "return redis.pcall('INCR', KEYS[1])",
@@ -38,6 +38,7 @@ const scripts = [
   'local t = {} for i = 1, 200 do t[i] = i end return t',
   'redis.setresp(3); return true',
 ]
+const scripts = [...answers, ...evaluated]
 const failing = [
   "return redis.call('nosuch')",
   'this is not lua',
@@ -46,6 +47,8 @@ const failing = [
   "return redis.call('BLPOP', 'nokey', '0')",
   "return redis.call('SUBSCRIBE', 'x')",
 ]
+/** That do not name a key beside those that they are given. */
+const failingAnywhere = failing.filter((script) => !script.includes('nokey'))
 const libraries = [
   "#!lua name=fuzz\nredis.register_function('answer', function(keys, args) return {keys[1], args[1], 7} end)",
   "#!lua name=fuzz\nredis.register_function{function_name='answer', callback=function(keys, args) return redis.call('GET', keys[1]) end, flags={'no-writes'}}",
@@ -57,6 +60,8 @@ export interface Place {
   readonly random: Random
   /** Before every key: clients at work at the same time have keys of their own. */
   readonly prefix: string
+  /** Where keys are spread: the hash tag of the next key. */
+  readonly tag?: () => string
 }
 
 type Draw = (place: Place) => string
@@ -72,8 +77,8 @@ const between =
   ({ random }) =>
     String(low + random.below(high - low + 1))
 
-function keyOf({ random, prefix }: Place, family: Family): string {
-  return `${prefix}${family}:${random.pick(suffixes)}`
+function keyOf({ random, prefix, tag }: Place, family: Family): string {
+  return `${tag?.() ?? ''}${prefix}${family}:${random.pick(suffixes)}`
 }
 
 /** A key of the family, now and then of another whose values show no order. */
@@ -122,7 +127,8 @@ const draws: Readonly<Record<string, Draw>> = {
   none: strictly('none'),
   alike: (place) => keyOf(place, place.random.pick([...families, 'free'])),
   any: (place) => keyOf(place, place.random.pick([...families, 'free', 'sets', 'big', 'none'])),
-  anyPattern: (place) => `${place.prefix}${place.random.pick(families)}:[12]`.replace('[12]', '1'),
+  anyPattern: (place) =>
+    `${place.tag?.() ?? ''}${place.prefix}${place.random.pick(families)}:[12]`.replace('[12]', '1'),
   value: valueOf,
   small,
   name: oneOf('me', 'a b', '', 'n\0', 'other'),
@@ -141,8 +147,8 @@ const draws: Readonly<Record<string, Draw>> = {
   longitude: oneOf('13.36', '15.08', '-179.9', '200'),
   latitude: oneOf('38.11', '37.5', '85', 'x'),
   dump: (place) => `\0\x01a\x0a\0${bytes(place, 10)}`,
-  script: oneOf(...scripts),
-  failing: oneOf(...failing),
+  script: (place) => place.random.pick(place.tag === undefined ? scripts : evaluated),
+  failing: (place) => place.random.pick(place.tag === undefined ? failing : failingAnywhere),
   answer: oneOf(...answers),
   relay: oneOf('return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))'),
   restoring: oneOf(
@@ -152,6 +158,13 @@ const draws: Readonly<Record<string, Draw>> = {
   library: oneOf(...libraries),
   channel: oneOf(...channels),
   pattern: oneOf(...patterns),
+}
+
+const keyDraws = new Set([...families, 'dumpable', 'sets', 'big', 'free', 'none', 'alike', 'any'])
+
+/** How many keys a line of the vocabulary draws. */
+export function keyCount(line: string): number {
+  return [...line.matchAll(/\{([^}]*)\}/g)].filter(([, name = '']) => keyDraws.has(name)).length
 }
 
 /** The words of one line of the vocabulary. */

@@ -1,0 +1,108 @@
+/**
+ * What a backend is asked by programs: of the vocabulary, what it answers as one server does. Where keys are spread
+ * over servers the keys of a command have a hash tag in common, unless the command is one that is split.
+ */
+import {
+  blocking,
+  common,
+  connection,
+  keyed,
+  keyless,
+  logins,
+  subscriptions,
+} from './vocabulary.ts'
+
+const lists = { blocking, common, connection, keyed, keyless, logins, subscriptions }
+export type Vocabulary = Readonly<Record<keyof typeof lists, readonly string[]>>
+
+export interface Profile {
+  readonly vocabulary: Vocabulary
+  /** Whether keys are on several servers, by hash tag. */
+  readonly isSpread: boolean
+}
+
+/** What tells of replication: there is none behind the server that is the oracle. */
+const replication = [/^WAIT /, /^ROLE$/]
+/** Other databases, which clusters do not have. */
+const databases = [/^SELECT/, /^SWAPDB/, /^MOVE/, /^COPY .* DB /]
+const spread = [
+  ...replication,
+  ...databases,
+  // A scan goes through the servers one after the other; all of it is looked at in the end.
+  /^SCAN 0/,
+  // It reads keys that it does not name.
+  /^SORT .* BY /,
+  // A script is known where it was run; what SCRIPT LOAD loads is known everywhere.
+  /^EVAL {answer} 0/,
+  // A server tells of the keys that it has.
+  /^CLIENT TRACKING {/,
+]
+/** What a server does not have from the one that it follows. */
+const ofServers = [/^CONFIG/, /^SCRIPT EXISTS/]
+/** More of what is split, in place of what is left out. */
+const split = [
+  'MGET {any} {any} {any} {any} {any} {any} {any} {any}',
+  'MSET {str} {value} {str} {small} {bits} {small} {free} {value}',
+  'DEL {any} {any} {any} {any}',
+  'UNLINK {str} {list} {none} {zset} {hash}',
+  'EXISTS {any} {any} {any} {any} {any}',
+  'TOUCH {any} {any} {any} {any}',
+]
+
+function without(left: readonly RegExp[], more: readonly string[] = []): Vocabulary {
+  const kept = (lines: readonly string[]) =>
+    lines.filter((line) => !left.some((pattern) => pattern.test(line)))
+  const entries = Object.entries(lists).map(([name, lines]) => [name, kept(lines)])
+  const vocabulary = Object.fromEntries(entries) as Vocabulary
+  return { ...vocabulary, keyed: [...vocabulary.keyed, ...more] }
+}
+
+export const profiles = {
+  oneServer: { vocabulary: lists, isSpread: false },
+  replicated: { vocabulary: without(replication), isSpread: false },
+  spread: { vocabulary: without(spread, [...split, ...split]), isSpread: true },
+  moving: { vocabulary: without([...spread, ...ofServers], [...split, ...split]), isSpread: true },
+} as const satisfies Record<string, Profile>
+
+/** Commands whose keys may be anywhere. */
+export const isSplit = (line: string): boolean => /^(MGET|MSET|DEL|UNLINK|EXISTS|TOUCH) /.test(line)
+
+/** What servers with a part of the keys must refuse when its keys are on several. */
+export const crossing: readonly string[] = [
+  'SINTER {ints} {ints}',
+  'SUNIONSTORE {ints} {ints} {ints}',
+  'RENAME {alike} {free}',
+  'COPY {alike} {free}',
+  'MSETNX {str} {value} {str} {value}',
+  'BITOP AND {bits} {bits}',
+  'LMOVE {list} {list} LEFT RIGHT',
+  'BLPOP {list} {list} {soon}',
+  'ZUNIONSTORE {zset} 2 {zset} {zset}',
+  'PFMERGE {hll} {hll}',
+  'EVAL {answer} 2 {str} {str}',
+  'XREAD STREAMS {stream} {stream} 0 0',
+]
+const crossingTags = ['{x}', '{y}'] as const
+
+/** Tags of other keys: for each server of three there are some, with each hash. */
+const tags = ['{a}', '{b}', '{c}', '{d}', '{\r\n\0}'] as const
+/** The whole key counts where there is no tag, or nothing in it. */
+const anyTags = [...tags, '', '{}'] as const
+export const drawTags = { ordinary: tags, alone: anyTags, crossing: crossingTags } as const
+
+/**
+ * Whether a command was made to have keys on several servers. One of the two tags alone tells that it was, before it
+ * was made smaller.
+ */
+export function crosses(words: readonly string[]): 'yes' | 'no' | 'not any more' {
+  const has = crossingTags.map((tag) => words.some((word) => word.startsWith(tag)))
+  if (has.every((one) => one)) return 'yes'
+  return has.some((one) => one) ? 'not any more' : 'no'
+}
+
+/** What one server has to be asked for the reply that such a command must get. */
+export const refusal: readonly string[] = [
+  'EVAL',
+  'return redis.error_reply("CROSSSLOT Keys in request don\'t hash to the same slot")',
+  '0',
+]
