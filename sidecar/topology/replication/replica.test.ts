@@ -153,6 +153,7 @@ test('a replica is read from as soon as it is known to have what the client wrot
   const learns = ['askReplica', 'runReplica', 'hearReplica']
   round('sync', ...asks, ...learns)
   assert.equal(world.read(), true)
+  world.nowMs += 1
   round('write', 'ack')
   assert.equal(world.read(), false)
   round(...asks, ...learns)

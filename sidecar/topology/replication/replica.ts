@@ -36,12 +36,12 @@ export class Replica {
     return this.question?.askedAtMs
   }
 
-  /** Whether a client that was answered a write at `sinceMs` may read from it. */
+  /** Whether a client that was answered a write at `sinceMs`, or later in the same moment, may read from it. */
   serves(nowMs: number, sinceMs: number): boolean {
     const { verdict, server } = this
     return (
       nowMs < verdict.untilMs &&
-      this.freshAsOfMs >= sinceMs &&
+      this.freshAsOfMs > sinceMs &&
       server.view === 'ok' &&
       !server.isStalled
     )
