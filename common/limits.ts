@@ -141,7 +141,7 @@ export const replicaPollSoonMs = 20
 export const replicaPollReadsMin = 8
 /** A replica that owes such an answer for so long gets no reads; after the second its connections are ended. */
 export const replicaSilentMs = 500
-export const replicaHungMs = 5000
+export const replicaHungMs = 3000
 /** Answers of a primary by which the lag of replicas is judged; beyond them older ones are thinned out. */
 export const primarySamplesMax = 64
 /** Replicas that answer within this factor of the fastest, or so much later, milliseconds, count as fast. */

@@ -3,18 +3,12 @@
  * that a pause can have it come back and wait here: the server is asked to unblock it with an error, and that error
  * says that nothing was taken. Then it may be sent again, to another server too.
  */
-import { frameArguments } from '../resp/arguments.ts'
 import { encodeCommand } from '../resp/encode.ts'
+import { commandAgain } from './command-again.ts'
+import { isSharded } from './cluster/sharded.ts'
 import { PinReason } from './pinning.ts'
 import type { Session } from './session.ts'
 import { type SpecialCommand, forwardPinned } from './special.ts'
-
-export interface BlockedCommand {
-  readonly name: string
-  readonly frame: Buffer
-  readonly sinceMs: number
-  isCalledBack: boolean
-}
 
 export function sendBlocking(session: Session, command: SpecialCommand): void {
   const { input, pinning, context } = session
@@ -33,13 +27,18 @@ export function callBack(session: Session): void {
   const { blocked, lane } = pinning
   if (blocked === undefined || blocked.isCalledBack || lane === undefined) return
   const { serverId } = lane.connection
-  if (lane.isMidReply || !replies.isPlain || serverId === 0 || session.inFlight !== 1) return
+  const isPlain = replies.isPlain || isSharded(context)
+  if (lane.isMidReply || !isPlain || serverId === 0 || session.inFlight !== 1) return
   const again = commandAgain(blocked, context.clock.monotonicMs())
   if (again === undefined) return
   const request = encodeCommand(['CLIENT', 'UNBLOCK', String(serverId), 'ERROR'])
-  const asked = context.primary.askAside(request)
+  const asked = pinning.server.askAside(request)
   if (asked === undefined) return
   blocked.isCalledBack = true
+  // If this connection is lost, so is the one that it was about.
+  asked.catch(() => undefined)
+  // There every error of a command that blocks is looked at.
+  if (isSharded(context)) return
   replies.rewriteNext((reply) => {
     if (!reply.startsWith('-UNBLOCKED ')) return reply
     session.scanner.reset()
@@ -48,29 +47,4 @@ export function callBack(session: Session): void {
     return ''
   })
   session.updateSorting()
-  // If this connection is lost, so is the one that it was about.
-  asked.catch(() => undefined)
-}
-
-/** The command with what is left of its time; undefined if it would not mean the same later. */
-function commandAgain(blocked: BlockedCommand, nowMs: number): Buffer | undefined {
-  const words = frameArguments(blocked.frame, 0, Number.POSITIVE_INFINITY)
-  const texts = words.map((word) => word.toString('latin1'))
-  const isStream = blocked.name.startsWith('XREAD')
-  // From its end on: what is added until then would be missed.
-  if (isStream && texts.includes('$')) return undefined
-  const at = isStream
-    ? texts.findIndex((text) => text.toUpperCase() === 'BLOCK') + 1
-    : timeoutAt(blocked.name, words.length)
-  const timeout = Number(texts[at])
-  if (timeout === 0) return blocked.frame
-  if (!Number.isFinite(timeout) || timeout < 0) return undefined
-  const unitMs = isStream ? 1 : 1000
-  const leftMs = Math.max(1, Math.ceil(timeout * unitMs - (nowMs - blocked.sinceMs)))
-  words[at] = Buffer.from(String(leftMs / unitMs))
-  return encodeCommand(words)
-}
-
-function timeoutAt(name: string, wordCount: number): number {
-  return name === 'BLMPOP' || name === 'BZMPOP' ? 1 : wordCount - 1
 }

@@ -5,11 +5,16 @@ import { encodeBulk, encodeError, encodeNull, encodeNumber } from '../resp/encod
 import { findClient, putServerIds, serverIdOf, withOurIds } from './client-ids.ts'
 import { trackingAfter } from './connection-state.ts'
 import { askOwn, noteFlags } from './own-question.ts'
-import { pin } from './lanes.ts'
 import { PinReason } from './pinning.ts'
 import type { Session } from './session.ts'
 import { ownReplies } from './own-replies.ts'
-import { type SpecialCommand, answerCommand, forwardAside, forwardPinned } from './special.ts'
+import {
+  type SpecialCommand,
+  answerCommand,
+  forwardAside,
+  forwardPinned,
+  pinAny,
+} from './special.ts'
 
 const { ok } = ownReplies
 /** These act on other clients or only tell of them: any connection will do. */
@@ -71,7 +76,7 @@ const setters: Readonly<Record<string, (session: Session, word: string) => void>
 /** Of the clients that the server knows, by the ids that they have with us. */
 function tell(session: Session, command: SpecialCommand, subcommand: string): void {
   if (subcommand === 'KILL' && killOurs(session, command)) return
-  if (session.holdError === undefined && !pin(session)) return
+  if (session.holdError === undefined && !pinAny(session)) return
   if ((subcommand === 'KILL' || subcommand === 'LIST') && putServerIds(session, command, 3)) return
   const { context, replies } = session
   const redirect = session.state.tracking?.redirect

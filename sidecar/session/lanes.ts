@@ -39,18 +39,18 @@ export function enqueuePinned(session: Session, bytes: Buffer): boolean {
 }
 
 /** Whether the session has a connection of its own; if not it waits for one. */
-export function pin(session: Session): boolean {
+export function pin(session: Session, server = session.context.primary): boolean {
   const { context, pinning } = session
   if (pinning.isHeld) return session.hold()
   if (pinning.lane !== undefined) return true
-  const lane = context.primary.lane(2, 0)
+  const lane = server.lane(2, 0)
   if (!lane.isReady) return session.hold()
-  if (context.primary.isStalled) {
+  if (server.isStalled) {
     context.queue.add(session, true)
     lane.waitWritable(session)
     return false
   }
-  if (pinning.ensure()) return true
+  if (pinning.ensure(server)) return true
   session.wait = 'outside'
   return false
 }

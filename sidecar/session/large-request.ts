@@ -4,6 +4,8 @@
  */
 import { FrameStream } from '../resp/frame-stream.ts'
 import type { PinnedLane } from '../upstream/pinned-lane.ts'
+import { expectLarge, hashOfLarge } from './cluster/own-commands.ts'
+import { isSharded, pinTo, serverOf } from './cluster/sharded.ts'
 import type { Input } from './input.ts'
 import { pin } from './lanes.ts'
 import { ownReplies } from './own-replies.ts'
@@ -53,15 +55,35 @@ export function startLarge(session: Session): void {
     session.close()
     return
   }
-  if (!pin(session)) return
-  pinning.add(PinReason.once | reasonOfLarge(session))
+  const isSeveral = isSharded(session.context)
+  if (isSeveral ? !reachLarge(session) : !pin(session)) return
+  const reason = reasonOfLarge(session)
+  pinning.add(pinning.transaction === undefined ? PinReason.once | reason : 0)
   session.large = new LargeRequest(argumentsLeft, session.context.limits.argumentBytesMax)
   pinning.lane?.enqueue(input.slice(input.start, input.start + validBytes))
   input.start += validBytes
   scanner.reset()
   if (pinning.isRaw) return
   session.inFlight += 1
+  session.updateSorting()
   if (!session.replies.isPlain) session.replies.noteSent()
+}
+
+/** Whether there is a connection to the server of its keys, as far as they have come; if not the session waits. */
+function reachLarge(session: Session): boolean {
+  const { pinning, input, context } = session
+  const hash = hashOfLarge(session)
+  if (hash === undefined) {
+    // Where it goes is not known yet.
+    if (input.length <= context.limits.clientInFlightBytesMax) session.wait = 'input'
+    else session.refuseProtocol('the command is too large, and its keys are too far behind')
+    return false
+  }
+  if (pinning.transaction !== undefined) return pinning.transaction.beginLarge(hash)
+  const isKept = pinning.lane !== undefined && pinning.has(PinReason.watch)
+  if (!pinTo(session, isKept ? pinning.server : serverOf(session, hash))) return false
+  expectLarge(session)
+  return true
 }
 
 /** Passes on what has come of it. */

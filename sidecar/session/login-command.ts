@@ -119,7 +119,7 @@ function queueHello(
     session.input.start = command.end
     return queueAnswer(session, request.toString('latin1', 1, request.length - 2))
   }
-  if (request.protocol !== session.protocol) {
+  if (request.protocol !== session.protocol || session.pinning.transaction !== undefined) {
     return refuseCommand(session, command, notInTransaction)
   }
   const words = ['HELLO', String(request.protocol)]

@@ -6,6 +6,8 @@
  * go on: in the middle of a reply or an upload, when it has state that is not followed, and when it is owed replies
  * of a transaction and cannot know whether it is in one.
  */
+import { noteGone } from './flow.ts'
+import { isSharded, noKey, serverOf } from './cluster/sharded.ts'
 import { ownReplies } from './own-replies.ts'
 import { type PinFailure, PinReason } from './pinning.ts'
 import type { Session } from './session.ts'
@@ -17,6 +19,7 @@ export function afterOwnLaneEnded(session: Session, isMidReply: boolean): void {
     if (isMidReply) session.destroy()
     return
   }
+  if (isSharded(session.context)) return afterShardedLaneEnded(session, isMidReply)
   const isLost = isMidReply || session.large !== undefined || !canBeRestored(session)
   const isTorn = pinning.has(PinReason.transaction) && session.inFlight > 0
   if (pinning.has(PinReason.transaction)) session.broken = 'transaction'
@@ -63,8 +66,35 @@ export function afterPinning(session: Session, failure: PinFailure | undefined):
 export function restore(session: Session): void {
   const { pinning, context } = session
   if (session.isClosed || !pinning.isMissed) return
-  if (!context.primary.lane(2, 0).isReady) context.restores.add(session)
-  else if (pinning.ensure()) afterPinning(session, undefined)
+  const server = isSharded(context) ? serverOf(session, noKey) : context.primary
+  if (server?.lane(2, 0).isReady !== true) context.restores.add(session)
+  else if (pinning.ensure(server)) afterPinning(session, undefined)
+}
+
+/** Where there are several servers, replies may be owed by others too; what is owed over this connection is known. */
+function afterShardedLaneEnded(session: Session, isMidReply: boolean): void {
+  const { pinning, replies, context } = session
+  const { transaction, redirect } = pinning
+  const isTorn = isMidReply || session.large !== undefined
+  if (transaction !== undefined && !isTorn) {
+    if (!transaction.survives()) transaction.lose()
+    return
+  }
+  const isLost = isTorn || !canBeRestored(session)
+  if (pinning.has(PinReason.watch)) session.broken = 'watch'
+  pinning.drop()
+  const { count, wantedCount } = replies.expectNothing()
+  if (session.isClosed) return
+  if (isLost) return end(session, isMidReply)
+  if (session.isOutputBlocked && session.state.isMonitoring) return session.cutFor('clientsCutSlow')
+  // A command that was refused is about to be sent again.
+  pinning.redirect = redirect
+  noteGone(session, count)
+  context.counters.commandsLost += wantedCount
+  for (let left = wantedCount; left > 0; left -= 1) session.answer(ownReplies.lost)
+  pinning.isMissed = session.state.isMonitoring
+  if (pinning.isMissed) restore(session)
+  else if (session.wait !== 'outside' && session.wait !== 'held') afterPinning(session, 'notReady')
 }
 
 function isMissed(session: Session): boolean {

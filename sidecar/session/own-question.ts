@@ -1,11 +1,11 @@
 /** Commands whose reply decides what the sidecar remembers of a session: asked on the session’s own connection. */
 import type { Reply } from '../resp/decode.ts'
 import { encodeCommand, encodeError, encodeNumber, encodeStatus } from '../resp/encode.ts'
-import { pin } from './lanes.ts'
+import { isSharded } from './cluster/sharded.ts'
 import { ownReplies } from './own-replies.ts'
 import { PinReason } from './pinning.ts'
 import type { Session } from './session.ts'
-import type { SpecialCommand } from './special.ts'
+import { type SpecialCommand, pinAny } from './special.ts'
 
 /**
  * Asks `words` for the session, which gets the reply, a status, a number or an error. `onDone` is told before whether
@@ -18,7 +18,7 @@ export function askOwn(
   onDone: (isError: boolean) => Buffer | void,
 ): void {
   if (session.holdError !== undefined) return void session.forwardRun(command.end, 1)
-  if (!pin(session)) return
+  if (!pinAny(session)) return
   const connection = session.pinning.lane?.connection
   if (connection === undefined) return
   const request = encodeCommand(words)
@@ -40,9 +40,10 @@ export function askOwn(
 }
 
 /** The flags that a session’s connection holds have changed. */
-export function noteFlags({ pinning, state }: Session): void {
+export function noteFlags({ pinning, state, context }: Session): void {
   pinning.markSetUp()
-  if (state.hasFlags) pinning.add(PinReason.flags)
+  // Where there are several servers, connections come and go with the commands that need one.
+  if (state.hasFlags && !isSharded(context)) pinning.add(PinReason.flags)
   else pinning.remove(PinReason.flags)
 }
 

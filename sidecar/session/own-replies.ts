@@ -1,5 +1,6 @@
 /** What the sidecar itself says to clients, in the server’s own words where it has them. */
 import { encodeError, encodeStatus } from '../resp/encode.ts'
+import type { BrokenState } from './states.ts'
 
 const proxyError = (text: string) => encodeError(`PROXY ${text}`)
 
@@ -19,6 +20,12 @@ export const ownReplies = {
   ),
   aborted: encodeError(
     'EXECABORT Transaction discarded because its connection to the server ended (RM_UPSTREAM_LOST)',
+  ),
+  moved: encodeError(
+    'TRYAGAIN the keys of the command went to another server while it was sent; it was not run; try again',
+  ),
+  movedAbort: encodeError(
+    'EXECABORT Transaction discarded because its keys went to another server; nothing of it was run; try again',
   ),
   noPrimary: proxyError('RM_NO_PRIMARY no server may take the command at present; try again'),
   heldTooLong: proxyError(
@@ -41,3 +48,14 @@ export const ownReplies = {
     'RM_UPSTREAM_LOST the selected database cannot be selected any more; connect again',
   ),
 } as const
+
+/** What commands get between MULTI and EXEC of a transaction that has ended already. */
+export function replyWhileBroken(broken: BrokenState): Buffer | undefined {
+  if (broken === 'transaction') return ownReplies.willAbort
+  return broken === 'transactionAfterWatch' ? ownReplies.queued : undefined
+}
+
+/** What EXEC answers when a watched key was touched. */
+export function emptyTransaction(protocol: 2 | 3): Buffer {
+  return Buffer.from(protocol === 3 ? '_\r\n' : '*-1\r\n')
+}

@@ -6,9 +6,13 @@ import { codeOf } from '../../common/errors.ts'
 import { encodeCommand } from '../resp/encode.ts'
 import type { ProtocolVersion, UpstreamConnection } from '../upstream/connection.ts'
 import { PinnedLane, type PinnedOwner } from '../upstream/pinned-lane.ts'
+import type { ServerConnections } from '../upstream/server-connections.ts'
 import { isBusy } from '../upstream/target.ts'
-import type { BlockedCommand } from './blocked-command.ts'
+import type { BlockedCommand } from './command-again.ts'
 import type { ConnectionState } from './connection-state.ts'
+import type { Redirect } from './cluster/redirects.ts'
+import type { ShardTransaction } from './cluster/shard-transaction.ts'
+import { isSharded } from './cluster/sharded.ts'
 import type { SessionContext } from './context.ts'
 import type { Subscriber } from './subscriber.ts'
 
@@ -53,6 +57,12 @@ export interface PinningOwner extends PinnedOwner {
 
 export class Pinning {
   lane: PinnedLane | undefined
+  /** Whose connection it has, or is being opened. */
+  server: ServerConnections
+  /** The open transaction where there are several servers, as far as they have to be told of it again. */
+  transaction: ShardTransaction | undefined
+  /** Where a server said that the command at the start of the input is to go. */
+  redirect: Redirect | undefined
   /** The command that waits at the server. */
   blocked: BlockedCommand | undefined
   reasons = 0
@@ -70,6 +80,7 @@ export class Pinning {
   constructor(owner: PinningOwner, context: SessionContext) {
     this.owner = owner
     this.context = context
+    this.server = context.primary
   }
 
   get isRaw(): boolean {
@@ -84,14 +95,19 @@ export class Pinning {
 
   /** Whether the session’s commands may only go over a connection of its own. */
   get isNeeded(): boolean {
-    const { isPerClient, primary } = this.context
-    const isOwn = this.lane !== undefined || isPerClient || primary.prefersOwn
+    const { primary } = this.context
+    const isOwn = this.lane !== undefined || this.isPerClient || primary.prefersOwn
     return isOwn || this.owner.database !== 0 || this.isMissed
   }
 
   /** Whether the session has a connection that nothing speaks for keeping. */
   get isSpare(): boolean {
-    return this.lane !== undefined && this.reasons === 0 && !this.context.isPerClient
+    return this.lane !== undefined && this.reasons === 0 && !this.isPerClient
+  }
+
+  /** With several servers a client has a connection of its own only while it needs one. */
+  private get isPerClient(): boolean {
+    return this.context.isPerClient && !isSharded(this.context)
   }
 
   /** Whether the client has a part of something and not its end. */
@@ -123,10 +139,13 @@ export class Pinning {
   }
 
   /** Whether the lane is there now; if not it is being opened and `onPinned` will tell. */
-  ensure(): boolean {
+  ensure(server = this.context.primary): boolean {
     if (this.lane !== undefined) return true
-    if (this.abort !== undefined) return false
-    const idle = this.context.primary.takeIdle(this.owner.protocol)
+    if (this.abort !== undefined && this.server === server) return false
+    this.abort?.abort()
+    this.abort = undefined
+    this.server = server
+    const idle = server.takeIdle(this.owner.protocol)
     if (idle !== undefined && !this.needsSetUp) {
       this.adopt(new PinnedLane(idle, this.owner, this.context.turn), false)
       return true
@@ -145,7 +164,7 @@ export class Pinning {
     const isClean = this.reasons === 0 && !this.isSetUp && !lane.isMidReply
     this.lane = undefined
     this.reasons = 0
-    this.context.primary.release(lane.detach(), isClean)
+    this.server.release(lane.detach(), isClean)
   }
 
   /** Ends the connection: what is in flight on it will never be answered. */
@@ -158,14 +177,25 @@ export class Pinning {
     this.isMissed = false
     this.blocked = undefined
     this.reasons = 0
+    this.transaction = undefined
+    this.redirect = undefined
     if (lane === undefined) return
     lane.end()
-    this.context.primary.release(lane.connection, false)
+    this.server.release(lane.connection, false)
+  }
+
+  /** Ends the connection, and keeps what it was for: another is to take its place. */
+  dropLane(): void {
+    const { lane } = this
+    this.lane = undefined
+    if (lane === undefined) return
+    lane.end()
+    this.server.release(lane.connection, false)
   }
 
   private get needsSetUp(): boolean {
     const { clientName, database, state } = this.owner
-    const isNamed = clientName !== '' || (this.context.isPerClient && state.libraryName !== '')
+    const isNamed = clientName !== '' || (this.isPerClient && state.libraryName !== '')
     return isNamed || database !== 0 || state.isStanding
   }
 
@@ -183,13 +213,14 @@ export class Pinning {
   }
 
   private async open(idle: UpstreamConnection | undefined, abort: AbortController): Promise<void> {
-    const { primary, turn, timing } = this.context
+    const { turn, timing } = this.context
+    const { server } = this
     let lane: PinnedLane | undefined
     let failure: PinFailure | undefined
     const patience = AbortSignal.timeout(timing.holdTimeoutMs)
     const signal = AbortSignal.any([abort.signal, patience])
     try {
-      const connection = idle ?? (await primary.openPinned(this.owner.protocol, signal))
+      const connection = idle ?? (await server.openPinned(this.owner.protocol, signal))
       lane = new PinnedLane(connection, this.owner, turn)
       if (!abort.signal.aborted) failure = await this.setUp(lane)
     } catch (error) {
@@ -200,7 +231,7 @@ export class Pinning {
     const isWanted = this.abort === abort && !abort.signal.aborted
     if (lane !== undefined && (!isWanted || failure !== undefined)) {
       lane.end()
-      primary.release(lane.connection, false)
+      server.release(lane.connection, false)
     }
     if (!isWanted) return
     this.abort = undefined

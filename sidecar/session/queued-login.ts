@@ -18,7 +18,8 @@ export function queueAnswer(session: Session, text: string | undefined): void {
 
 /** Has the server queue a command in place of the one that has been consumed. */
 export function queueInstead(session: Session, words: readonly string[]): void {
-  const { lane } = session.pinning
+  const { lane, transaction } = session.pinning
+  if (transaction !== undefined) return session.input.prepend(encodeCommand(words))
   if (lane === undefined) return session.answer(ownReplies.willAbort)
   // What HELLO may have set is not followed.
   session.pinning.add(PinReason.sticky)

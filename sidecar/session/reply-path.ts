@@ -8,6 +8,17 @@ import { rewrittenReplyBytesMax } from '../../common/limits.ts'
 type Mode = 'on' | 'off' | 'skipNext' | 'skipping'
 
 const nothing = Buffer.alloc(0)
+const minus = '-'.charCodeAt(0)
+
+/** What becomes of a reply that is looked at. Replies that are no errors pass as they come. */
+export interface Expected {
+  /** Whether the client is to have it. */
+  readonly isWanted: boolean
+  /** Given each whole error line; what the client gets for it, nothing if it is empty. */
+  onError?(line: Buffer): Buffer
+  /** It has ended, and was no error. */
+  onDone?(): void
+}
 
 export class ReplyPath {
   /** Whether replies pass as they are. */
@@ -16,6 +27,9 @@ export class ReplyPath {
   private rewrite: ((reply: string) => string) | undefined
   private gathered: Buffer[] = []
   private gatheredBytes = 0
+  private expected: Expected[] = []
+  /** Of the reply at hand that is looked at; undefined between replies. */
+  private verdict: 'pass' | 'drop' | 'read' | undefined
 
   /** CLIENT REPLY ON. */
   turnOn(): void {
@@ -58,11 +72,18 @@ export class ReplyPath {
     this.isPlain = false
   }
 
+  /** Has the reply looked at to a command that is sent now. Every reply owed before it is looked at too. */
+  expect(expected: Expected): void {
+    this.expected.push(expected)
+    this.isPlain = false
+  }
+
   /** What the client gets for these bytes of replies, of which `replyCount` ended in them. */
   pass(bytes: Buffer, replyCount: number): Buffer {
     const { rewrite } = this
     let passed = bytes
-    if (rewrite !== undefined) {
+    if (this.expected.length > 0) passed = this.look(bytes, replyCount)
+    else if (rewrite !== undefined) {
       this.gathered.push(Buffer.from(bytes))
       this.gatheredBytes += bytes.length
       const isTooLarge = this.gatheredBytes > rewrittenReplyBytesMax
@@ -74,7 +95,42 @@ export class ReplyPath {
     return this.mode === 'on' ? passed : nothing
   }
 
+  /** Bytes of one reply. */
+  private look(bytes: Buffer, replyCount: number): Buffer {
+    const [expected] = this.expected
+    if (expected === undefined) return bytes
+    const other = expected.isWanted ? 'pass' : 'drop'
+    this.verdict ??= bytes[0] === minus ? 'read' : other
+    const { verdict } = this
+    if (verdict === 'read') this.gathered.push(Buffer.from(bytes))
+    if (replyCount === 0) return verdict === 'pass' ? bytes : nothing
+    this.expected.shift()
+    this.verdict = undefined
+    if (verdict !== 'read') {
+      expected.onDone?.()
+      this.set(this.mode)
+      return verdict === 'pass' ? bytes : nothing
+    }
+    const line = Buffer.concat(this.gathered)
+    this.gathered = []
+    const passed = expected.onError?.(line) ?? line
+    this.set(this.mode)
+    return expected.isWanted ? passed : nothing
+  }
+
+  /** What was expected will not come: how many replies these are, and how many of them the client is owed. */
+  expectNothing(): { readonly count: number; readonly wantedCount: number } {
+    const { expected } = this
+    this.expected = []
+    this.verdict = undefined
+    this.gathered = []
+    this.set(this.mode)
+    const wantedCount = expected.filter(({ isWanted }) => isWanted).length
+    return { count: expected.length, wantedCount }
+  }
+
   clear(): void {
+    this.expectNothing()
     this.endRewriting()
     this.set('on')
   }
@@ -88,6 +144,6 @@ export class ReplyPath {
 
   private set(mode: Mode): void {
     this.mode = mode
-    this.isPlain = mode === 'on' && this.rewrite === undefined
+    this.isPlain = mode === 'on' && this.rewrite === undefined && this.expected.length === 0
   }
 }

@@ -16,6 +16,7 @@ import type { ReplySink } from '../upstream/reply-sink.ts'
 import type { SharedLane } from '../upstream/shared-lane.ts'
 import type { CutReason } from '../data-plane.ts'
 import type { SessionContext } from './context.ts'
+import { takeOwn } from './cluster/own-commands.ts'
 import { handleInline } from './inline-command.ts'
 import { ClientOutput, type ClientOutputOwner } from './client-output.ts'
 import { Holding } from './holding.ts'
@@ -24,7 +25,7 @@ import { enqueuePinned, enqueueShared } from './lanes.ts'
 import { advanceLarge, type LargeRequest, startLarge } from './large-request.ts'
 import { ConnectionState } from './connection-state.ts'
 import { afterOwnLaneEnded, afterPinning, restore } from './own-lane-end.ts'
-import { ownReplies } from './own-replies.ts'
+import { ownReplies, replyWhileBroken } from './own-replies.ts'
 import { Patience } from './patience.ts'
 import { type PinFailure, PinReason, Pinning, type PinningOwner } from './pinning.ts'
 import { RawPassage } from './raw-passage.ts'
@@ -105,8 +106,6 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   refreshLimits(): void {
     this.scanner.limits = requestLimits(this.context.limits, this.isAuthenticated)
   }
-
-  // Requests
 
   private receive(chunk: Buffer): void {
     if (this.isClosed || this.isClosing) return this.patience.noteFarewell(chunk.length)
@@ -199,10 +198,10 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   forwardRun(end: number, count: number): boolean {
     const { input, context } = this
     if (!this.isAuthenticated) return this.answerRun(end, count, ownReplies.noAuth)
-    if (this.broken !== 'none' && this.broken !== 'watch') {
-      const { willAbort, queued } = ownReplies
-      return this.answerRun(end, count, this.broken === 'transaction' ? willAbort : queued)
-    }
+    const broken = replyWhileBroken(this.broken)
+    if (broken !== undefined) return this.answerRun(end, count, broken)
+    const taken = takeOwn(this, end, count)
+    if (taken !== undefined) return taken
     if (this.holdError !== undefined) return this.answerRun(end, count, this.holdError)
     if (this.pinning.isHeld) return this.hold()
     const bytes = input.slice(input.start, end)

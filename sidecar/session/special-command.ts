@@ -7,22 +7,25 @@ import { encodeCommand, encodeError } from '../resp/encode.ts'
 import { foreignNames } from '../route/name-filter.ts'
 import { sendBlocking } from './blocked-command.ts'
 import { handleClient } from './client-command.ts'
+import { isSharded } from './cluster/sharded.ts'
+import { routeSharded } from './cluster/sharded-route.ts'
 import { askOwn, noteFlags } from './own-question.ts'
 import { cut } from './inline-command.ts'
 import {
   answerCommand,
+  asksToBlock,
   forwardAside,
   forwardPinned,
   refuseCommand,
   type SpecialCommand,
+  wordsReadMax,
 } from './special.ts'
-import { ownReplies } from './own-replies.ts'
+import { emptyTransaction, ownReplies } from './own-replies.ts'
 import { handleAuth, handleHello, handleReset } from './login-command.ts'
 import { PinReason } from './pinning.ts'
 import { pin } from './lanes.ts'
 import type { Session } from './session.ts'
 
-const wordsReadMax = 64
 /** As much of a name, and of arguments, servers show in an error. */
 const shownLengthMax = 128
 
@@ -192,6 +195,7 @@ function confine(session: Session, command: SpecialCommand): void {
 }
 
 function route(session: Session, command: SpecialCommand): void {
+  if (isSharded(session.context) && routeSharded(session, command)) return
   switch (command.kind) {
     case 'client':
       return handleClient(session, command)
@@ -259,7 +263,8 @@ function isQueued(session: Session, command: SpecialCommand): boolean {
   if (['subscription', 'monitor', 'raw'].includes(command.kind)) return false
   const isHarmless = ['blocking', 'blockingIfAsked', 'function'].includes(command.kind)
   // What it will do to the connection when EXEC runs it is not followed: the session keeps the connection.
-  if (!isHarmless) session.pinning.add(PinReason.sticky)
+  if (!isHarmless && session.pinning.transaction !== undefined) session.pinning.markSetUp()
+  else if (!isHarmless) session.pinning.add(PinReason.sticky)
   return true
 }
 
@@ -268,12 +273,6 @@ function endTransaction(session: Session, command: SpecialCommand): void {
     session.pinning.remove(PinReason.transaction | PinReason.watch)
     session.pinning.add(PinReason.once)
   } else if (!session.pinning.has(PinReason.transaction)) session.forwardRun(command.end, 1)
-}
-
-/** Whether it may block; in doubt it does. Servers read an option up to its first NUL. */
-function asksToBlock(command: SpecialCommand): boolean {
-  if (command.argumentCount > wordsReadMax) return true
-  return command.words().some((word) => /^block(\0|$)/i.test(word.toString('latin1', 0, 6)))
 }
 
 /**
@@ -352,14 +351,9 @@ function handleBroken(session: Session, command: SpecialCommand): boolean {
   if (kind === 'discard') return answer(ownReplies.ok, 'none')
   if (kind === 'exec') {
     const isWatch = session.broken === 'transactionAfterWatch'
-    return answer(isWatch ? emptyTransaction(session) : ownReplies.aborted, 'none')
+    return answer(isWatch ? emptyTransaction(session.protocol) : ownReplies.aborted, 'none')
   }
   if (kind === 'multi') return answer(ownReplies.nestedMulti, session.broken)
   session.forwardRun(command.end, 1)
   return true
-}
-
-/** What EXEC answers when a watched key was touched. */
-function emptyTransaction(session: Session): Buffer {
-  return Buffer.from(session.protocol === 3 ? '_\r\n' : '*-1\r\n')
 }

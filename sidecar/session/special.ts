@@ -2,10 +2,15 @@
 import type { CommandKind } from '../../common/redis/command-table.ts'
 import { encodeCommand } from '../resp/encode.ts'
 import { encodeAside } from './aside-reply.ts'
+import { anyServer, sendOwn } from './cluster/send-own.ts'
+import { isSharded, pinTo } from './cluster/sharded.ts'
 import { ownReplies } from './own-replies.ts'
 import { PinReason } from './pinning.ts'
 import { pin } from './lanes.ts'
 import type { Session } from './session.ts'
+
+/** Words of a command that are read at most. */
+export const wordsReadMax = 64
 
 /** A command at the start of the input that is whole. */
 export interface SpecialCommand {
@@ -22,11 +27,20 @@ export interface SpecialCommand {
 /** Sends the command on the session’s own connection, which it then keeps for `reason`. */
 export function forwardPinned(session: Session, command: SpecialCommand, reason: number): void {
   if (session.holdError !== undefined) return void session.forwardRun(command.end, 1)
+  if (isSharded(session.context)) {
+    sendOwn(session, command.end, { reason, server: anyServer(session) })
+    return
+  }
   if (!pin(session)) return
   const isNew = !session.pinning.has(reason)
   session.pinning.add(reason)
   // Of what was not sent nothing is lost with the connection.
   if (!session.forwardRun(command.end, 1) && isNew) session.pinning.remove(reason)
+}
+
+/** Whether the session has a connection of its own, to any server; if not it waits for one. */
+export function pinAny(session: Session): boolean {
+  return isSharded(session.context) ? pinTo(session, anyServer(session)) : pin(session)
 }
 
 /**
@@ -80,7 +94,9 @@ export function refuseCommand(
   command: { readonly end: number },
   reply: Buffer,
 ): void {
-  const connection = session.pinning.lane?.connection
+  const { transaction, lane } = session.pinning
+  const connection = lane?.connection
+  if (transaction !== undefined) return transaction.refuse(command.end, reply)
   if (!isInTransaction(session) || connection === undefined) {
     return answerCommand(session, command, reply)
   }
@@ -91,4 +107,10 @@ export function refuseCommand(
     session.resume()
   }
   connection.ask(encodeCommand(['GET']), 1).then(goOn, goOn)
+}
+
+/** Whether it may block; in doubt it does. Servers read an option up to its first NUL. */
+export function asksToBlock(command: SpecialCommand): boolean {
+  if (command.argumentCount > wordsReadMax) return true
+  return command.words().some((word) => /^block(\0|$)/i.test(word.toString('latin1', 0, 6)))
 }
