@@ -28,11 +28,10 @@ async function main(args: readonly string[]): Promise<number> {
       console.log(usage)
       return 0
     }
-    const report =
-      options.fromFile === undefined
-        ? await run(options)
-        : (JSON.parse(readFileSync(options.fromFile, 'utf8')) as Report)
-    write(report, options)
+    const { fromFile } = options
+    const before = fromFile && (JSON.parse(readFileSync(fromFile, 'utf8')) as Report)
+    const now = options.modes.length > 0 ? await run(options) : undefined
+    write({ ...before, ...now } as Report, options)
     return 0
   } catch (error) {
     if (error instanceof UsageError) {

@@ -14,7 +14,7 @@ export interface Options {
   readonly modes: readonly Mode[]
   readonly jsonFile?: string
   readonly pageFile?: string
-  /** Results to make the page from, in place of a run. */
+  /** Results of an earlier run, for the modes that are not run. */
   readonly fromFile?: string
 }
 
@@ -37,7 +37,7 @@ not through the sidecar.
                  cluster of one node and a sidecar whose upstream.mode is cluster
   --json FILE    leave the figures and every difference there
   --page FILE    write the figures as a page (docs/reference/compatibility.md)
-  --from FILE    run nothing, take the figures of an earlier --json
+  --from FILE    take the figures of an earlier --json and run nothing, or only the --mode that is named
   --help`
 
 /** @throws UsageError for anything that is not an option; undefined when help was asked for. */
@@ -46,7 +46,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
   if (values.help === true) return undefined
   const given = values.units?.split(',') ?? (values.quick === true ? quickUnits : undefined)
   return {
-    modes: values.mode === undefined ? modes : [modeOf(values.mode)],
+    modes: modesOf(values),
     ...(given && { units: given.map(unitName) }),
     ...(values.json !== undefined && { jsonFile: values.json }),
     ...(values.page !== undefined && { pageFile: values.page }),
@@ -72,6 +72,11 @@ function parse(args: readonly string[]) {
   } catch (cause) {
     throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause })
   }
+}
+
+function modesOf({ mode, from }: ReturnType<typeof parse>): readonly Mode[] {
+  if (mode !== undefined) return [modeOf(mode)]
+  return from === undefined ? modes : []
 }
 
 function modeOf(text: string): Mode {
