@@ -1,0 +1,118 @@
+/** Who is primary and who are the replicas, learnt from any member. */
+import assert from 'node:assert/strict'
+import dns from 'node:dns'
+import { type TestContext, test } from 'node:test'
+import { startReplicated } from '../../support/replicas.ts'
+import { type RedisServer, freePort, startServer, until } from '../../support/servers.ts'
+import { at, connect, knows, replicatedConfig, startFront } from './harness.ts'
+
+async function stopping(t: TestContext, server: Promise<RedisServer>): Promise<RedisServer> {
+  const started = await server
+  t.after(() => started.stop())
+  return started
+}
+
+test('from one replica the primary and all replicas are learnt, those of replicas too', async (t) => {
+  const rig = await startReplicated({ replicas: 2 })
+  t.after(() => rig.stop())
+  const [first, second] = rig.replicas.map(({ server }) => server)
+  assert.ok(first && second)
+  const below = await stopping(t, startServer({ replicaOf: first }))
+  const front = await startFront(t, replicatedConfig([second]))
+  await knows(front, rig.primary, [first, second, below])
+  assert.equal(await (await front.client()).ask('SET', 'a', '1'), '+OK\r\n')
+})
+
+test('replicas that come are learnt, and the epoch of the primary stays', async (t) => {
+  const rig = await startReplicated({ replicas: 1 })
+  t.after(() => rig.stop())
+  const front = await startFront(t, replicatedConfig([rig.primary]))
+  await knows(
+    front,
+    rig.primary,
+    rig.replicas.map(({ server }) => server),
+  )
+  const epoch = front.keeper.config?.epoch
+  await rig.addReplica()
+  await knows(
+    front,
+    rig.primary,
+    rig.replicas.map(({ server }) => server),
+  )
+  assert.equal(front.keeper.config?.epoch, epoch)
+})
+
+test('a replica is known by the address that it announces', async (t) => {
+  const primary = await stopping(t, startServer())
+  const port = await freePort()
+  const announced = ['--replica-announce-ip', '127.0.0.2', '--replica-announce-port', String(port)]
+  const args = [...announced, '--bind', '127.0.0.2 127.0.0.1']
+  await stopping(t, startServer({ port, replicaOf: primary, args }))
+  const front = await startFront(t, replicatedConfig([primary]))
+  await knows(front, primary, [{ host: '127.0.0.2', port }])
+})
+
+test('a failover to a replica that nobody configured is followed', async (t) => {
+  const rig = await startReplicated({ replicas: 2 })
+  t.after(() => rig.stop())
+  const [first, second] = rig.replicas.map(({ server }) => server)
+  assert.ok(first && second)
+  const front = await startFront(t, replicatedConfig([rig.primary]))
+  await knows(front, rig.primary, [first, second])
+  await rig.primary.kill()
+  await second.command('REPLICAOF', 'NO', 'ONE')
+  await first.command('REPLICAOF', second.host, String(second.port))
+  await until('it is followed', () => front.primary() === at(second))
+})
+
+test('a lone server that says that it is a master moves nobody', async (t) => {
+  const rig = await startReplicated({ replicas: 2 })
+  t.after(() => rig.stop())
+  const liar = await stopping(t, startServer())
+  const [first, second] = rig.replicas.map(({ server }) => server)
+  assert.ok(first && second)
+  const front = await startFront(t, replicatedConfig([liar, first]))
+  await knows(front, rig.primary, [first, second])
+  // From here the primary cannot be asked any more; the replicas hear it still.
+  await rig.primary.command('CONFIG', 'SET', 'requirepass', 'another')
+  const killer = await connect(t, rig.primary.port)
+  await killer.ask('AUTH', 'another')
+  await killer.ask('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  const asked = async () => {
+    const stats = await liar.command('INFO', 'commandstats')
+    return Number(/cmdstat_role:calls=(\d+)/.exec(stats)?.[1] ?? 0)
+  }
+  const before = await asked()
+  await until('the liar was asked again', async () => (await asked()) > before + 3)
+  assert.equal(front.plane.view().primary, 'failing')
+  assert.equal(front.primary(), at(rig.primary))
+})
+
+test('a backend whose addresses all change is found again by its names', async (t) => {
+  const before = await startReplicated({ replicas: 1 })
+  t.after(() => before.stop())
+  const { port } = before.primary
+  let address = '127.0.0.1'
+  const lookups = t.mock.method(dns, 'lookup', ((
+    _name: string,
+    options: dns.LookupOptions,
+    done: (error: null, found: unknown, family?: number) => void,
+  ) => {
+    if (options.all === true) done(null, [{ address, family: 4 }])
+    else done(null, address, 4)
+  }) as typeof dns.lookup)
+  const front = await startFront(t, replicatedConfig([{ host: 'cache.test', port }]))
+  const client = await front.client()
+  assert.equal(await client.ask('SET', 'a', '1'), '+OK\r\n')
+  await before.stop()
+  address = '127.0.0.2'
+  const args = ['--bind', '127.0.0.2 127.0.0.1']
+  const primary = await stopping(t, startServer({ port, args }))
+  const replica = await stopping(t, startServer({ replicaOf: primary }))
+  await until('it serves again', async () => {
+    return (await (await front.client()).ask('SET', 'a', '2')) === '+OK\r\n'
+  })
+  await until('the new replica is known', () => front.replicas().includes(at(replica)))
+  assert.equal(front.primary(), `cache.test:${port}`)
+  assert.ok(lookups.mock.callCount() > 0)
+})
