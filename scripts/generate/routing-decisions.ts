@@ -119,14 +119,29 @@ export const primaryReads: readonly { readonly names: readonly string[]; readonl
     { names: ['pfcount'], why: 'may write the count that it has found into the key' },
     { names: ['touch'], why: 'is meant to change when the key was last used' },
     {
-      names: ['object|freq', 'object|idletime', 'object|refcount', 'memory|usage'],
-      why: 'tells of one server’s memory, which is the primary’s',
+      names: [
+        'object|encoding',
+        'object|freq',
+        'object|idletime',
+        'object|refcount',
+        'memory|usage',
+        'vinfo',
+        'vlinks',
+      ],
+      why: 'tells how one server keeps the key, which is meant to be the primary',
+    },
+    {
+      names: ['xinfo|consumers', 'xinfo|groups', 'xinfo|stream'],
+      why: 'tells of consumers what replicas are not told: when they were seen, in Redis 7.0 what they read',
     },
     {
       names: ['scan', 'hscan', 'sscan', 'zscan', 'clusterscan'],
       why: 'has a cursor that only the server understands that gave it',
     },
-    { names: ['eval_ro', 'evalsha_ro'], why: 'needs a script that only one server has been given' },
+    {
+      names: ['eval_ro', 'evalsha_ro', 'fcall_ro'],
+      why: 'runs a program, whose script only one server may have been given',
+    },
     { names: ['xread'], why: 'may wait' },
   ]
 

@@ -104,10 +104,11 @@ function keysOfReply(reply: string): readonly string[] {
 }
 
 const nonsenseWords = [
-  ...['k1', 'k2', 'k3', 'k4', '{t}', '', '\0\r\n\xff', 'k1'],
-  ...['0', '1', '2', '3', '4', '-1', '99999999999', '1', '2'],
-  ...['STREAMS', 'streams', 'KEYS', 'keys', 'STORE', 'store', 'STOREDIST', 'LIMIT', 'GET', 'BY'],
-  ...['COUNT', 'BLOCK', 'GROUP', 'NOACK', 'AUTH', 'AUTH2', 'COPY', 'REPLACE', 'WEIGHTS', 'NX'],
+  '',
+  '\0\r\n\xff',
+  ...'k1 k2 k3 k4 {t} k1 0 1 2 3 4 -1 99999999999 1 2'.split(' '),
+  ...'STREAMS streams KEYS keys STORE store STOREDIST LIMIT GET BY'.split(' '),
+  ...'COUNT BLOCK GROUP NOACK AUTH AUTH2 COPY REPLACE WEIGHTS NX'.split(' '),
 ]
 
 /** Every command with whatever arguments. */
