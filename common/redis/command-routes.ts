@@ -15,6 +15,8 @@ export type CommandRoute =
   | 'allNodes'
   /** One shard after the other, as the cursor tells. */
   | 'scan'
+  /** Any one server of a cluster, which tells the others; every server of a ring, whose servers know of nobody. */
+  | 'message'
   /** The owner of the slot that is the command’s third word. */
   | 'slotNumber'
 
@@ -47,6 +49,7 @@ const routeLetters: Readonly<Record<CommandRoute, string>> = {
   allShards: 's',
   allNodes: 'n',
   scan: 'c',
+  message: 'b',
   slotNumber: 't',
 }
 

@@ -64,8 +64,9 @@ function withRules(spec: Json): Json {
   return spec
 }
 
-/** `proxy.tls` → the schema of that object. */
+/** `proxy.tls` → the schema of that object; the empty path is the spec. */
 function objectAt(spec: Json, path: string): Json {
+  if (path === '') return spec
   return path.split('.').reduce<Json>((schema, name) => {
     const found = (schema['properties'] as Record<string, Json> | undefined)?.[name]
     if (found === undefined) throw new Error(`rule on unknown object ${path}`)
@@ -137,6 +138,9 @@ const ready = '.status.conditions[?(@.type=="Ready")]'
 const columns = [
   column('Mode', 'string', '.spec.backend.mode'),
   column('Primary', 'string', '.status.primary.address'),
+  column('Servers', 'string', '.status.topology.servers'),
+  column('Shards', 'integer', '.status.topology.shards'),
+  column('Slots', 'string', '.status.topology.slots'),
   column('Epoch', 'integer', '.status.epoch'),
   column('Sidecars', 'string', '.status.sidecars.summary'),
   column('Ready', 'string', `${ready}.status`),

@@ -84,6 +84,12 @@ export const routeDecisions: readonly Decision[] = [
     why: 'a server knows its own subscribers only; a pattern counts once per server',
   },
   {
+    names: ['publish'],
+    route: 'message',
+    merge: 'sum',
+    why: 'reaches subscribers wherever they are: servers of a cluster tell each other, those of a ring do not',
+  },
+  {
     names: ['save', 'bgsave', 'bgrewriteaof', 'swapdb'],
     route: 'allShards',
     merge: 'allSucceeded',

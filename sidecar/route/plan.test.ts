@@ -8,12 +8,14 @@ import { allTraits, traitsOfInfo } from './traits.ts'
 
 /** Three shards of a cluster; `{a}`, `{b}` and `{c}` are in slots of three different ones. */
 const cluster = {
+  kind: 'cluster' as const,
   hashOf: keySlot,
   isTogether: (hash: number, other: number) => hash === other,
   shardOf: (hash: number) => `shard ${Math.floor((hash * 3) / 16_384)}`,
 }
 /** Independent servers, chosen by the first letter. */
 const ring = {
+  kind: 'ring' as const,
   hashOf: (bytes: Buffer, start: number) => bytes[start] as number,
   isTogether: (hash: number, other: number) => hash % 3 === other % 3,
   shardOf: (hash: number) => `server ${hash % 3}`,
@@ -86,6 +88,13 @@ test('without keys the tips and the decisions tell', () => {
   for (const [line, kind] of Object.entries(expected)) assert.equal(planned(line), kind, line)
 })
 
+test('a message is told to every server of a ring, and to one of a cluster', () => {
+  assert.equal(planned('PUBLISH c m', ring), 'allShards')
+  assert.equal(planner.traits?.merge, 'sum')
+  assert.equal(planned('PUBLISH c m'), 'anywhere')
+  assert.equal(planned('SPUBLISH c m', ring), 'shard')
+})
+
 test('frames of a run are walked one after the other', () => {
   const frames = ['SET a 1', 'GET b', 'PING'].map((line) => encodeCommand(line.split(' ')))
   const bytes = Buffer.concat(frames)
@@ -150,7 +159,9 @@ test('how keys are to be set goes to every shard', () => {
 })
 
 test('of every command that is split or sent to many it is known how replies become one', () => {
-  const many = allTraits().filter(({ route }) => ['split', 'allShards', 'allNodes'].includes(route))
+  const many = allTraits().filter(({ route }) =>
+    ['split', 'allShards', 'allNodes', 'message'].includes(route),
+  )
   assert.deepEqual(
     many.filter(({ merge }) => merge === 'none').map(({ name }) => name),
     [],

@@ -13,7 +13,7 @@
  * | `anywhere` | as it is to one server: a primary, or a replica if `traits.readsOnly`; also what makes no sense, so that a server says so |
  * | `split` | one command per hash, all merged |
  * | `crossSlot` | nowhere: the answer is `crossSlotError` |
- * | `allShards` | as it is to every primary, all merged |
+ * | `allShards` | as it is to every primary, all merged; messages too, in a ring |
  * | `allNodes` | as it is to every server, replicas too, all merged |
  * | `scan` | to the shard that the cursor names, with the server’s own cursor |
  * | `unknown` | neither table nor server tell of its keys: a primary, which redirects; in a ring only COMMAND GETKEYS helps |
@@ -24,6 +24,7 @@ import { type CommandTraits, findTraits } from './traits.ts'
 
 /** The part of a backend that plans ask. */
 export interface KeyPlaces {
+  readonly kind: 'replication' | 'cluster' | 'ring'
   hashOf(bytes: Buffer, start: number, end: number): number
   /** Whether one command may name keys of both. */
   isTogether(hash: number, other: number): boolean
@@ -64,7 +65,7 @@ export class RoutePlanner {
     const traits = frame.seenCount === 0 ? undefined : (findTraits(frame) ?? this.findLive())
     this.traits = traits
     if (traits === undefined || !findKeys(frame, traits)) return 'unknown'
-    if (frame.keyCount === 0) return this.planKeyless(traits)
+    if (frame.keyCount === 0) return this.planKeyless(traits, places)
     this.hash = places.hashOf(bytes, frame.keyStart(0), frame.keyEnd(0))
     if (frame.keyCount === 1 || this.isOneHash(places)) return 'shard'
     return canSplit(frame, traits) ? 'split' : 'crossSlot'
@@ -79,7 +80,7 @@ export class RoutePlanner {
     return true
   }
 
-  private planKeyless(traits: CommandTraits): RouteKind {
+  private planKeyless(traits: CommandTraits, places: KeyPlaces): RouteKind {
     const { route, arity } = traits
     const { frame } = this
     const { argumentCount } = frame
@@ -87,6 +88,7 @@ export class RoutePlanner {
     // One server can tell what is wrong with it.
     if (!isComplete) return 'anywhere'
     if (route === 'allShards' || route === 'allNodes' || route === 'scan') return route
+    if (route === 'message' && places.kind === 'ring') return 'allShards'
     if (route !== 'slotNumber') return 'anywhere'
     this.hash = frame.number(2)
     return this.hash < 0 ? 'anywhere' : 'shard'
