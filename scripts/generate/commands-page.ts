@@ -2,6 +2,7 @@
 import { type CommandKind, commandKind } from '../../common/redis/command-table.ts'
 import { defaultDecisions } from '../../sidecar/policy/default-policy.ts'
 import type { CommandFile, CommandVariant } from './commands-model.ts'
+import { routingSection } from './commands-routing.ts'
 
 const shared = 'shared'
 
@@ -59,7 +60,7 @@ export function commandsPage(file: CommandFile): string {
   const sections = [...groups]
     .toSorted(([left], [right]) => left.localeCompare(right))
     .map(([group, rows]) => section(group, rows))
-  return [introduction(file), refusedSection(), ...sections].join('\n')
+  return [introduction(file), refusedSection(), routingSection(file), ...sections].join('\n')
 }
 
 function introduction(file: CommandFile): string {
