@@ -19,3 +19,8 @@ export const clusterTroubleMinMs = 100
 export const clusterTroubleMaxMs = 500
 /** How long the connections to a node are kept that owns nothing and was asked (ASK). */
 export const clusterAskedKeptMs = 10_000
+/** Digests that give a server of the ring its points, four each, at the average weight: as ketama has it. */
+export const ketamaDigestsPerServer = 40
+/** How long a server is out of the ring unless told, and how often it is looked whether one may come back. */
+export const defaultRingEjectMs = 30_000
+export const ringTickMs = 100

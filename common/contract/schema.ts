@@ -201,11 +201,19 @@ const cluster = Type.Object(
 
 const ring = Type.Object(
   {
+    hash: Type.Optional(
+      Type.Unsafe<'fnv1a_64' | 'md5'>({
+        type: 'string',
+        enum: ['fnv1a_64', 'md5'],
+        description:
+          'how keys are hashed, by twemproxy’s names; its distribution is ketama in any case. Default fnv1a_64',
+      }),
+    ),
     hashTag: Type.Optional(
       Type.String({
-        minLength: 2,
-        maxLength: 2,
-        description: 'two characters: what stands between them is hashed. Default {}',
+        pattern: '^([!-~]{2})?$',
+        description:
+          'two characters: what stands between them is hashed; empty: always the whole key. Default {}',
       }),
     ),
     ejectAfter: Type.Optional(

@@ -39,13 +39,14 @@ var require_ucs2length = __commonJS({
 // <stdin>
 module.exports = validate10;
 module.exports.default = validate10;
-var schema11 = { "type": "object", "required": ["apiVersion", "proxy", "version", "epoch", "listeners", "upstream", "timing", "limits", "logLevel"], "properties": { "apiVersion": { "type": "string", "const": "config.respmesh.io/v1" }, "proxy": { "type": "object", "required": ["namespace", "name", "uid"], "properties": { "namespace": { "type": "string", "minLength": 1, "maxLength": 63, "description": "namespace of the RedisProxy" }, "name": { "type": "string", "minLength": 1, "maxLength": 63, "description": "name of the RedisProxy" }, "uid": { "type": "string", "minLength": 1, "maxLength": 64, "description": "uid of the RedisProxy: a recreated one starts its epochs anew" } }, "additionalProperties": false }, "version": { "type": "integer", "minimum": 0, "maximum": 9007199254740991, "description": "rises with every configuration published for this uid" }, "epoch": { "type": "integer", "minimum": 0, "maximum": 9007199254740991, "description": "rises whenever the primary changes or is withdrawn; a lower one is refused" }, "listeners": { "type": "array", "items": { "type": "object", "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "address to bind; with `port`" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "port to bind; 0 takes a free one" }, "unixPath": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "unix socket to bind, instead of host and port" }, "tls": { "type": "object", "required": ["certFile", "keyFile"], "properties": { "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM certificate chain that clients are shown; read again when it changes" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the certificate; read again when it changes" }, "clientCertificate": { "type": "string", "enum": ["none", "optional", "required"], "description": "whether clients must show a certificate of `clientCaFile`; optional: one that is shown must be good. Default none" }, "clientCaFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle of the authorities of client certificates" } }, "additionalProperties": false, "description": "TLS to the clients of a listener; absent: plain" }, "raw": { "type": "boolean", "description": "bytes pass both ways between a client and the primary, unread: no command is held, routed or refused. Default false" } }, "additionalProperties": false, "description": "where clients connect" }, "minItems": 1, "maxItems": 8 }, "admin": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "address of the admin HTTP port" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "0 takes a free one" }, "tls": { "type": "object", "required": ["certFile", "keyFile"], "properties": { "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM certificate chain; read again when it changes" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the certificate; read again when it changes" }, "clientCaFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle of the authorities whose clients may use the port" } }, "additionalProperties": false, "description": "HTTPS; absent: HTTP" }, "users": { "type": "array", "items": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "minItems": 1, "maxItems": 32, "description": "who may change something, by HTTP basic authentication; absent: processes of the same machine or pod" } }, "additionalProperties": false, "description": "health, readiness, metrics, pause; absent: no admin port" }, "clientAuth": { "type": "object", "required": ["users"], "properties": { "users": { "type": "array", "items": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "minItems": 1, "maxItems": 32 } }, "additionalProperties": false, "description": "who may connect; absent: anyone who can reach the listener" }, "commands": { "type": "object", "properties": { "allow": { "type": "array", "items": { "type": "string", "pattern": "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "description": "a command in lower case, `config|set` for a sub-command, `*` for every one" }, "maxItems": 512, "description": "let through although they are refused by default" }, "deny": { "type": "array", "items": { "type": "string", "pattern": "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "description": "a command in lower case, `config|set` for a sub-command, `*` for every one" }, "maxItems": 512, "description": "refused whatever else is said; the more exact name wins over the other list" } }, "additionalProperties": false, "description": "which commands clients may send; absent: the defaults" }, "workers": { "type": "integer", "minimum": 1, "maximum": 64, "description": "processes that share the clients; read at start only. Default 1" }, "upstream": { "type": "object", "required": ["mode", "discovery", "members", "connectionsMax"], "properties": { "mode": { "type": "string", "enum": ["standalone", "replication", "cluster", "ring"], "description": "standalone: one server; replication: one primary and its replicas; cluster: a Redis or Valkey Cluster, `members` are where it is asked; ring: independent servers that share the keys" }, "discovery": { "type": "string", "enum": ["operator", "self", "sentinel"], "description": "operator: `primary` is obeyed; self: the sidecar asks the members for their ROLE, or their slots, and follows (it never promotes); sentinel: it asks the Sentinels" }, "members": { "type": "array", "items": { "type": "object", "required": ["host", "port", "role"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^(/.*|[A-Za-z0-9._:-]+)$", "description": "name or address the sidecar connects to, or the path of its unix socket" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "port of the server; 0 with a unix socket" }, "role": { "type": "string", "enum": ["primary", "replica", "unknown"], "description": "what the control plane last saw it as" }, "runId": { "type": "string", "minLength": 1, "maxLength": 64, "description": "run_id of the server process, as INFO server reports it" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where it runs; compared with `reads.zone`" }, "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "what the ring hashes in place of the address, so that a server may move" }, "weight": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "share of the ring\u2019s keys, relative to others. Default 1" } }, "additionalProperties": false, "description": "a server of the backend" }, "minItems": 1, "maxItems": 64 }, "sentinel": { "type": "object", "required": ["name", "members"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 128, "description": "name under which the Sentinels watch the primary" }, "members": { "type": "array", "items": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name or address of a Sentinel" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "its port" } }, "additionalProperties": false }, "minItems": 1, "maxItems": 16 }, "credentials": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "tls": { "type": "object", "required": ["verify"], "properties": { "verify": { "type": "boolean", "description": "check the chain and the name of the server" }, "caFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle to trust instead of the public roots" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name to expect in place of the host" }, "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM client certificate" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the client certificate" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" } }, "additionalProperties": false, "description": "who says which server is the primary, with `discovery: sentinel`" }, "reads": { "type": "object", "required": ["policy"], "properties": { "policy": { "type": "string", "enum": ["allToPrimary", "readsToReplicas"], "description": "where commands go that only read" }, "choose": { "type": "string", "enum": ["roundRobin", "zone", "latency"], "description": "roundRobin: all replicas that are fit, in turn; zone: those of `zone` as long as there are any; latency: those that answer about as fast as the fastest. Default roundRobin" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where this sidecar runs" }, "lagSecondsMax": { "type": "integer", "minimum": 1, "maximum": 86400, "description": "a replica that is further behind gets no reads. Default 10" }, "lagBytesMax": { "type": "integer", "minimum": 1, "maximum": 9007199254740991, "description": "the same in bytes of the replication stream. Default 16 MiB" }, "readYourWrites": { "type": "boolean", "description": "a client that has written reads from the primary until a replica has what it wrote. Default true" } }, "additionalProperties": false, "description": "read/write split; absent: everything goes to primaries" }, "retries": { "type": "object", "required": ["maxRetries", "retryDelayMs"], "properties": { "maxRetries": { "type": "integer", "minimum": 0, "maximum": 100, "description": "times a command that a server did not run is sent again" }, "retryDelayMs": { "type": "integer", "minimum": 1, "maximum": 1e4, "description": "longest first delay; it doubles with each, with jitter" } }, "additionalProperties": false, "description": "redirects and refusals of servers that ran nothing. Default 16 and 10 ms" }, "cluster": { "type": "object", "properties": { "present": { "type": "string", "enum": ["server", "sidecar", "nodes"], "description": "server: to clients it looks like one server without a cluster; sidecar: like a cluster of one node, itself; nodes: CLUSTER SLOTS and its kin show the nodes. Default server" } }, "additionalProperties": false, "description": "only with mode cluster" }, "ring": { "type": "object", "properties": { "hashTag": { "type": "string", "minLength": 2, "maxLength": 2, "description": "two characters: what stands between them is hashed. Default {}" }, "ejectAfter": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "failures in a row after which a server is taken out of the ring; absent: never" }, "ejectMs": { "type": "integer", "minimum": 100, "maximum": 36e5, "description": "how long it is out before it is tried. Default 30000" } }, "additionalProperties": false, "description": "only with mode ring" }, "primary": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^(/.*|[A-Za-z0-9._:-]+)$", "description": "name, address or unix socket of the one server that may take writes" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "its port; 0 with a unix socket" }, "runId": { "type": "string", "minLength": 1, "maxLength": 64, "description": "run_id it must report at connect; absent: any process there that says it is a master" } }, "additionalProperties": false, "description": "absent while no server may take writes" }, "credentials": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "tls": { "type": "object", "required": ["verify"], "properties": { "verify": { "type": "boolean", "description": "check the chain and the name of the server" }, "caFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle to trust instead of the public roots" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name to expect in place of the host" }, "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM client certificate" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the client certificate" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" }, "connectionsMax": { "type": "integer", "minimum": 1, "maximum": 64, "description": "shared connections to the primary per process" }, "isolation": { "type": "string", "enum": ["shared", "perClient"], "description": "shared: clients share connections where nothing can tell; perClient: each has one of its own. Default shared" } }, "additionalProperties": false, "description": "the backend" }, "timing": { "type": "object", "required": ["connectTimeoutMs", "holdTimeoutMs", "replyTimeoutMs", "drainTimeoutMs"], "properties": { "connectTimeoutMs": { "type": "integer", "minimum": 10, "maximum": 6e4, "description": "longest wait for an upstream connection to be usable" }, "holdTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 6e5, "description": "longest time a command is held while no primary may take it" }, "replyTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest silence of an upstream that owes replies to non-blocking commands; 0: none" }, "drainTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest wait for commands in flight at pause and at shutdown" }, "queueTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest time a command may wait, unsent, for a connected server that takes no more; then it gets an error. Default 5000" }, "readTimeLimitMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest time from a command to its reply, blocking ones too; the client of a longer one is closed. 0, the default: none" }, "clientIdleTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "a client that sends nothing for so long is closed; 0, the default: never" } }, "additionalProperties": false, "description": "every timeout of the data path" }, "limits": { "type": "object", "required": ["clientsMax", "argumentBytesMax", "clientInFlightBytesMax", "upstreamQueueBytesMax", "clientOutputBytesMax"], "properties": { "clientsMax": { "type": "integer", "minimum": 1, "maximum": 1e6, "description": "clients at once; the next gets an error and is closed" }, "argumentBytesMax": { "type": "integer", "minimum": 1024, "maximum": 536870912, "description": "longest single argument; the server\u2019s own bound is 512 MiB" }, "clientInFlightBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "bytes a client may have unanswered before it is read no further" }, "upstreamQueueBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "bytes that wait for an upstream before all clients are read no further" }, "clientOutputBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "reply bytes that a client may leave unread before it is paused" }, "upstreamQueueCommandsMax": { "type": "integer", "minimum": 1, "maximum": 1e7, "description": "commands that wait for an upstream before new ones are refused" }, "memoryBytesMax": { "type": "integer", "minimum": 67108864, "maximum": 9007199254740991, "description": "resident memory of the process; near it the largest clients are closed, then new ones are refused" } }, "additionalProperties": false, "description": "hard bounds of the data path" }, "logLevel": { "type": "string", "enum": ["error", "warn", "info", "debug"] } }, "additionalProperties": false, "$id": "https://respmesh.io/schemas/proxy-config.json", "title": "ProxyConfig", "description": "the compiled configuration a sidecar obeys: an immutable, versioned snapshot" };
+var schema11 = { "type": "object", "required": ["apiVersion", "proxy", "version", "epoch", "listeners", "upstream", "timing", "limits", "logLevel"], "properties": { "apiVersion": { "type": "string", "const": "config.respmesh.io/v1" }, "proxy": { "type": "object", "required": ["namespace", "name", "uid"], "properties": { "namespace": { "type": "string", "minLength": 1, "maxLength": 63, "description": "namespace of the RedisProxy" }, "name": { "type": "string", "minLength": 1, "maxLength": 63, "description": "name of the RedisProxy" }, "uid": { "type": "string", "minLength": 1, "maxLength": 64, "description": "uid of the RedisProxy: a recreated one starts its epochs anew" } }, "additionalProperties": false }, "version": { "type": "integer", "minimum": 0, "maximum": 9007199254740991, "description": "rises with every configuration published for this uid" }, "epoch": { "type": "integer", "minimum": 0, "maximum": 9007199254740991, "description": "rises whenever the primary changes or is withdrawn; a lower one is refused" }, "listeners": { "type": "array", "items": { "type": "object", "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "address to bind; with `port`" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "port to bind; 0 takes a free one" }, "unixPath": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "unix socket to bind, instead of host and port" }, "tls": { "type": "object", "required": ["certFile", "keyFile"], "properties": { "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM certificate chain that clients are shown; read again when it changes" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the certificate; read again when it changes" }, "clientCertificate": { "type": "string", "enum": ["none", "optional", "required"], "description": "whether clients must show a certificate of `clientCaFile`; optional: one that is shown must be good. Default none" }, "clientCaFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle of the authorities of client certificates" } }, "additionalProperties": false, "description": "TLS to the clients of a listener; absent: plain" }, "raw": { "type": "boolean", "description": "bytes pass both ways between a client and the primary, unread: no command is held, routed or refused. Default false" } }, "additionalProperties": false, "description": "where clients connect" }, "minItems": 1, "maxItems": 8 }, "admin": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "address of the admin HTTP port" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "0 takes a free one" }, "tls": { "type": "object", "required": ["certFile", "keyFile"], "properties": { "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM certificate chain; read again when it changes" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the certificate; read again when it changes" }, "clientCaFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle of the authorities whose clients may use the port" } }, "additionalProperties": false, "description": "HTTPS; absent: HTTP" }, "users": { "type": "array", "items": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "minItems": 1, "maxItems": 32, "description": "who may change something, by HTTP basic authentication; absent: processes of the same machine or pod" } }, "additionalProperties": false, "description": "health, readiness, metrics, pause; absent: no admin port" }, "clientAuth": { "type": "object", "required": ["users"], "properties": { "users": { "type": "array", "items": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "minItems": 1, "maxItems": 32 } }, "additionalProperties": false, "description": "who may connect; absent: anyone who can reach the listener" }, "commands": { "type": "object", "properties": { "allow": { "type": "array", "items": { "type": "string", "pattern": "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "description": "a command in lower case, `config|set` for a sub-command, `*` for every one" }, "maxItems": 512, "description": "let through although they are refused by default" }, "deny": { "type": "array", "items": { "type": "string", "pattern": "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "description": "a command in lower case, `config|set` for a sub-command, `*` for every one" }, "maxItems": 512, "description": "refused whatever else is said; the more exact name wins over the other list" } }, "additionalProperties": false, "description": "which commands clients may send; absent: the defaults" }, "workers": { "type": "integer", "minimum": 1, "maximum": 64, "description": "processes that share the clients; read at start only. Default 1" }, "upstream": { "type": "object", "required": ["mode", "discovery", "members", "connectionsMax"], "properties": { "mode": { "type": "string", "enum": ["standalone", "replication", "cluster", "ring"], "description": "standalone: one server; replication: one primary and its replicas; cluster: a Redis or Valkey Cluster, `members` are where it is asked; ring: independent servers that share the keys" }, "discovery": { "type": "string", "enum": ["operator", "self", "sentinel"], "description": "operator: `primary` is obeyed; self: the sidecar asks the members for their ROLE, or their slots, and follows (it never promotes); sentinel: it asks the Sentinels" }, "members": { "type": "array", "items": { "type": "object", "required": ["host", "port", "role"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^(/.*|[A-Za-z0-9._:-]+)$", "description": "name or address the sidecar connects to, or the path of its unix socket" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "port of the server; 0 with a unix socket" }, "role": { "type": "string", "enum": ["primary", "replica", "unknown"], "description": "what the control plane last saw it as" }, "runId": { "type": "string", "minLength": 1, "maxLength": 64, "description": "run_id of the server process, as INFO server reports it" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where it runs; compared with `reads.zone`" }, "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "what the ring hashes in place of the address, so that a server may move" }, "weight": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "share of the ring\u2019s keys, relative to others. Default 1" } }, "additionalProperties": false, "description": "a server of the backend" }, "minItems": 1, "maxItems": 64 }, "sentinel": { "type": "object", "required": ["name", "members"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 128, "description": "name under which the Sentinels watch the primary" }, "members": { "type": "array", "items": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name or address of a Sentinel" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "its port" } }, "additionalProperties": false }, "minItems": 1, "maxItems": 16 }, "credentials": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "tls": { "type": "object", "required": ["verify"], "properties": { "verify": { "type": "boolean", "description": "check the chain and the name of the server" }, "caFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle to trust instead of the public roots" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name to expect in place of the host" }, "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM client certificate" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the client certificate" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" } }, "additionalProperties": false, "description": "who says which server is the primary, with `discovery: sentinel`" }, "reads": { "type": "object", "required": ["policy"], "properties": { "policy": { "type": "string", "enum": ["allToPrimary", "readsToReplicas"], "description": "where commands go that only read" }, "choose": { "type": "string", "enum": ["roundRobin", "zone", "latency"], "description": "roundRobin: all replicas that are fit, in turn; zone: those of `zone` as long as there are any; latency: those that answer about as fast as the fastest. Default roundRobin" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where this sidecar runs" }, "lagSecondsMax": { "type": "integer", "minimum": 1, "maximum": 86400, "description": "a replica that is further behind gets no reads. Default 10" }, "lagBytesMax": { "type": "integer", "minimum": 1, "maximum": 9007199254740991, "description": "the same in bytes of the replication stream. Default 16 MiB" }, "readYourWrites": { "type": "boolean", "description": "a client that has written reads from the primary until a replica has what it wrote. Default true" } }, "additionalProperties": false, "description": "read/write split; absent: everything goes to primaries" }, "retries": { "type": "object", "required": ["maxRetries", "retryDelayMs"], "properties": { "maxRetries": { "type": "integer", "minimum": 0, "maximum": 100, "description": "times a command that a server did not run is sent again" }, "retryDelayMs": { "type": "integer", "minimum": 1, "maximum": 1e4, "description": "longest first delay; it doubles with each, with jitter" } }, "additionalProperties": false, "description": "redirects and refusals of servers that ran nothing. Default 16 and 10 ms" }, "cluster": { "type": "object", "properties": { "present": { "type": "string", "enum": ["server", "sidecar", "nodes"], "description": "server: to clients it looks like one server without a cluster; sidecar: like a cluster of one node, itself; nodes: CLUSTER SLOTS and its kin show the nodes. Default server" } }, "additionalProperties": false, "description": "only with mode cluster" }, "ring": { "type": "object", "properties": { "hash": { "type": "string", "enum": ["fnv1a_64", "md5"], "description": "how keys are hashed, by twemproxy\u2019s names; its distribution is ketama in any case. Default fnv1a_64" }, "hashTag": { "type": "string", "pattern": "^([!-~]{2})?$", "description": "two characters: what stands between them is hashed; empty: always the whole key. Default {}" }, "ejectAfter": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "failures in a row after which a server is taken out of the ring; absent: never" }, "ejectMs": { "type": "integer", "minimum": 100, "maximum": 36e5, "description": "how long it is out before it is tried. Default 30000" } }, "additionalProperties": false, "description": "only with mode ring" }, "primary": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^(/.*|[A-Za-z0-9._:-]+)$", "description": "name, address or unix socket of the one server that may take writes" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "its port; 0 with a unix socket" }, "runId": { "type": "string", "minLength": 1, "maxLength": 64, "description": "run_id it must report at connect; absent: any process there that says it is a master" } }, "additionalProperties": false, "description": "absent while no server may take writes" }, "credentials": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "tls": { "type": "object", "required": ["verify"], "properties": { "verify": { "type": "boolean", "description": "check the chain and the name of the server" }, "caFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle to trust instead of the public roots" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name to expect in place of the host" }, "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM client certificate" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the client certificate" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" }, "connectionsMax": { "type": "integer", "minimum": 1, "maximum": 64, "description": "shared connections to the primary per process" }, "isolation": { "type": "string", "enum": ["shared", "perClient"], "description": "shared: clients share connections where nothing can tell; perClient: each has one of its own. Default shared" } }, "additionalProperties": false, "description": "the backend" }, "timing": { "type": "object", "required": ["connectTimeoutMs", "holdTimeoutMs", "replyTimeoutMs", "drainTimeoutMs"], "properties": { "connectTimeoutMs": { "type": "integer", "minimum": 10, "maximum": 6e4, "description": "longest wait for an upstream connection to be usable" }, "holdTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 6e5, "description": "longest time a command is held while no primary may take it" }, "replyTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest silence of an upstream that owes replies to non-blocking commands; 0: none" }, "drainTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest wait for commands in flight at pause and at shutdown" }, "queueTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest time a command may wait, unsent, for a connected server that takes no more; then it gets an error. Default 5000" }, "readTimeLimitMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest time from a command to its reply, blocking ones too; the client of a longer one is closed. 0, the default: none" }, "clientIdleTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "a client that sends nothing for so long is closed; 0, the default: never" } }, "additionalProperties": false, "description": "every timeout of the data path" }, "limits": { "type": "object", "required": ["clientsMax", "argumentBytesMax", "clientInFlightBytesMax", "upstreamQueueBytesMax", "clientOutputBytesMax"], "properties": { "clientsMax": { "type": "integer", "minimum": 1, "maximum": 1e6, "description": "clients at once; the next gets an error and is closed" }, "argumentBytesMax": { "type": "integer", "minimum": 1024, "maximum": 536870912, "description": "longest single argument; the server\u2019s own bound is 512 MiB" }, "clientInFlightBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "bytes a client may have unanswered before it is read no further" }, "upstreamQueueBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "bytes that wait for an upstream before all clients are read no further" }, "clientOutputBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "reply bytes that a client may leave unread before it is paused" }, "upstreamQueueCommandsMax": { "type": "integer", "minimum": 1, "maximum": 1e7, "description": "commands that wait for an upstream before new ones are refused" }, "memoryBytesMax": { "type": "integer", "minimum": 67108864, "maximum": 9007199254740991, "description": "resident memory of the process; near it the largest clients are closed, then new ones are refused" } }, "additionalProperties": false, "description": "hard bounds of the data path" }, "logLevel": { "type": "string", "enum": ["error", "warn", "info", "debug"] } }, "additionalProperties": false, "$id": "https://respmesh.io/schemas/proxy-config.json", "title": "ProxyConfig", "description": "the compiled configuration a sidecar obeys: an immutable, versioned snapshot" };
 var func2 = Object.prototype.hasOwnProperty;
 var func3 = require_ucs2length().default;
 var pattern0 = new RegExp("^[A-Za-z0-9._:-]+$", "u");
 var pattern2 = new RegExp("^[A-Za-z_][A-Za-z0-9_]{0,127}$", "u");
 var pattern6 = new RegExp("^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "u");
 var pattern8 = new RegExp("^(/.*|[A-Za-z0-9._:-]+)$", "u");
+var pattern13 = new RegExp("^([!-~]{2})?$", "u");
 function validate10(data, { instancePath = "", parentData, parentDataProperty, rootData = data } = {}) {
   ;
   let vErrors = null;
@@ -2987,7 +2988,7 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           let data91 = data48.ring;
           if (data91 && typeof data91 == "object" && !Array.isArray(data91)) {
             for (const key25 in data91) {
-              if (!(key25 === "hashTag" || key25 === "ejectAfter" || key25 === "ejectMs")) {
+              if (!(key25 === "hash" || key25 === "hashTag" || key25 === "ejectAfter" || key25 === "ejectMs")) {
                 const err279 = { instancePath: instancePath + "/upstream/ring", schemaPath: "#/properties/upstream/properties/ring/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key25 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.ring, data: data91 };
                 if (vErrors === null) {
                   vErrors = [err279];
@@ -2997,41 +2998,41 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 errors++;
               }
             }
-            if (data91.hashTag !== void 0) {
-              let data92 = data91.hashTag;
-              if (typeof data92 === "string") {
-                if (func3(data92) > 2) {
-                  const err280 = { instancePath: instancePath + "/upstream/ring/hashTag", schemaPath: "#/properties/upstream/properties/ring/properties/hashTag/maxLength", keyword: "maxLength", params: { limit: 2 }, message: "must NOT have more than 2 characters", schema: 2, parentSchema: schema11.properties.upstream.properties.ring.properties.hashTag, data: data92 };
-                  if (vErrors === null) {
-                    vErrors = [err280];
-                  } else {
-                    vErrors.push(err280);
-                  }
-                  errors++;
-                }
-                if (func3(data92) < 2) {
-                  const err281 = { instancePath: instancePath + "/upstream/ring/hashTag", schemaPath: "#/properties/upstream/properties/ring/properties/hashTag/minLength", keyword: "minLength", params: { limit: 2 }, message: "must NOT have fewer than 2 characters", schema: 2, parentSchema: schema11.properties.upstream.properties.ring.properties.hashTag, data: data92 };
-                  if (vErrors === null) {
-                    vErrors = [err281];
-                  } else {
-                    vErrors.push(err281);
-                  }
-                  errors++;
-                }
-              } else {
-                const err282 = { instancePath: instancePath + "/upstream/ring/hashTag", schemaPath: "#/properties/upstream/properties/ring/properties/hashTag/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.ring.properties.hashTag.type, parentSchema: schema11.properties.upstream.properties.ring.properties.hashTag, data: data92 };
+            if (data91.hash !== void 0) {
+              let data92 = data91.hash;
+              if (typeof data92 !== "string") {
+                const err280 = { instancePath: instancePath + "/upstream/ring/hash", schemaPath: "#/properties/upstream/properties/ring/properties/hash/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.ring.properties.hash.type, parentSchema: schema11.properties.upstream.properties.ring.properties.hash, data: data92 };
                 if (vErrors === null) {
-                  vErrors = [err282];
+                  vErrors = [err280];
                 } else {
-                  vErrors.push(err282);
+                  vErrors.push(err280);
+                }
+                errors++;
+              }
+              if (!(data92 === "fnv1a_64" || data92 === "md5")) {
+                const err281 = { instancePath: instancePath + "/upstream/ring/hash", schemaPath: "#/properties/upstream/properties/ring/properties/hash/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.ring.properties.hash.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.ring.properties.hash.enum, parentSchema: schema11.properties.upstream.properties.ring.properties.hash, data: data92 };
+                if (vErrors === null) {
+                  vErrors = [err281];
+                } else {
+                  vErrors.push(err281);
                 }
                 errors++;
               }
             }
-            if (data91.ejectAfter !== void 0) {
-              let data93 = data91.ejectAfter;
-              if (!(typeof data93 == "number" && (!(data93 % 1) && !isNaN(data93)))) {
-                const err283 = { instancePath: instancePath + "/upstream/ring/ejectAfter", schemaPath: "#/properties/upstream/properties/ring/properties/ejectAfter/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.ring.properties.ejectAfter.type, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectAfter, data: data93 };
+            if (data91.hashTag !== void 0) {
+              let data93 = data91.hashTag;
+              if (typeof data93 === "string") {
+                if (!pattern13.test(data93)) {
+                  const err282 = { instancePath: instancePath + "/upstream/ring/hashTag", schemaPath: "#/properties/upstream/properties/ring/properties/hashTag/pattern", keyword: "pattern", params: { pattern: "^([!-~]{2})?$" }, message: 'must match pattern "^([!-~]{2})?$"', schema: "^([!-~]{2})?$", parentSchema: schema11.properties.upstream.properties.ring.properties.hashTag, data: data93 };
+                  if (vErrors === null) {
+                    vErrors = [err282];
+                  } else {
+                    vErrors.push(err282);
+                  }
+                  errors++;
+                }
+              } else {
+                const err283 = { instancePath: instancePath + "/upstream/ring/hashTag", schemaPath: "#/properties/upstream/properties/ring/properties/hashTag/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.ring.properties.hashTag.type, parentSchema: schema11.properties.upstream.properties.ring.properties.hashTag, data: data93 };
                 if (vErrors === null) {
                   vErrors = [err283];
                 } else {
@@ -3039,18 +3040,21 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              if (typeof data93 == "number") {
-                if (data93 > 1e3 || isNaN(data93)) {
-                  const err284 = { instancePath: instancePath + "/upstream/ring/ejectAfter", schemaPath: "#/properties/upstream/properties/ring/properties/ejectAfter/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e3 }, message: "must be <= 1000", schema: 1e3, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectAfter, data: data93 };
-                  if (vErrors === null) {
-                    vErrors = [err284];
-                  } else {
-                    vErrors.push(err284);
-                  }
-                  errors++;
+            }
+            if (data91.ejectAfter !== void 0) {
+              let data94 = data91.ejectAfter;
+              if (!(typeof data94 == "number" && (!(data94 % 1) && !isNaN(data94)))) {
+                const err284 = { instancePath: instancePath + "/upstream/ring/ejectAfter", schemaPath: "#/properties/upstream/properties/ring/properties/ejectAfter/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.ring.properties.ejectAfter.type, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectAfter, data: data94 };
+                if (vErrors === null) {
+                  vErrors = [err284];
+                } else {
+                  vErrors.push(err284);
                 }
-                if (data93 < 1 || isNaN(data93)) {
-                  const err285 = { instancePath: instancePath + "/upstream/ring/ejectAfter", schemaPath: "#/properties/upstream/properties/ring/properties/ejectAfter/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectAfter, data: data93 };
+                errors++;
+              }
+              if (typeof data94 == "number") {
+                if (data94 > 1e3 || isNaN(data94)) {
+                  const err285 = { instancePath: instancePath + "/upstream/ring/ejectAfter", schemaPath: "#/properties/upstream/properties/ring/properties/ejectAfter/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e3 }, message: "must be <= 1000", schema: 1e3, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectAfter, data: data94 };
                   if (vErrors === null) {
                     vErrors = [err285];
                   } else {
@@ -3058,31 +3062,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-              }
-            }
-            if (data91.ejectMs !== void 0) {
-              let data94 = data91.ejectMs;
-              if (!(typeof data94 == "number" && (!(data94 % 1) && !isNaN(data94)))) {
-                const err286 = { instancePath: instancePath + "/upstream/ring/ejectMs", schemaPath: "#/properties/upstream/properties/ring/properties/ejectMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.ring.properties.ejectMs.type, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectMs, data: data94 };
-                if (vErrors === null) {
-                  vErrors = [err286];
-                } else {
-                  vErrors.push(err286);
-                }
-                errors++;
-              }
-              if (typeof data94 == "number") {
-                if (data94 > 36e5 || isNaN(data94)) {
-                  const err287 = { instancePath: instancePath + "/upstream/ring/ejectMs", schemaPath: "#/properties/upstream/properties/ring/properties/ejectMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectMs, data: data94 };
+                if (data94 < 1 || isNaN(data94)) {
+                  const err286 = { instancePath: instancePath + "/upstream/ring/ejectAfter", schemaPath: "#/properties/upstream/properties/ring/properties/ejectAfter/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectAfter, data: data94 };
                   if (vErrors === null) {
-                    vErrors = [err287];
+                    vErrors = [err286];
                   } else {
-                    vErrors.push(err287);
+                    vErrors.push(err286);
                   }
                   errors++;
                 }
-                if (data94 < 100 || isNaN(data94)) {
-                  const err288 = { instancePath: instancePath + "/upstream/ring/ejectMs", schemaPath: "#/properties/upstream/properties/ring/properties/ejectMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 100 }, message: "must be >= 100", schema: 100, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectMs, data: data94 };
+              }
+            }
+            if (data91.ejectMs !== void 0) {
+              let data95 = data91.ejectMs;
+              if (!(typeof data95 == "number" && (!(data95 % 1) && !isNaN(data95)))) {
+                const err287 = { instancePath: instancePath + "/upstream/ring/ejectMs", schemaPath: "#/properties/upstream/properties/ring/properties/ejectMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.ring.properties.ejectMs.type, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectMs, data: data95 };
+                if (vErrors === null) {
+                  vErrors = [err287];
+                } else {
+                  vErrors.push(err287);
+                }
+                errors++;
+              }
+              if (typeof data95 == "number") {
+                if (data95 > 36e5 || isNaN(data95)) {
+                  const err288 = { instancePath: instancePath + "/upstream/ring/ejectMs", schemaPath: "#/properties/upstream/properties/ring/properties/ejectMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectMs, data: data95 };
                   if (vErrors === null) {
                     vErrors = [err288];
                   } else {
@@ -3090,32 +3094,32 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
+                if (data95 < 100 || isNaN(data95)) {
+                  const err289 = { instancePath: instancePath + "/upstream/ring/ejectMs", schemaPath: "#/properties/upstream/properties/ring/properties/ejectMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 100 }, message: "must be >= 100", schema: 100, parentSchema: schema11.properties.upstream.properties.ring.properties.ejectMs, data: data95 };
+                  if (vErrors === null) {
+                    vErrors = [err289];
+                  } else {
+                    vErrors.push(err289);
+                  }
+                  errors++;
+                }
               }
             }
           } else {
-            const err289 = { instancePath: instancePath + "/upstream/ring", schemaPath: "#/properties/upstream/properties/ring/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.ring.type, parentSchema: schema11.properties.upstream.properties.ring, data: data91 };
+            const err290 = { instancePath: instancePath + "/upstream/ring", schemaPath: "#/properties/upstream/properties/ring/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.ring.type, parentSchema: schema11.properties.upstream.properties.ring, data: data91 };
             if (vErrors === null) {
-              vErrors = [err289];
+              vErrors = [err290];
             } else {
-              vErrors.push(err289);
+              vErrors.push(err290);
             }
             errors++;
           }
         }
         if (data48.primary !== void 0) {
-          let data95 = data48.primary;
-          if (data95 && typeof data95 == "object" && !Array.isArray(data95)) {
-            if (data95.host === void 0) {
-              const err290 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/required", keyword: "required", params: { missingProperty: "host" }, message: "must have required property 'host'", schema: schema11.properties.upstream.properties.primary.required, parentSchema: schema11.properties.upstream.properties.primary, data: data95 };
-              if (vErrors === null) {
-                vErrors = [err290];
-              } else {
-                vErrors.push(err290);
-              }
-              errors++;
-            }
-            if (data95.port === void 0) {
-              const err291 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.upstream.properties.primary.required, parentSchema: schema11.properties.upstream.properties.primary, data: data95 };
+          let data96 = data48.primary;
+          if (data96 && typeof data96 == "object" && !Array.isArray(data96)) {
+            if (data96.host === void 0) {
+              const err291 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/required", keyword: "required", params: { missingProperty: "host" }, message: "must have required property 'host'", schema: schema11.properties.upstream.properties.primary.required, parentSchema: schema11.properties.upstream.properties.primary, data: data96 };
               if (vErrors === null) {
                 vErrors = [err291];
               } else {
@@ -3123,31 +3127,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            for (const key26 in data95) {
+            if (data96.port === void 0) {
+              const err292 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.upstream.properties.primary.required, parentSchema: schema11.properties.upstream.properties.primary, data: data96 };
+              if (vErrors === null) {
+                vErrors = [err292];
+              } else {
+                vErrors.push(err292);
+              }
+              errors++;
+            }
+            for (const key26 in data96) {
               if (!(key26 === "host" || key26 === "port" || key26 === "runId")) {
-                const err292 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key26 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.primary, data: data95 };
+                const err293 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key26 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.primary, data: data96 };
                 if (vErrors === null) {
-                  vErrors = [err292];
+                  vErrors = [err293];
                 } else {
-                  vErrors.push(err292);
+                  vErrors.push(err293);
                 }
                 errors++;
               }
             }
-            if (data95.host !== void 0) {
-              let data96 = data95.host;
-              if (typeof data96 === "string") {
-                if (func3(data96) > 253) {
-                  const err293 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data96 };
-                  if (vErrors === null) {
-                    vErrors = [err293];
-                  } else {
-                    vErrors.push(err293);
-                  }
-                  errors++;
-                }
-                if (func3(data96) < 1) {
-                  const err294 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data96 };
+            if (data96.host !== void 0) {
+              let data97 = data96.host;
+              if (typeof data97 === "string") {
+                if (func3(data97) > 253) {
+                  const err294 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data97 };
                   if (vErrors === null) {
                     vErrors = [err294];
                   } else {
@@ -3155,8 +3159,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (!pattern8.test(data96)) {
-                  const err295 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/pattern", keyword: "pattern", params: { pattern: "^(/.*|[A-Za-z0-9._:-]+)$" }, message: 'must match pattern "^(/.*|[A-Za-z0-9._:-]+)$"', schema: "^(/.*|[A-Za-z0-9._:-]+)$", parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data96 };
+                if (func3(data97) < 1) {
+                  const err295 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data97 };
                   if (vErrors === null) {
                     vErrors = [err295];
                   } else {
@@ -3164,20 +3168,17 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-              } else {
-                const err296 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.primary.properties.host.type, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data96 };
-                if (vErrors === null) {
-                  vErrors = [err296];
-                } else {
-                  vErrors.push(err296);
+                if (!pattern8.test(data97)) {
+                  const err296 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/pattern", keyword: "pattern", params: { pattern: "^(/.*|[A-Za-z0-9._:-]+)$" }, message: 'must match pattern "^(/.*|[A-Za-z0-9._:-]+)$"', schema: "^(/.*|[A-Za-z0-9._:-]+)$", parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data97 };
+                  if (vErrors === null) {
+                    vErrors = [err296];
+                  } else {
+                    vErrors.push(err296);
+                  }
+                  errors++;
                 }
-                errors++;
-              }
-            }
-            if (data95.port !== void 0) {
-              let data97 = data95.port;
-              if (!(typeof data97 == "number" && (!(data97 % 1) && !isNaN(data97)))) {
-                const err297 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.primary.properties.port.type, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data97 };
+              } else {
+                const err297 = { instancePath: instancePath + "/upstream/primary/host", schemaPath: "#/properties/upstream/properties/primary/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.primary.properties.host.type, parentSchema: schema11.properties.upstream.properties.primary.properties.host, data: data97 };
                 if (vErrors === null) {
                   vErrors = [err297];
                 } else {
@@ -3185,18 +3186,21 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              if (typeof data97 == "number") {
-                if (data97 > 65535 || isNaN(data97)) {
-                  const err298 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data97 };
-                  if (vErrors === null) {
-                    vErrors = [err298];
-                  } else {
-                    vErrors.push(err298);
-                  }
-                  errors++;
+            }
+            if (data96.port !== void 0) {
+              let data98 = data96.port;
+              if (!(typeof data98 == "number" && (!(data98 % 1) && !isNaN(data98)))) {
+                const err298 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.primary.properties.port.type, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data98 };
+                if (vErrors === null) {
+                  vErrors = [err298];
+                } else {
+                  vErrors.push(err298);
                 }
-                if (data97 < 0 || isNaN(data97)) {
-                  const err299 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data97 };
+                errors++;
+              }
+              if (typeof data98 == "number") {
+                if (data98 > 65535 || isNaN(data98)) {
+                  const err299 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data98 };
                   if (vErrors === null) {
                     vErrors = [err299];
                   } else {
@@ -3204,13 +3208,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-              }
-            }
-            if (data95.runId !== void 0) {
-              let data98 = data95.runId;
-              if (typeof data98 === "string") {
-                if (func3(data98) > 64) {
-                  const err300 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/maxLength", keyword: "maxLength", params: { limit: 64 }, message: "must NOT have more than 64 characters", schema: 64, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data98 };
+                if (data98 < 0 || isNaN(data98)) {
+                  const err300 = { instancePath: instancePath + "/upstream/primary/port", schemaPath: "#/properties/upstream/properties/primary/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.upstream.properties.primary.properties.port, data: data98 };
                   if (vErrors === null) {
                     vErrors = [err300];
                   } else {
@@ -3218,8 +3217,13 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (func3(data98) < 1) {
-                  const err301 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data98 };
+              }
+            }
+            if (data96.runId !== void 0) {
+              let data99 = data96.runId;
+              if (typeof data99 === "string") {
+                if (func3(data99) > 64) {
+                  const err301 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/maxLength", keyword: "maxLength", params: { limit: 64 }, message: "must NOT have more than 64 characters", schema: 64, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data99 };
                   if (vErrors === null) {
                     vErrors = [err301];
                   } else {
@@ -3227,63 +3231,63 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
+                if (func3(data99) < 1) {
+                  const err302 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data99 };
+                  if (vErrors === null) {
+                    vErrors = [err302];
+                  } else {
+                    vErrors.push(err302);
+                  }
+                  errors++;
+                }
               } else {
-                const err302 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.primary.properties.runId.type, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data98 };
+                const err303 = { instancePath: instancePath + "/upstream/primary/runId", schemaPath: "#/properties/upstream/properties/primary/properties/runId/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.primary.properties.runId.type, parentSchema: schema11.properties.upstream.properties.primary.properties.runId, data: data99 };
                 if (vErrors === null) {
-                  vErrors = [err302];
+                  vErrors = [err303];
                 } else {
-                  vErrors.push(err302);
+                  vErrors.push(err303);
                 }
                 errors++;
               }
             }
           } else {
-            const err303 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.primary.type, parentSchema: schema11.properties.upstream.properties.primary, data: data95 };
+            const err304 = { instancePath: instancePath + "/upstream/primary", schemaPath: "#/properties/upstream/properties/primary/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.primary.type, parentSchema: schema11.properties.upstream.properties.primary, data: data96 };
             if (vErrors === null) {
-              vErrors = [err303];
+              vErrors = [err304];
             } else {
-              vErrors.push(err303);
+              vErrors.push(err304);
             }
             errors++;
           }
         }
         if (data48.credentials !== void 0) {
-          let data99 = data48.credentials;
-          if (data99 && typeof data99 == "object" && !Array.isArray(data99)) {
-            if (data99.password === void 0) {
-              const err304 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/required", keyword: "required", params: { missingProperty: "password" }, message: "must have required property 'password'", schema: schema11.properties.upstream.properties.credentials.required, parentSchema: schema11.properties.upstream.properties.credentials, data: data99 };
+          let data100 = data48.credentials;
+          if (data100 && typeof data100 == "object" && !Array.isArray(data100)) {
+            if (data100.password === void 0) {
+              const err305 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/required", keyword: "required", params: { missingProperty: "password" }, message: "must have required property 'password'", schema: schema11.properties.upstream.properties.credentials.required, parentSchema: schema11.properties.upstream.properties.credentials, data: data100 };
               if (vErrors === null) {
-                vErrors = [err304];
+                vErrors = [err305];
               } else {
-                vErrors.push(err304);
+                vErrors.push(err305);
               }
               errors++;
             }
-            for (const key27 in data99) {
+            for (const key27 in data100) {
               if (!(key27 === "username" || key27 === "password")) {
-                const err305 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key27 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials, data: data99 };
+                const err306 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key27 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials, data: data100 };
                 if (vErrors === null) {
-                  vErrors = [err305];
+                  vErrors = [err306];
                 } else {
-                  vErrors.push(err305);
+                  vErrors.push(err306);
                 }
                 errors++;
               }
             }
-            if (data99.username !== void 0) {
-              let data100 = data99.username;
-              if (data100 && typeof data100 == "object" && !Array.isArray(data100)) {
-                if (Object.keys(data100).length > 1) {
-                  const err306 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data100 };
-                  if (vErrors === null) {
-                    vErrors = [err306];
-                  } else {
-                    vErrors.push(err306);
-                  }
-                  errors++;
-                }
-                if (Object.keys(data100).length < 1) {
-                  const err307 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data100 };
+            if (data100.username !== void 0) {
+              let data101 = data100.username;
+              if (data101 && typeof data101 == "object" && !Array.isArray(data101)) {
+                if (Object.keys(data101).length > 1) {
+                  const err307 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data101 };
                   if (vErrors === null) {
                     vErrors = [err307];
                   } else {
@@ -3291,31 +3295,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                for (const key28 in data100) {
+                if (Object.keys(data101).length < 1) {
+                  const err308 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data101 };
+                  if (vErrors === null) {
+                    vErrors = [err308];
+                  } else {
+                    vErrors.push(err308);
+                  }
+                  errors++;
+                }
+                for (const key28 in data101) {
                   if (!(key28 === "file" || key28 === "env")) {
-                    const err308 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key28 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data100 };
+                    const err309 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key28 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data101 };
                     if (vErrors === null) {
-                      vErrors = [err308];
+                      vErrors = [err309];
                     } else {
-                      vErrors.push(err308);
+                      vErrors.push(err309);
                     }
                     errors++;
                   }
                 }
-                if (data100.file !== void 0) {
-                  let data101 = data100.file;
-                  if (typeof data101 === "string") {
-                    if (func3(data101) > 4096) {
-                      const err309 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data101 };
-                      if (vErrors === null) {
-                        vErrors = [err309];
-                      } else {
-                        vErrors.push(err309);
-                      }
-                      errors++;
-                    }
-                    if (func3(data101) < 1) {
-                      const err310 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data101 };
+                if (data101.file !== void 0) {
+                  let data102 = data101.file;
+                  if (typeof data102 === "string") {
+                    if (func3(data102) > 4096) {
+                      const err310 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data102 };
                       if (vErrors === null) {
                         vErrors = [err310];
                       } else {
@@ -3323,62 +3327,62 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                       }
                       errors++;
                     }
-                  } else {
-                    const err311 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.username.properties.file.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data101 };
-                    if (vErrors === null) {
-                      vErrors = [err311];
-                    } else {
-                      vErrors.push(err311);
-                    }
-                    errors++;
-                  }
-                }
-                if (data100.env !== void 0) {
-                  let data102 = data100.env;
-                  if (typeof data102 === "string") {
-                    if (!pattern2.test(data102)) {
-                      const err312 = { instancePath: instancePath + "/upstream/credentials/username/env", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.env, data: data102 };
+                    if (func3(data102) < 1) {
+                      const err311 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data102 };
                       if (vErrors === null) {
-                        vErrors = [err312];
+                        vErrors = [err311];
                       } else {
-                        vErrors.push(err312);
+                        vErrors.push(err311);
                       }
                       errors++;
                     }
                   } else {
-                    const err313 = { instancePath: instancePath + "/upstream/credentials/username/env", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.username.properties.env.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.env, data: data102 };
+                    const err312 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.username.properties.file.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data102 };
                     if (vErrors === null) {
-                      vErrors = [err313];
+                      vErrors = [err312];
                     } else {
-                      vErrors.push(err313);
+                      vErrors.push(err312);
+                    }
+                    errors++;
+                  }
+                }
+                if (data101.env !== void 0) {
+                  let data103 = data101.env;
+                  if (typeof data103 === "string") {
+                    if (!pattern2.test(data103)) {
+                      const err313 = { instancePath: instancePath + "/upstream/credentials/username/env", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.env, data: data103 };
+                      if (vErrors === null) {
+                        vErrors = [err313];
+                      } else {
+                        vErrors.push(err313);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err314 = { instancePath: instancePath + "/upstream/credentials/username/env", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.username.properties.env.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.env, data: data103 };
+                    if (vErrors === null) {
+                      vErrors = [err314];
+                    } else {
+                      vErrors.push(err314);
                     }
                     errors++;
                   }
                 }
               } else {
-                const err314 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.properties.username.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data100 };
+                const err315 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.properties.username.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data101 };
                 if (vErrors === null) {
-                  vErrors = [err314];
+                  vErrors = [err315];
                 } else {
-                  vErrors.push(err314);
+                  vErrors.push(err315);
                 }
                 errors++;
               }
             }
-            if (data99.password !== void 0) {
-              let data103 = data99.password;
-              if (data103 && typeof data103 == "object" && !Array.isArray(data103)) {
-                if (Object.keys(data103).length > 1) {
-                  const err315 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data103 };
-                  if (vErrors === null) {
-                    vErrors = [err315];
-                  } else {
-                    vErrors.push(err315);
-                  }
-                  errors++;
-                }
-                if (Object.keys(data103).length < 1) {
-                  const err316 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data103 };
+            if (data100.password !== void 0) {
+              let data104 = data100.password;
+              if (data104 && typeof data104 == "object" && !Array.isArray(data104)) {
+                if (Object.keys(data104).length > 1) {
+                  const err316 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data104 };
                   if (vErrors === null) {
                     vErrors = [err316];
                   } else {
@@ -3386,31 +3390,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                for (const key29 in data103) {
+                if (Object.keys(data104).length < 1) {
+                  const err317 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data104 };
+                  if (vErrors === null) {
+                    vErrors = [err317];
+                  } else {
+                    vErrors.push(err317);
+                  }
+                  errors++;
+                }
+                for (const key29 in data104) {
                   if (!(key29 === "file" || key29 === "env")) {
-                    const err317 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key29 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data103 };
+                    const err318 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key29 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data104 };
                     if (vErrors === null) {
-                      vErrors = [err317];
+                      vErrors = [err318];
                     } else {
-                      vErrors.push(err317);
+                      vErrors.push(err318);
                     }
                     errors++;
                   }
                 }
-                if (data103.file !== void 0) {
-                  let data104 = data103.file;
-                  if (typeof data104 === "string") {
-                    if (func3(data104) > 4096) {
-                      const err318 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data104 };
-                      if (vErrors === null) {
-                        vErrors = [err318];
-                      } else {
-                        vErrors.push(err318);
-                      }
-                      errors++;
-                    }
-                    if (func3(data104) < 1) {
-                      const err319 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data104 };
+                if (data104.file !== void 0) {
+                  let data105 = data104.file;
+                  if (typeof data105 === "string") {
+                    if (func3(data105) > 4096) {
+                      const err319 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data105 };
                       if (vErrors === null) {
                         vErrors = [err319];
                       } else {
@@ -3418,85 +3422,82 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                       }
                       errors++;
                     }
-                  } else {
-                    const err320 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.password.properties.file.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data104 };
-                    if (vErrors === null) {
-                      vErrors = [err320];
-                    } else {
-                      vErrors.push(err320);
-                    }
-                    errors++;
-                  }
-                }
-                if (data103.env !== void 0) {
-                  let data105 = data103.env;
-                  if (typeof data105 === "string") {
-                    if (!pattern2.test(data105)) {
-                      const err321 = { instancePath: instancePath + "/upstream/credentials/password/env", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.env, data: data105 };
+                    if (func3(data105) < 1) {
+                      const err320 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data105 };
                       if (vErrors === null) {
-                        vErrors = [err321];
+                        vErrors = [err320];
                       } else {
-                        vErrors.push(err321);
+                        vErrors.push(err320);
                       }
                       errors++;
                     }
                   } else {
-                    const err322 = { instancePath: instancePath + "/upstream/credentials/password/env", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.password.properties.env.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.env, data: data105 };
+                    const err321 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.password.properties.file.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data105 };
                     if (vErrors === null) {
-                      vErrors = [err322];
+                      vErrors = [err321];
                     } else {
-                      vErrors.push(err322);
+                      vErrors.push(err321);
+                    }
+                    errors++;
+                  }
+                }
+                if (data104.env !== void 0) {
+                  let data106 = data104.env;
+                  if (typeof data106 === "string") {
+                    if (!pattern2.test(data106)) {
+                      const err322 = { instancePath: instancePath + "/upstream/credentials/password/env", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.env, data: data106 };
+                      if (vErrors === null) {
+                        vErrors = [err322];
+                      } else {
+                        vErrors.push(err322);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err323 = { instancePath: instancePath + "/upstream/credentials/password/env", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.password.properties.env.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.env, data: data106 };
+                    if (vErrors === null) {
+                      vErrors = [err323];
+                    } else {
+                      vErrors.push(err323);
                     }
                     errors++;
                   }
                 }
               } else {
-                const err323 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.properties.password.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data103 };
+                const err324 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.properties.password.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data104 };
                 if (vErrors === null) {
-                  vErrors = [err323];
+                  vErrors = [err324];
                 } else {
-                  vErrors.push(err323);
+                  vErrors.push(err324);
                 }
                 errors++;
               }
             }
           } else {
-            const err324 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.type, parentSchema: schema11.properties.upstream.properties.credentials, data: data99 };
+            const err325 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.type, parentSchema: schema11.properties.upstream.properties.credentials, data: data100 };
             if (vErrors === null) {
-              vErrors = [err324];
+              vErrors = [err325];
             } else {
-              vErrors.push(err324);
+              vErrors.push(err325);
             }
             errors++;
           }
         }
         if (data48.tls !== void 0) {
-          let data106 = data48.tls;
-          if (data106 && typeof data106 == "object" && !Array.isArray(data106)) {
-            if (data106.verify === void 0) {
-              const err325 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/required", keyword: "required", params: { missingProperty: "verify" }, message: "must have required property 'verify'", schema: schema11.properties.upstream.properties.tls.required, parentSchema: schema11.properties.upstream.properties.tls, data: data106 };
+          let data107 = data48.tls;
+          if (data107 && typeof data107 == "object" && !Array.isArray(data107)) {
+            if (data107.verify === void 0) {
+              const err326 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/required", keyword: "required", params: { missingProperty: "verify" }, message: "must have required property 'verify'", schema: schema11.properties.upstream.properties.tls.required, parentSchema: schema11.properties.upstream.properties.tls, data: data107 };
               if (vErrors === null) {
-                vErrors = [err325];
+                vErrors = [err326];
               } else {
-                vErrors.push(err325);
+                vErrors.push(err326);
               }
               errors++;
             }
-            for (const key30 in data106) {
+            for (const key30 in data107) {
               if (!(key30 === "verify" || key30 === "caFile" || key30 === "serverName" || key30 === "certFile" || key30 === "keyFile")) {
-                const err326 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key30 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.tls, data: data106 };
-                if (vErrors === null) {
-                  vErrors = [err326];
-                } else {
-                  vErrors.push(err326);
-                }
-                errors++;
-              }
-            }
-            if (data106.verify !== void 0) {
-              let data107 = data106.verify;
-              if (typeof data107 !== "boolean") {
-                const err327 = { instancePath: instancePath + "/upstream/tls/verify", schemaPath: "#/properties/upstream/properties/tls/properties/verify/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.upstream.properties.tls.properties.verify.type, parentSchema: schema11.properties.upstream.properties.tls.properties.verify, data: data107 };
+                const err327 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key30 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.tls, data: data107 };
                 if (vErrors === null) {
                   vErrors = [err327];
                 } else {
@@ -3505,20 +3506,23 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 errors++;
               }
             }
-            if (data106.caFile !== void 0) {
-              let data108 = data106.caFile;
-              if (typeof data108 === "string") {
-                if (func3(data108) > 4096) {
-                  const err328 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data108 };
-                  if (vErrors === null) {
-                    vErrors = [err328];
-                  } else {
-                    vErrors.push(err328);
-                  }
-                  errors++;
+            if (data107.verify !== void 0) {
+              let data108 = data107.verify;
+              if (typeof data108 !== "boolean") {
+                const err328 = { instancePath: instancePath + "/upstream/tls/verify", schemaPath: "#/properties/upstream/properties/tls/properties/verify/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.upstream.properties.tls.properties.verify.type, parentSchema: schema11.properties.upstream.properties.tls.properties.verify, data: data108 };
+                if (vErrors === null) {
+                  vErrors = [err328];
+                } else {
+                  vErrors.push(err328);
                 }
-                if (func3(data108) < 1) {
-                  const err329 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data108 };
+                errors++;
+              }
+            }
+            if (data107.caFile !== void 0) {
+              let data109 = data107.caFile;
+              if (typeof data109 === "string") {
+                if (func3(data109) > 4096) {
+                  const err329 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data109 };
                   if (vErrors === null) {
                     vErrors = [err329];
                   } else {
@@ -3526,30 +3530,30 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
+                if (func3(data109) < 1) {
+                  const err330 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data109 };
+                  if (vErrors === null) {
+                    vErrors = [err330];
+                  } else {
+                    vErrors.push(err330);
+                  }
+                  errors++;
+                }
               } else {
-                const err330 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.caFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data108 };
+                const err331 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.caFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data109 };
                 if (vErrors === null) {
-                  vErrors = [err330];
+                  vErrors = [err331];
                 } else {
-                  vErrors.push(err330);
+                  vErrors.push(err331);
                 }
                 errors++;
               }
             }
-            if (data106.serverName !== void 0) {
-              let data109 = data106.serverName;
-              if (typeof data109 === "string") {
-                if (func3(data109) > 253) {
-                  const err331 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data109 };
-                  if (vErrors === null) {
-                    vErrors = [err331];
-                  } else {
-                    vErrors.push(err331);
-                  }
-                  errors++;
-                }
-                if (func3(data109) < 1) {
-                  const err332 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data109 };
+            if (data107.serverName !== void 0) {
+              let data110 = data107.serverName;
+              if (typeof data110 === "string") {
+                if (func3(data110) > 253) {
+                  const err332 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data110 };
                   if (vErrors === null) {
                     vErrors = [err332];
                   } else {
@@ -3557,8 +3561,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (!pattern0.test(data109)) {
-                  const err333 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data109 };
+                if (func3(data110) < 1) {
+                  const err333 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data110 };
                   if (vErrors === null) {
                     vErrors = [err333];
                   } else {
@@ -3566,30 +3570,30 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
+                if (!pattern0.test(data110)) {
+                  const err334 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data110 };
+                  if (vErrors === null) {
+                    vErrors = [err334];
+                  } else {
+                    vErrors.push(err334);
+                  }
+                  errors++;
+                }
               } else {
-                const err334 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.serverName.type, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data109 };
+                const err335 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.serverName.type, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data110 };
                 if (vErrors === null) {
-                  vErrors = [err334];
+                  vErrors = [err335];
                 } else {
-                  vErrors.push(err334);
+                  vErrors.push(err335);
                 }
                 errors++;
               }
             }
-            if (data106.certFile !== void 0) {
-              let data110 = data106.certFile;
-              if (typeof data110 === "string") {
-                if (func3(data110) > 4096) {
-                  const err335 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data110 };
-                  if (vErrors === null) {
-                    vErrors = [err335];
-                  } else {
-                    vErrors.push(err335);
-                  }
-                  errors++;
-                }
-                if (func3(data110) < 1) {
-                  const err336 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data110 };
+            if (data107.certFile !== void 0) {
+              let data111 = data107.certFile;
+              if (typeof data111 === "string") {
+                if (func3(data111) > 4096) {
+                  const err336 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data111 };
                   if (vErrors === null) {
                     vErrors = [err336];
                   } else {
@@ -3597,30 +3601,30 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
+                if (func3(data111) < 1) {
+                  const err337 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data111 };
+                  if (vErrors === null) {
+                    vErrors = [err337];
+                  } else {
+                    vErrors.push(err337);
+                  }
+                  errors++;
+                }
               } else {
-                const err337 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.certFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data110 };
+                const err338 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.certFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data111 };
                 if (vErrors === null) {
-                  vErrors = [err337];
+                  vErrors = [err338];
                 } else {
-                  vErrors.push(err337);
+                  vErrors.push(err338);
                 }
                 errors++;
               }
             }
-            if (data106.keyFile !== void 0) {
-              let data111 = data106.keyFile;
-              if (typeof data111 === "string") {
-                if (func3(data111) > 4096) {
-                  const err338 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data111 };
-                  if (vErrors === null) {
-                    vErrors = [err338];
-                  } else {
-                    vErrors.push(err338);
-                  }
-                  errors++;
-                }
-                if (func3(data111) < 1) {
-                  const err339 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data111 };
+            if (data107.keyFile !== void 0) {
+              let data112 = data107.keyFile;
+              if (typeof data112 === "string") {
+                if (func3(data112) > 4096) {
+                  const err339 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data112 };
                   if (vErrors === null) {
                     vErrors = [err339];
                   } else {
@@ -3628,30 +3632,27 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
+                if (func3(data112) < 1) {
+                  const err340 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data112 };
+                  if (vErrors === null) {
+                    vErrors = [err340];
+                  } else {
+                    vErrors.push(err340);
+                  }
+                  errors++;
+                }
               } else {
-                const err340 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.keyFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data111 };
+                const err341 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.keyFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data112 };
                 if (vErrors === null) {
-                  vErrors = [err340];
+                  vErrors = [err341];
                 } else {
-                  vErrors.push(err340);
+                  vErrors.push(err341);
                 }
                 errors++;
               }
             }
           } else {
-            const err341 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.tls.type, parentSchema: schema11.properties.upstream.properties.tls, data: data106 };
-            if (vErrors === null) {
-              vErrors = [err341];
-            } else {
-              vErrors.push(err341);
-            }
-            errors++;
-          }
-        }
-        if (data48.connectionsMax !== void 0) {
-          let data112 = data48.connectionsMax;
-          if (!(typeof data112 == "number" && (!(data112 % 1) && !isNaN(data112)))) {
-            const err342 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.connectionsMax.type, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data112 };
+            const err342 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.tls.type, parentSchema: schema11.properties.upstream.properties.tls, data: data107 };
             if (vErrors === null) {
               vErrors = [err342];
             } else {
@@ -3659,18 +3660,21 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (typeof data112 == "number") {
-            if (data112 > 64 || isNaN(data112)) {
-              const err343 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data112 };
-              if (vErrors === null) {
-                vErrors = [err343];
-              } else {
-                vErrors.push(err343);
-              }
-              errors++;
+        }
+        if (data48.connectionsMax !== void 0) {
+          let data113 = data48.connectionsMax;
+          if (!(typeof data113 == "number" && (!(data113 % 1) && !isNaN(data113)))) {
+            const err343 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.connectionsMax.type, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data113 };
+            if (vErrors === null) {
+              vErrors = [err343];
+            } else {
+              vErrors.push(err343);
             }
-            if (data112 < 1 || isNaN(data112)) {
-              const err344 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data112 };
+            errors++;
+          }
+          if (typeof data113 == "number") {
+            if (data113 > 64 || isNaN(data113)) {
+              const err344 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data113 };
               if (vErrors === null) {
                 vErrors = [err344];
               } else {
@@ -3678,21 +3682,21 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
+            if (data113 < 1 || isNaN(data113)) {
+              const err345 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data113 };
+              if (vErrors === null) {
+                vErrors = [err345];
+              } else {
+                vErrors.push(err345);
+              }
+              errors++;
+            }
           }
         }
         if (data48.isolation !== void 0) {
-          let data113 = data48.isolation;
-          if (typeof data113 !== "string") {
-            const err345 = { instancePath: instancePath + "/upstream/isolation", schemaPath: "#/properties/upstream/properties/isolation/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.isolation.type, parentSchema: schema11.properties.upstream.properties.isolation, data: data113 };
-            if (vErrors === null) {
-              vErrors = [err345];
-            } else {
-              vErrors.push(err345);
-            }
-            errors++;
-          }
-          if (!(data113 === "shared" || data113 === "perClient")) {
-            const err346 = { instancePath: instancePath + "/upstream/isolation", schemaPath: "#/properties/upstream/properties/isolation/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.isolation.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.isolation.enum, parentSchema: schema11.properties.upstream.properties.isolation, data: data113 };
+          let data114 = data48.isolation;
+          if (typeof data114 !== "string") {
+            const err346 = { instancePath: instancePath + "/upstream/isolation", schemaPath: "#/properties/upstream/properties/isolation/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.isolation.type, parentSchema: schema11.properties.upstream.properties.isolation, data: data114 };
             if (vErrors === null) {
               vErrors = [err346];
             } else {
@@ -3700,31 +3704,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
+          if (!(data114 === "shared" || data114 === "perClient")) {
+            const err347 = { instancePath: instancePath + "/upstream/isolation", schemaPath: "#/properties/upstream/properties/isolation/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.isolation.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.isolation.enum, parentSchema: schema11.properties.upstream.properties.isolation, data: data114 };
+            if (vErrors === null) {
+              vErrors = [err347];
+            } else {
+              vErrors.push(err347);
+            }
+            errors++;
+          }
         }
       } else {
-        const err347 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.type, parentSchema: schema11.properties.upstream, data: data48 };
+        const err348 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.type, parentSchema: schema11.properties.upstream, data: data48 };
         if (vErrors === null) {
-          vErrors = [err347];
+          vErrors = [err348];
         } else {
-          vErrors.push(err347);
+          vErrors.push(err348);
         }
         errors++;
       }
     }
     if (data.timing !== void 0) {
-      let data114 = data.timing;
-      if (data114 && typeof data114 == "object" && !Array.isArray(data114)) {
-        if (data114.connectTimeoutMs === void 0) {
-          const err348 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "connectTimeoutMs" }, message: "must have required property 'connectTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data114 };
-          if (vErrors === null) {
-            vErrors = [err348];
-          } else {
-            vErrors.push(err348);
-          }
-          errors++;
-        }
-        if (data114.holdTimeoutMs === void 0) {
-          const err349 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "holdTimeoutMs" }, message: "must have required property 'holdTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data114 };
+      let data115 = data.timing;
+      if (data115 && typeof data115 == "object" && !Array.isArray(data115)) {
+        if (data115.connectTimeoutMs === void 0) {
+          const err349 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "connectTimeoutMs" }, message: "must have required property 'connectTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data115 };
           if (vErrors === null) {
             vErrors = [err349];
           } else {
@@ -3732,8 +3736,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           }
           errors++;
         }
-        if (data114.replyTimeoutMs === void 0) {
-          const err350 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "replyTimeoutMs" }, message: "must have required property 'replyTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data114 };
+        if (data115.holdTimeoutMs === void 0) {
+          const err350 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "holdTimeoutMs" }, message: "must have required property 'holdTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data115 };
           if (vErrors === null) {
             vErrors = [err350];
           } else {
@@ -3741,8 +3745,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           }
           errors++;
         }
-        if (data114.drainTimeoutMs === void 0) {
-          const err351 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "drainTimeoutMs" }, message: "must have required property 'drainTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data114 };
+        if (data115.replyTimeoutMs === void 0) {
+          const err351 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "replyTimeoutMs" }, message: "must have required property 'replyTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data115 };
           if (vErrors === null) {
             vErrors = [err351];
           } else {
@@ -3750,21 +3754,18 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           }
           errors++;
         }
-        for (const key31 in data114) {
-          if (!(key31 === "connectTimeoutMs" || key31 === "holdTimeoutMs" || key31 === "replyTimeoutMs" || key31 === "drainTimeoutMs" || key31 === "queueTimeoutMs" || key31 === "readTimeLimitMs" || key31 === "clientIdleTimeoutMs")) {
-            const err352 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key31 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.timing, data: data114 };
-            if (vErrors === null) {
-              vErrors = [err352];
-            } else {
-              vErrors.push(err352);
-            }
-            errors++;
+        if (data115.drainTimeoutMs === void 0) {
+          const err352 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "drainTimeoutMs" }, message: "must have required property 'drainTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data115 };
+          if (vErrors === null) {
+            vErrors = [err352];
+          } else {
+            vErrors.push(err352);
           }
+          errors++;
         }
-        if (data114.connectTimeoutMs !== void 0) {
-          let data115 = data114.connectTimeoutMs;
-          if (!(typeof data115 == "number" && (!(data115 % 1) && !isNaN(data115)))) {
-            const err353 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.connectTimeoutMs.type, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data115 };
+        for (const key31 in data115) {
+          if (!(key31 === "connectTimeoutMs" || key31 === "holdTimeoutMs" || key31 === "replyTimeoutMs" || key31 === "drainTimeoutMs" || key31 === "queueTimeoutMs" || key31 === "readTimeLimitMs" || key31 === "clientIdleTimeoutMs")) {
+            const err353 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key31 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.timing, data: data115 };
             if (vErrors === null) {
               vErrors = [err353];
             } else {
@@ -3772,18 +3773,21 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (typeof data115 == "number") {
-            if (data115 > 6e4 || isNaN(data115)) {
-              const err354 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e4 }, message: "must be <= 60000", schema: 6e4, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data115 };
-              if (vErrors === null) {
-                vErrors = [err354];
-              } else {
-                vErrors.push(err354);
-              }
-              errors++;
+        }
+        if (data115.connectTimeoutMs !== void 0) {
+          let data116 = data115.connectTimeoutMs;
+          if (!(typeof data116 == "number" && (!(data116 % 1) && !isNaN(data116)))) {
+            const err354 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.connectTimeoutMs.type, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data116 };
+            if (vErrors === null) {
+              vErrors = [err354];
+            } else {
+              vErrors.push(err354);
             }
-            if (data115 < 10 || isNaN(data115)) {
-              const err355 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 10 }, message: "must be >= 10", schema: 10, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data115 };
+            errors++;
+          }
+          if (typeof data116 == "number") {
+            if (data116 > 6e4 || isNaN(data116)) {
+              const err355 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e4 }, message: "must be <= 60000", schema: 6e4, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data116 };
               if (vErrors === null) {
                 vErrors = [err355];
               } else {
@@ -3791,31 +3795,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          }
-        }
-        if (data114.holdTimeoutMs !== void 0) {
-          let data116 = data114.holdTimeoutMs;
-          if (!(typeof data116 == "number" && (!(data116 % 1) && !isNaN(data116)))) {
-            const err356 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.holdTimeoutMs.type, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data116 };
-            if (vErrors === null) {
-              vErrors = [err356];
-            } else {
-              vErrors.push(err356);
-            }
-            errors++;
-          }
-          if (typeof data116 == "number") {
-            if (data116 > 6e5 || isNaN(data116)) {
-              const err357 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e5 }, message: "must be <= 600000", schema: 6e5, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data116 };
+            if (data116 < 10 || isNaN(data116)) {
+              const err356 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 10 }, message: "must be >= 10", schema: 10, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data116 };
               if (vErrors === null) {
-                vErrors = [err357];
+                vErrors = [err356];
               } else {
-                vErrors.push(err357);
+                vErrors.push(err356);
               }
               errors++;
             }
-            if (data116 < 0 || isNaN(data116)) {
-              const err358 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data116 };
+          }
+        }
+        if (data115.holdTimeoutMs !== void 0) {
+          let data117 = data115.holdTimeoutMs;
+          if (!(typeof data117 == "number" && (!(data117 % 1) && !isNaN(data117)))) {
+            const err357 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.holdTimeoutMs.type, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data117 };
+            if (vErrors === null) {
+              vErrors = [err357];
+            } else {
+              vErrors.push(err357);
+            }
+            errors++;
+          }
+          if (typeof data117 == "number") {
+            if (data117 > 6e5 || isNaN(data117)) {
+              const err358 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e5 }, message: "must be <= 600000", schema: 6e5, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data117 };
               if (vErrors === null) {
                 vErrors = [err358];
               } else {
@@ -3823,31 +3827,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          }
-        }
-        if (data114.replyTimeoutMs !== void 0) {
-          let data117 = data114.replyTimeoutMs;
-          if (!(typeof data117 == "number" && (!(data117 % 1) && !isNaN(data117)))) {
-            const err359 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.replyTimeoutMs.type, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data117 };
-            if (vErrors === null) {
-              vErrors = [err359];
-            } else {
-              vErrors.push(err359);
-            }
-            errors++;
-          }
-          if (typeof data117 == "number") {
-            if (data117 > 36e5 || isNaN(data117)) {
-              const err360 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data117 };
+            if (data117 < 0 || isNaN(data117)) {
+              const err359 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data117 };
               if (vErrors === null) {
-                vErrors = [err360];
+                vErrors = [err359];
               } else {
-                vErrors.push(err360);
+                vErrors.push(err359);
               }
               errors++;
             }
-            if (data117 < 0 || isNaN(data117)) {
-              const err361 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data117 };
+          }
+        }
+        if (data115.replyTimeoutMs !== void 0) {
+          let data118 = data115.replyTimeoutMs;
+          if (!(typeof data118 == "number" && (!(data118 % 1) && !isNaN(data118)))) {
+            const err360 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.replyTimeoutMs.type, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data118 };
+            if (vErrors === null) {
+              vErrors = [err360];
+            } else {
+              vErrors.push(err360);
+            }
+            errors++;
+          }
+          if (typeof data118 == "number") {
+            if (data118 > 36e5 || isNaN(data118)) {
+              const err361 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data118 };
               if (vErrors === null) {
                 vErrors = [err361];
               } else {
@@ -3855,31 +3859,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          }
-        }
-        if (data114.drainTimeoutMs !== void 0) {
-          let data118 = data114.drainTimeoutMs;
-          if (!(typeof data118 == "number" && (!(data118 % 1) && !isNaN(data118)))) {
-            const err362 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.drainTimeoutMs.type, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data118 };
-            if (vErrors === null) {
-              vErrors = [err362];
-            } else {
-              vErrors.push(err362);
-            }
-            errors++;
-          }
-          if (typeof data118 == "number") {
-            if (data118 > 36e5 || isNaN(data118)) {
-              const err363 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data118 };
+            if (data118 < 0 || isNaN(data118)) {
+              const err362 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data118 };
               if (vErrors === null) {
-                vErrors = [err363];
+                vErrors = [err362];
               } else {
-                vErrors.push(err363);
+                vErrors.push(err362);
               }
               errors++;
             }
-            if (data118 < 0 || isNaN(data118)) {
-              const err364 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data118 };
+          }
+        }
+        if (data115.drainTimeoutMs !== void 0) {
+          let data119 = data115.drainTimeoutMs;
+          if (!(typeof data119 == "number" && (!(data119 % 1) && !isNaN(data119)))) {
+            const err363 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.drainTimeoutMs.type, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data119 };
+            if (vErrors === null) {
+              vErrors = [err363];
+            } else {
+              vErrors.push(err363);
+            }
+            errors++;
+          }
+          if (typeof data119 == "number") {
+            if (data119 > 36e5 || isNaN(data119)) {
+              const err364 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data119 };
               if (vErrors === null) {
                 vErrors = [err364];
               } else {
@@ -3887,31 +3891,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          }
-        }
-        if (data114.queueTimeoutMs !== void 0) {
-          let data119 = data114.queueTimeoutMs;
-          if (!(typeof data119 == "number" && (!(data119 % 1) && !isNaN(data119)))) {
-            const err365 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.queueTimeoutMs.type, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data119 };
-            if (vErrors === null) {
-              vErrors = [err365];
-            } else {
-              vErrors.push(err365);
-            }
-            errors++;
-          }
-          if (typeof data119 == "number") {
-            if (data119 > 36e5 || isNaN(data119)) {
-              const err366 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data119 };
+            if (data119 < 0 || isNaN(data119)) {
+              const err365 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data119 };
               if (vErrors === null) {
-                vErrors = [err366];
+                vErrors = [err365];
               } else {
-                vErrors.push(err366);
+                vErrors.push(err365);
               }
               errors++;
             }
-            if (data119 < 0 || isNaN(data119)) {
-              const err367 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data119 };
+          }
+        }
+        if (data115.queueTimeoutMs !== void 0) {
+          let data120 = data115.queueTimeoutMs;
+          if (!(typeof data120 == "number" && (!(data120 % 1) && !isNaN(data120)))) {
+            const err366 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.queueTimeoutMs.type, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data120 };
+            if (vErrors === null) {
+              vErrors = [err366];
+            } else {
+              vErrors.push(err366);
+            }
+            errors++;
+          }
+          if (typeof data120 == "number") {
+            if (data120 > 36e5 || isNaN(data120)) {
+              const err367 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data120 };
               if (vErrors === null) {
                 vErrors = [err367];
               } else {
@@ -3919,31 +3923,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          }
-        }
-        if (data114.readTimeLimitMs !== void 0) {
-          let data120 = data114.readTimeLimitMs;
-          if (!(typeof data120 == "number" && (!(data120 % 1) && !isNaN(data120)))) {
-            const err368 = { instancePath: instancePath + "/timing/readTimeLimitMs", schemaPath: "#/properties/timing/properties/readTimeLimitMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.readTimeLimitMs.type, parentSchema: schema11.properties.timing.properties.readTimeLimitMs, data: data120 };
-            if (vErrors === null) {
-              vErrors = [err368];
-            } else {
-              vErrors.push(err368);
-            }
-            errors++;
-          }
-          if (typeof data120 == "number") {
-            if (data120 > 36e5 || isNaN(data120)) {
-              const err369 = { instancePath: instancePath + "/timing/readTimeLimitMs", schemaPath: "#/properties/timing/properties/readTimeLimitMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.readTimeLimitMs, data: data120 };
+            if (data120 < 0 || isNaN(data120)) {
+              const err368 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data120 };
               if (vErrors === null) {
-                vErrors = [err369];
+                vErrors = [err368];
               } else {
-                vErrors.push(err369);
+                vErrors.push(err368);
               }
               errors++;
             }
-            if (data120 < 0 || isNaN(data120)) {
-              const err370 = { instancePath: instancePath + "/timing/readTimeLimitMs", schemaPath: "#/properties/timing/properties/readTimeLimitMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.readTimeLimitMs, data: data120 };
+          }
+        }
+        if (data115.readTimeLimitMs !== void 0) {
+          let data121 = data115.readTimeLimitMs;
+          if (!(typeof data121 == "number" && (!(data121 % 1) && !isNaN(data121)))) {
+            const err369 = { instancePath: instancePath + "/timing/readTimeLimitMs", schemaPath: "#/properties/timing/properties/readTimeLimitMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.readTimeLimitMs.type, parentSchema: schema11.properties.timing.properties.readTimeLimitMs, data: data121 };
+            if (vErrors === null) {
+              vErrors = [err369];
+            } else {
+              vErrors.push(err369);
+            }
+            errors++;
+          }
+          if (typeof data121 == "number") {
+            if (data121 > 36e5 || isNaN(data121)) {
+              const err370 = { instancePath: instancePath + "/timing/readTimeLimitMs", schemaPath: "#/properties/timing/properties/readTimeLimitMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.readTimeLimitMs, data: data121 };
               if (vErrors === null) {
                 vErrors = [err370];
               } else {
@@ -3951,31 +3955,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          }
-        }
-        if (data114.clientIdleTimeoutMs !== void 0) {
-          let data121 = data114.clientIdleTimeoutMs;
-          if (!(typeof data121 == "number" && (!(data121 % 1) && !isNaN(data121)))) {
-            const err371 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.clientIdleTimeoutMs.type, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data121 };
-            if (vErrors === null) {
-              vErrors = [err371];
-            } else {
-              vErrors.push(err371);
-            }
-            errors++;
-          }
-          if (typeof data121 == "number") {
-            if (data121 > 36e5 || isNaN(data121)) {
-              const err372 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data121 };
+            if (data121 < 0 || isNaN(data121)) {
+              const err371 = { instancePath: instancePath + "/timing/readTimeLimitMs", schemaPath: "#/properties/timing/properties/readTimeLimitMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.readTimeLimitMs, data: data121 };
               if (vErrors === null) {
-                vErrors = [err372];
+                vErrors = [err371];
               } else {
-                vErrors.push(err372);
+                vErrors.push(err371);
               }
               errors++;
             }
-            if (data121 < 0 || isNaN(data121)) {
-              const err373 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data121 };
+          }
+        }
+        if (data115.clientIdleTimeoutMs !== void 0) {
+          let data122 = data115.clientIdleTimeoutMs;
+          if (!(typeof data122 == "number" && (!(data122 % 1) && !isNaN(data122)))) {
+            const err372 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.clientIdleTimeoutMs.type, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data122 };
+            if (vErrors === null) {
+              vErrors = [err372];
+            } else {
+              vErrors.push(err372);
+            }
+            errors++;
+          }
+          if (typeof data122 == "number") {
+            if (data122 > 36e5 || isNaN(data122)) {
+              const err373 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data122 };
               if (vErrors === null) {
                 vErrors = [err373];
               } else {
@@ -3983,32 +3987,32 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
+            if (data122 < 0 || isNaN(data122)) {
+              const err374 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data122 };
+              if (vErrors === null) {
+                vErrors = [err374];
+              } else {
+                vErrors.push(err374);
+              }
+              errors++;
+            }
           }
         }
       } else {
-        const err374 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.timing.type, parentSchema: schema11.properties.timing, data: data114 };
+        const err375 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.timing.type, parentSchema: schema11.properties.timing, data: data115 };
         if (vErrors === null) {
-          vErrors = [err374];
+          vErrors = [err375];
         } else {
-          vErrors.push(err374);
+          vErrors.push(err375);
         }
         errors++;
       }
     }
     if (data.limits !== void 0) {
-      let data122 = data.limits;
-      if (data122 && typeof data122 == "object" && !Array.isArray(data122)) {
-        if (data122.clientsMax === void 0) {
-          const err375 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientsMax" }, message: "must have required property 'clientsMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data122 };
-          if (vErrors === null) {
-            vErrors = [err375];
-          } else {
-            vErrors.push(err375);
-          }
-          errors++;
-        }
-        if (data122.argumentBytesMax === void 0) {
-          const err376 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "argumentBytesMax" }, message: "must have required property 'argumentBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data122 };
+      let data123 = data.limits;
+      if (data123 && typeof data123 == "object" && !Array.isArray(data123)) {
+        if (data123.clientsMax === void 0) {
+          const err376 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientsMax" }, message: "must have required property 'clientsMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data123 };
           if (vErrors === null) {
             vErrors = [err376];
           } else {
@@ -4016,8 +4020,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           }
           errors++;
         }
-        if (data122.clientInFlightBytesMax === void 0) {
-          const err377 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientInFlightBytesMax" }, message: "must have required property 'clientInFlightBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data122 };
+        if (data123.argumentBytesMax === void 0) {
+          const err377 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "argumentBytesMax" }, message: "must have required property 'argumentBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data123 };
           if (vErrors === null) {
             vErrors = [err377];
           } else {
@@ -4025,8 +4029,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           }
           errors++;
         }
-        if (data122.upstreamQueueBytesMax === void 0) {
-          const err378 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "upstreamQueueBytesMax" }, message: "must have required property 'upstreamQueueBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data122 };
+        if (data123.clientInFlightBytesMax === void 0) {
+          const err378 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientInFlightBytesMax" }, message: "must have required property 'clientInFlightBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data123 };
           if (vErrors === null) {
             vErrors = [err378];
           } else {
@@ -4034,8 +4038,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           }
           errors++;
         }
-        if (data122.clientOutputBytesMax === void 0) {
-          const err379 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientOutputBytesMax" }, message: "must have required property 'clientOutputBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data122 };
+        if (data123.upstreamQueueBytesMax === void 0) {
+          const err379 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "upstreamQueueBytesMax" }, message: "must have required property 'upstreamQueueBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data123 };
           if (vErrors === null) {
             vErrors = [err379];
           } else {
@@ -4043,21 +4047,18 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           }
           errors++;
         }
-        for (const key32 in data122) {
-          if (!(key32 === "clientsMax" || key32 === "argumentBytesMax" || key32 === "clientInFlightBytesMax" || key32 === "upstreamQueueBytesMax" || key32 === "clientOutputBytesMax" || key32 === "upstreamQueueCommandsMax" || key32 === "memoryBytesMax")) {
-            const err380 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key32 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.limits, data: data122 };
-            if (vErrors === null) {
-              vErrors = [err380];
-            } else {
-              vErrors.push(err380);
-            }
-            errors++;
+        if (data123.clientOutputBytesMax === void 0) {
+          const err380 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientOutputBytesMax" }, message: "must have required property 'clientOutputBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data123 };
+          if (vErrors === null) {
+            vErrors = [err380];
+          } else {
+            vErrors.push(err380);
           }
+          errors++;
         }
-        if (data122.clientsMax !== void 0) {
-          let data123 = data122.clientsMax;
-          if (!(typeof data123 == "number" && (!(data123 % 1) && !isNaN(data123)))) {
-            const err381 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientsMax.type, parentSchema: schema11.properties.limits.properties.clientsMax, data: data123 };
+        for (const key32 in data123) {
+          if (!(key32 === "clientsMax" || key32 === "argumentBytesMax" || key32 === "clientInFlightBytesMax" || key32 === "upstreamQueueBytesMax" || key32 === "clientOutputBytesMax" || key32 === "upstreamQueueCommandsMax" || key32 === "memoryBytesMax")) {
+            const err381 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key32 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.limits, data: data123 };
             if (vErrors === null) {
               vErrors = [err381];
             } else {
@@ -4065,18 +4066,21 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (typeof data123 == "number") {
-            if (data123 > 1e6 || isNaN(data123)) {
-              const err382 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e6 }, message: "must be <= 1000000", schema: 1e6, parentSchema: schema11.properties.limits.properties.clientsMax, data: data123 };
-              if (vErrors === null) {
-                vErrors = [err382];
-              } else {
-                vErrors.push(err382);
-              }
-              errors++;
+        }
+        if (data123.clientsMax !== void 0) {
+          let data124 = data123.clientsMax;
+          if (!(typeof data124 == "number" && (!(data124 % 1) && !isNaN(data124)))) {
+            const err382 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientsMax.type, parentSchema: schema11.properties.limits.properties.clientsMax, data: data124 };
+            if (vErrors === null) {
+              vErrors = [err382];
+            } else {
+              vErrors.push(err382);
             }
-            if (data123 < 1 || isNaN(data123)) {
-              const err383 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.limits.properties.clientsMax, data: data123 };
+            errors++;
+          }
+          if (typeof data124 == "number") {
+            if (data124 > 1e6 || isNaN(data124)) {
+              const err383 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e6 }, message: "must be <= 1000000", schema: 1e6, parentSchema: schema11.properties.limits.properties.clientsMax, data: data124 };
               if (vErrors === null) {
                 vErrors = [err383];
               } else {
@@ -4084,31 +4088,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          }
-        }
-        if (data122.argumentBytesMax !== void 0) {
-          let data124 = data122.argumentBytesMax;
-          if (!(typeof data124 == "number" && (!(data124 % 1) && !isNaN(data124)))) {
-            const err384 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.argumentBytesMax.type, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data124 };
-            if (vErrors === null) {
-              vErrors = [err384];
-            } else {
-              vErrors.push(err384);
-            }
-            errors++;
-          }
-          if (typeof data124 == "number") {
-            if (data124 > 536870912 || isNaN(data124)) {
-              const err385 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 536870912 }, message: "must be <= 536870912", schema: 536870912, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data124 };
+            if (data124 < 1 || isNaN(data124)) {
+              const err384 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.limits.properties.clientsMax, data: data124 };
               if (vErrors === null) {
-                vErrors = [err385];
+                vErrors = [err384];
               } else {
-                vErrors.push(err385);
+                vErrors.push(err384);
               }
               errors++;
             }
-            if (data124 < 1024 || isNaN(data124)) {
-              const err386 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1024 }, message: "must be >= 1024", schema: 1024, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data124 };
+          }
+        }
+        if (data123.argumentBytesMax !== void 0) {
+          let data125 = data123.argumentBytesMax;
+          if (!(typeof data125 == "number" && (!(data125 % 1) && !isNaN(data125)))) {
+            const err385 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.argumentBytesMax.type, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data125 };
+            if (vErrors === null) {
+              vErrors = [err385];
+            } else {
+              vErrors.push(err385);
+            }
+            errors++;
+          }
+          if (typeof data125 == "number") {
+            if (data125 > 536870912 || isNaN(data125)) {
+              const err386 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 536870912 }, message: "must be <= 536870912", schema: 536870912, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data125 };
               if (vErrors === null) {
                 vErrors = [err386];
               } else {
@@ -4116,31 +4120,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          }
-        }
-        if (data122.clientInFlightBytesMax !== void 0) {
-          let data125 = data122.clientInFlightBytesMax;
-          if (!(typeof data125 == "number" && (!(data125 % 1) && !isNaN(data125)))) {
-            const err387 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientInFlightBytesMax.type, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data125 };
-            if (vErrors === null) {
-              vErrors = [err387];
-            } else {
-              vErrors.push(err387);
-            }
-            errors++;
-          }
-          if (typeof data125 == "number") {
-            if (data125 > 1073741824 || isNaN(data125)) {
-              const err388 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data125 };
+            if (data125 < 1024 || isNaN(data125)) {
+              const err387 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1024 }, message: "must be >= 1024", schema: 1024, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data125 };
               if (vErrors === null) {
-                vErrors = [err388];
+                vErrors = [err387];
               } else {
-                vErrors.push(err388);
+                vErrors.push(err387);
               }
               errors++;
             }
-            if (data125 < 4096 || isNaN(data125)) {
-              const err389 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data125 };
+          }
+        }
+        if (data123.clientInFlightBytesMax !== void 0) {
+          let data126 = data123.clientInFlightBytesMax;
+          if (!(typeof data126 == "number" && (!(data126 % 1) && !isNaN(data126)))) {
+            const err388 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientInFlightBytesMax.type, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data126 };
+            if (vErrors === null) {
+              vErrors = [err388];
+            } else {
+              vErrors.push(err388);
+            }
+            errors++;
+          }
+          if (typeof data126 == "number") {
+            if (data126 > 1073741824 || isNaN(data126)) {
+              const err389 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data126 };
               if (vErrors === null) {
                 vErrors = [err389];
               } else {
@@ -4148,31 +4152,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          }
-        }
-        if (data122.upstreamQueueBytesMax !== void 0) {
-          let data126 = data122.upstreamQueueBytesMax;
-          if (!(typeof data126 == "number" && (!(data126 % 1) && !isNaN(data126)))) {
-            const err390 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.upstreamQueueBytesMax.type, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data126 };
-            if (vErrors === null) {
-              vErrors = [err390];
-            } else {
-              vErrors.push(err390);
-            }
-            errors++;
-          }
-          if (typeof data126 == "number") {
-            if (data126 > 1073741824 || isNaN(data126)) {
-              const err391 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data126 };
+            if (data126 < 4096 || isNaN(data126)) {
+              const err390 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data126 };
               if (vErrors === null) {
-                vErrors = [err391];
+                vErrors = [err390];
               } else {
-                vErrors.push(err391);
+                vErrors.push(err390);
               }
               errors++;
             }
-            if (data126 < 4096 || isNaN(data126)) {
-              const err392 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data126 };
+          }
+        }
+        if (data123.upstreamQueueBytesMax !== void 0) {
+          let data127 = data123.upstreamQueueBytesMax;
+          if (!(typeof data127 == "number" && (!(data127 % 1) && !isNaN(data127)))) {
+            const err391 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.upstreamQueueBytesMax.type, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data127 };
+            if (vErrors === null) {
+              vErrors = [err391];
+            } else {
+              vErrors.push(err391);
+            }
+            errors++;
+          }
+          if (typeof data127 == "number") {
+            if (data127 > 1073741824 || isNaN(data127)) {
+              const err392 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data127 };
               if (vErrors === null) {
                 vErrors = [err392];
               } else {
@@ -4180,31 +4184,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          }
-        }
-        if (data122.clientOutputBytesMax !== void 0) {
-          let data127 = data122.clientOutputBytesMax;
-          if (!(typeof data127 == "number" && (!(data127 % 1) && !isNaN(data127)))) {
-            const err393 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientOutputBytesMax.type, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data127 };
-            if (vErrors === null) {
-              vErrors = [err393];
-            } else {
-              vErrors.push(err393);
-            }
-            errors++;
-          }
-          if (typeof data127 == "number") {
-            if (data127 > 1073741824 || isNaN(data127)) {
-              const err394 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data127 };
+            if (data127 < 4096 || isNaN(data127)) {
+              const err393 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data127 };
               if (vErrors === null) {
-                vErrors = [err394];
+                vErrors = [err393];
               } else {
-                vErrors.push(err394);
+                vErrors.push(err393);
               }
               errors++;
             }
-            if (data127 < 4096 || isNaN(data127)) {
-              const err395 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data127 };
+          }
+        }
+        if (data123.clientOutputBytesMax !== void 0) {
+          let data128 = data123.clientOutputBytesMax;
+          if (!(typeof data128 == "number" && (!(data128 % 1) && !isNaN(data128)))) {
+            const err394 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientOutputBytesMax.type, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data128 };
+            if (vErrors === null) {
+              vErrors = [err394];
+            } else {
+              vErrors.push(err394);
+            }
+            errors++;
+          }
+          if (typeof data128 == "number") {
+            if (data128 > 1073741824 || isNaN(data128)) {
+              const err395 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data128 };
               if (vErrors === null) {
                 vErrors = [err395];
               } else {
@@ -4212,31 +4216,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          }
-        }
-        if (data122.upstreamQueueCommandsMax !== void 0) {
-          let data128 = data122.upstreamQueueCommandsMax;
-          if (!(typeof data128 == "number" && (!(data128 % 1) && !isNaN(data128)))) {
-            const err396 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.upstreamQueueCommandsMax.type, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data128 };
-            if (vErrors === null) {
-              vErrors = [err396];
-            } else {
-              vErrors.push(err396);
-            }
-            errors++;
-          }
-          if (typeof data128 == "number") {
-            if (data128 > 1e7 || isNaN(data128)) {
-              const err397 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e7 }, message: "must be <= 10000000", schema: 1e7, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data128 };
+            if (data128 < 4096 || isNaN(data128)) {
+              const err396 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data128 };
               if (vErrors === null) {
-                vErrors = [err397];
+                vErrors = [err396];
               } else {
-                vErrors.push(err397);
+                vErrors.push(err396);
               }
               errors++;
             }
-            if (data128 < 1 || isNaN(data128)) {
-              const err398 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data128 };
+          }
+        }
+        if (data123.upstreamQueueCommandsMax !== void 0) {
+          let data129 = data123.upstreamQueueCommandsMax;
+          if (!(typeof data129 == "number" && (!(data129 % 1) && !isNaN(data129)))) {
+            const err397 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.upstreamQueueCommandsMax.type, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data129 };
+            if (vErrors === null) {
+              vErrors = [err397];
+            } else {
+              vErrors.push(err397);
+            }
+            errors++;
+          }
+          if (typeof data129 == "number") {
+            if (data129 > 1e7 || isNaN(data129)) {
+              const err398 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e7 }, message: "must be <= 10000000", schema: 1e7, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data129 };
               if (vErrors === null) {
                 vErrors = [err398];
               } else {
@@ -4244,31 +4248,31 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          }
-        }
-        if (data122.memoryBytesMax !== void 0) {
-          let data129 = data122.memoryBytesMax;
-          if (!(typeof data129 == "number" && (!(data129 % 1) && !isNaN(data129)))) {
-            const err399 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.memoryBytesMax.type, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data129 };
-            if (vErrors === null) {
-              vErrors = [err399];
-            } else {
-              vErrors.push(err399);
-            }
-            errors++;
-          }
-          if (typeof data129 == "number") {
-            if (data129 > 9007199254740991 || isNaN(data129)) {
-              const err400 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 9007199254740991 }, message: "must be <= 9007199254740991", schema: 9007199254740991, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data129 };
+            if (data129 < 1 || isNaN(data129)) {
+              const err399 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data129 };
               if (vErrors === null) {
-                vErrors = [err400];
+                vErrors = [err399];
               } else {
-                vErrors.push(err400);
+                vErrors.push(err399);
               }
               errors++;
             }
-            if (data129 < 67108864 || isNaN(data129)) {
-              const err401 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 67108864 }, message: "must be >= 67108864", schema: 67108864, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data129 };
+          }
+        }
+        if (data123.memoryBytesMax !== void 0) {
+          let data130 = data123.memoryBytesMax;
+          if (!(typeof data130 == "number" && (!(data130 % 1) && !isNaN(data130)))) {
+            const err400 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.memoryBytesMax.type, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data130 };
+            if (vErrors === null) {
+              vErrors = [err400];
+            } else {
+              vErrors.push(err400);
+            }
+            errors++;
+          }
+          if (typeof data130 == "number") {
+            if (data130 > 9007199254740991 || isNaN(data130)) {
+              const err401 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 9007199254740991 }, message: "must be <= 9007199254740991", schema: 9007199254740991, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data130 };
               if (vErrors === null) {
                 vErrors = [err401];
               } else {
@@ -4276,22 +4280,19 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
+            if (data130 < 67108864 || isNaN(data130)) {
+              const err402 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 67108864 }, message: "must be >= 67108864", schema: 67108864, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data130 };
+              if (vErrors === null) {
+                vErrors = [err402];
+              } else {
+                vErrors.push(err402);
+              }
+              errors++;
+            }
           }
         }
       } else {
-        const err402 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.limits.type, parentSchema: schema11.properties.limits, data: data122 };
-        if (vErrors === null) {
-          vErrors = [err402];
-        } else {
-          vErrors.push(err402);
-        }
-        errors++;
-      }
-    }
-    if (data.logLevel !== void 0) {
-      let data130 = data.logLevel;
-      if (typeof data130 !== "string") {
-        const err403 = { instancePath: instancePath + "/logLevel", schemaPath: "#/properties/logLevel/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.logLevel.type, parentSchema: schema11.properties.logLevel, data: data130 };
+        const err403 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.limits.type, parentSchema: schema11.properties.limits, data: data123 };
         if (vErrors === null) {
           vErrors = [err403];
         } else {
@@ -4299,8 +4300,11 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
         }
         errors++;
       }
-      if (!(data130 === "error" || data130 === "warn" || data130 === "info" || data130 === "debug")) {
-        const err404 = { instancePath: instancePath + "/logLevel", schemaPath: "#/properties/logLevel/enum", keyword: "enum", params: { allowedValues: schema11.properties.logLevel.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.logLevel.enum, parentSchema: schema11.properties.logLevel, data: data130 };
+    }
+    if (data.logLevel !== void 0) {
+      let data131 = data.logLevel;
+      if (typeof data131 !== "string") {
+        const err404 = { instancePath: instancePath + "/logLevel", schemaPath: "#/properties/logLevel/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.logLevel.type, parentSchema: schema11.properties.logLevel, data: data131 };
         if (vErrors === null) {
           vErrors = [err404];
         } else {
@@ -4308,13 +4312,22 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
         }
         errors++;
       }
+      if (!(data131 === "error" || data131 === "warn" || data131 === "info" || data131 === "debug")) {
+        const err405 = { instancePath: instancePath + "/logLevel", schemaPath: "#/properties/logLevel/enum", keyword: "enum", params: { allowedValues: schema11.properties.logLevel.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.logLevel.enum, parentSchema: schema11.properties.logLevel, data: data131 };
+        if (vErrors === null) {
+          vErrors = [err405];
+        } else {
+          vErrors.push(err405);
+        }
+        errors++;
+      }
     }
   } else {
-    const err405 = { instancePath, schemaPath: "#/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.type, parentSchema: schema11, data };
+    const err406 = { instancePath, schemaPath: "#/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.type, parentSchema: schema11, data };
     if (vErrors === null) {
-      vErrors = [err405];
+      vErrors = [err406];
     } else {
-      vErrors.push(err405);
+      vErrors.push(err406);
     }
     errors++;
   }

@@ -1,0 +1,1 @@
+export { RingBackend, type RingModules } from './ring-backend.ts'
