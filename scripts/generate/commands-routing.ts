@@ -47,8 +47,7 @@ const classes: readonly Class[] = [
     title: 'all servers',
     has: ({ route }) => route === 'allNodes',
     replication: 'the primary',
-    cluster:
-      'the primary of every shard, as no client has settings of a replica in view; the replies become one',
+    cluster: 'the primary of every shard, not its replicas; the replies become one',
     ring: 'every server; the replies become one',
   },
   {
@@ -110,7 +109,8 @@ ${rows.join('\n')}
   depend on all keys at once, are refused as every other command whose keys are not in one slot.
 - **\`SCAN\`**: the cursor is the server’s times 1024 plus the number of its shard. While slots move, shards come or go, keys may
   be missed or told twice; the cursor of a shard that is gone is refused with \`ERR invalid cursor\`, so that the client begins anew.
-- **Commands that this table does not know** go to a primary, never to a replica, unless their server says where their keys are.
+- **Commands that this table does not know** never go to a replica. Where their keys are their server is asked; if it does not tell,
+  they go to a primary, which redirects them if the keys are another’s.
 - **Commands that have an own connection** have it to the shard of their keys; without keys, to any.
 
 What servers’ tips say otherwise, or nothing of:
