@@ -20,7 +20,7 @@ export class ClusterChaos extends Group {
   private running: Promise<void> = Promise.resolve()
 
   constructor(controls: readonly Control[], cluster: RedisCluster, kinds: readonly ChaosKind[]) {
-    super(controls)
+    super(controls, { hasLateMessages: true })
     this.cluster = cluster
     this.kinds = kinds
   }

@@ -23,6 +23,36 @@ export function normalised(text: string): string {
   return result
 }
 
+const messageStarts = ['>3\r\n$7\r\nmessage\r\n', '>4\r\n$8\r\npmessage\r\n'] as const
+
+/**
+ * With all messages behind the replies, in their own order: a server of a cluster learns of what was published at
+ * another a little later, which may be behind replies of the client that published.
+ */
+export function withMessagesLast(text: string): string {
+  let replies = ''
+  let messages = ''
+  for (let at = 0; at < text.length; ) {
+    const starts = messageStarts.map((start) => text.indexOf(start, at))
+    const [start] = starts.filter((found) => found >= 0).toSorted((a, b) => a - b)
+    if (start === undefined) return replies + text.slice(at) + messages
+    replies += text.slice(at, start)
+    at = endOfPush(text, start)
+    messages += text.slice(start, at)
+  }
+  return replies + messages
+}
+
+/** Of a push of bulk strings. */
+function endOfPush(text: string, start: number): number {
+  let at = text.indexOf('\n', start) + 1
+  for (let left = Number(text[start + 1]); left > 0 && at > 0; left -= 1) {
+    const line = text.indexOf('\n', at) + 1
+    at = line + Number(text.slice(at + 1, line - 2)) + 2
+  }
+  return Math.min(at, text.length)
+}
+
 export function connectTo(port: number): Promise<FuzzClient> {
   const socket = createConnection({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: false })
   return new Promise((resolve, reject) => {

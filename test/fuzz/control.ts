@@ -8,6 +8,8 @@ const goneDeadlineMs = 20_000
 
 /** One server, or all servers of a backend. */
 export interface Backend {
+  /** Whether a message may come behind replies that one server would have put behind it. */
+  readonly hasLateMessages: boolean
   /** Forgets what the last program did. */
   reset(): Promise<void>
   /** What is known of the clients, as text that is equal when it is. */
@@ -43,6 +45,7 @@ function shownValues(values: readonly Value[]): string {
 
 /** A server, with a connection beside those of the program. */
 export class Control implements Backend {
+  readonly hasLateMessages = false
   private readonly client: FuzzClient
   private readonly databases: readonly string[]
   private count = 0
@@ -176,11 +179,13 @@ class Idleness {
 
 /** Several servers as one: sums of what each knows, and all that their primaries have. */
 export class Group implements Backend {
+  readonly hasLateMessages: boolean
   private readonly members: readonly Control[]
   private readonly idleness = new Idleness(this)
 
-  constructor(members: readonly Control[]) {
+  constructor(members: readonly Control[], options: Pick<Backend, 'hasLateMessages'>) {
     this.members = members
+    this.hasLateMessages = options.hasLateMessages
   }
 
   private async primaries(): Promise<Control[]> {

@@ -102,7 +102,7 @@ class ReplicatedGroup extends Group {
   private readonly rig: ReplicatedServers
 
   constructor(controls: readonly Control[], rig: ReplicatedServers) {
-    super(controls)
+    super(controls, { hasLateMessages: false })
     this.rig = rig
   }
 
@@ -118,7 +118,8 @@ async function startSlots(t: TestContext, chaos: readonly ChaosKind[]): Promise<
   const cluster = await startCluster({ replicasPerPrimary, args: quick })
   t.after(() => cluster.stop())
   const controls = await Promise.all(cluster.nodes.map(({ port }) => openControl(t, port, ['0'])))
-  const backend = isCalm ? new Group(controls) : new ClusterChaos(controls, cluster, chaos)
+  const late = { hasLateMessages: true }
+  const backend = isCalm ? new Group(controls, late) : new ClusterChaos(controls, cluster, chaos)
   return {
     profile: isCalm ? profiles.spread : profiles.moving,
     oracleArgs: quick,
@@ -137,7 +138,7 @@ async function startRing(t: TestContext): Promise<ModeRig> {
   return {
     profile: profiles.spread,
     oracleArgs: quick,
-    backend: new Group(controls),
+    backend: new Group(controls, { hasLateMessages: true }),
     config: configFor(servers, { mode: 'ring' }),
     told: () => '',
   }

@@ -34,6 +34,8 @@ const spread = [
   /^SORT .* BY /,
   // A script is known where it was run; what SCRIPT LOAD loads is known everywhere.
   /^EVAL {answer} 0/,
+  // A server tells of its own subscribers only.
+  /^PUBLISH/,
   // A server tells of the keys that it has.
   /^CLIENT TRACKING {/,
 ]

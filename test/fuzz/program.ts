@@ -112,7 +112,7 @@ class Generator {
     if (state.inTransaction) return this.insideTransaction(client, state)
     if (kind < 0.15) return this.transaction(client, state)
     if (kind < 0.24) return [...this.some(client, 2), this.from(this.words.connection, client)]
-    if (kind < 0.26) return this.silent(client)
+    if (kind < (this.isSpread ? 0.27 : 0.26)) return this.silent(client)
     if (kind < 0.27) return [...this.some(client, 3), random.pick(foreign)]
     if (kind < 0.28) return [...this.some(client, 3), ['ECHO', 'client-id'], ['CLIENT', 'ID']]
     if (this.isParallel) return this.some(client, this.depth())
@@ -217,6 +217,10 @@ class Generator {
   }
 
   private silent(client: number): Command[] {
+    if (this.isSpread && !this.isParallel && this.random.chance(0.5)) {
+      const published = this.from(['PUBLISH {channel} {value}'], client)
+      return [['CLIENT', 'REPLY', 'SKIP'], published, ['PING'], ...this.some(client, 2)]
+    }
     if (this.random.chance(0.5)) {
       return [['CLIENT', 'REPLY', 'SKIP'], this.from(this.words.keyed, client), ['PING']]
     }

@@ -3,7 +3,7 @@
  * step with the same bytes, where all must come that came there.
  */
 import { setImmediate as turn } from 'node:timers/promises'
-import { type FuzzClient, connectTo, normalised } from './client.ts'
+import { type FuzzClient, connectTo, normalised, withMessagesLast } from './client.ts'
 import { type Backend, bulksOf, type Control } from './control.ts'
 import { crosses, refusal } from './profile.ts'
 import { type Burst, type Command, type Program, type Step, bytesOf, mayBlock } from './program.ts'
@@ -276,11 +276,12 @@ async function compareStep(
     }),
   )
   for (const [number, client] of clients.entries()) {
-    const expected = texts[number] ?? ''
+    const ordered = backend.hasLateMessages ? withMessagesLast : (text: string) => text
+    const expected = ordered(texts[number] ?? '')
     const isClosed = closed[number] === true
     const isThere = () => client.isClosed || (!isClosed && isWhole(client.text, expected))
     await client.until(isThere, deadlines.replyMs)
-    const actual = normalised(client.take())
+    const actual = ordered(normalised(client.take()))
     const end = (isEnded: boolean) => (isEnded ? '(closed)' : '')
     if (actual !== expected || client.isClosed !== isClosed) {
       return {
