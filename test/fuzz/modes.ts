@@ -6,7 +6,7 @@ import { type ReplicatedServers, startReplicated } from '../support/replicas.ts'
 import { startServer } from '../support/servers.ts'
 import { type ChaosKind, ClusterChaos } from './chaos.ts'
 import { type Backend, Control, Group } from './control.ts'
-import { type Profile, profiles } from './profile.ts'
+import { type Profile, profiles, ringNames } from './profile.ts'
 
 export type Mode = 'standalone' | 'perClient' | 'replication' | 'cluster' | 'ring'
 export const modes: readonly Mode[] = ['standalone', 'perClient', 'replication', 'cluster', 'ring']
@@ -135,11 +135,14 @@ async function startRing(t: TestContext): Promise<ModeRig> {
     await Promise.all(servers.map((server) => server.stop()))
   })
   const controls = await Promise.all(servers.map(({ port }) => openControl(t, port, ['0'])))
+  const members = servers.map(({ host, port }, at) => {
+    return { host, port, role: 'unknown' as const, name: ringNames[at] ?? '' }
+  })
   return {
     profile: profiles.spread,
     oracleArgs: quick,
     backend: new Group(controls, { hasLateMessages: true }),
-    config: configFor(servers, { mode: 'ring' }),
+    config: configFor(servers, { mode: 'ring', members }),
     told: () => '',
   }
 }

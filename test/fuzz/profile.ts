@@ -84,10 +84,13 @@ export const crossing: readonly string[] = [
   'EVAL {answer} 2 {str} {str}',
   'XREAD STREAMS {stream} {stream} 0 0',
 ]
-const crossingTags = ['{x}', '{y}'] as const
+const crossingTags = ['{crossing}', '{elsewhere}'] as const
 
-/** Tags of other keys: for each server of three there are some, with each hash. */
-const tags = ['{a}', '{b}', '{c}', '{d}', '{\r\n\0}'] as const
+/** Names of the ring’s servers, on two of which are the tags above. */
+export const ringNames = ['one', 'two', 'three'] as const
+
+/** Tags of other keys: each server of three has some, in a cluster and in that ring. */
+const tags = ['{amber}', '{basil}', '{dahlia}', '{fig}', '{\r\n\0 tag}'] as const
 /** The whole key counts where there is no tag, or nothing in it. */
 const anyTags = [...tags, '', '{}'] as const
 export const drawTags = { ordinary: tags, alone: anyTags, crossing: crossingTags } as const
