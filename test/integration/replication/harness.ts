@@ -25,6 +25,8 @@ export interface Front {
   /** `host:port` of the primary, and of the replicas in order. */
   primary(): string | undefined
   replicas(): readonly string[]
+  /** Waits until everyone was asked again, from the beginning, for who is what. */
+  lookedAgain(): Promise<void>
 }
 
 export const reads = { policy: 'readsToReplicas' } as const
@@ -56,11 +58,16 @@ export async function startFront(t: TestContext, config: ProxyConfig): Promise<F
   const log = silentLog
   const plane = createDataPlane({ log, env: process.env })
   const keeper = new ConfigKeeper({}, { dataPlane: plane, log, clock: systemClock })
+  let looks = 0
   const discovery = new Discovery({
     env: process.env,
     log,
     clock: systemClock,
-    primary: () => plane.view().primary,
+    // It wants to know when it has looked.
+    primary: () => {
+      looks += 1
+      return plane.view().primary
+    },
     follow: (primary, replicas) => keeper.follow(primary, replicas),
   })
   t.after(async () => {
@@ -88,6 +95,10 @@ export async function startFront(t: TestContext, config: ProxyConfig): Promise<F
         .filter(({ role }) => role === 'replica')
         .map(at)
         .toSorted(),
+    lookedAgain: async () => {
+      const before = looks
+      await until('it looked again', () => looks > before + 1)
+    },
   }
 }
 
