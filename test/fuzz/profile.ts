@@ -90,7 +90,7 @@ const crossingTags = ['{crossing}', '{elsewhere}'] as const
 export const ringNames = ['one', 'two', 'three'] as const
 
 /** Tags of other keys: each server of three has some, in a cluster and in that ring. */
-const tags = ['{amber}', '{basil}', '{dahlia}', '{fig}', '{\r\n\0 tag}'] as const
+const tags = ['{amber}', '{basil}', '{kale}', '{iris}', '{\r\n\0 tag}'] as const
 /** The whole key counts where there is no tag, or nothing in it. */
 const anyTags = [...tags, '', '{}'] as const
 export const drawTags = { ordinary: tags, alone: anyTags, crossing: crossingTags } as const
