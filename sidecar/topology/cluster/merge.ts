@@ -35,9 +35,11 @@ export function judge(answers: readonly Answer[], present: ReadonlySet<string>):
   const quorum = Math.floor(electorate.size / 2) + 1
   const owners = [...electorate]
   const hasMajority = electorate.size > 0 && voters.length >= quorum
+  if (!hasMajority) {
+    return { kind: 'minority', slots: emptySlots(), owners, answers: own, electorate }
+  }
   const { slots, isSettled } = count(voters, owners, quorum)
-  const kind = hasMajority ? (isSettled ? 'settled' : 'majority') : 'minority'
-  return { kind, slots, owners, answers: own, electorate }
+  return { kind: isSettled ? 'settled' : 'majority', slots, owners, answers: own, electorate }
 }
 
 function idOf({ id }: KnownNode): string {
@@ -88,19 +90,19 @@ function choose(
   return named.toSorted((a, b) => b.length - a.length || owned(b).length - owned(a).length)[0] ?? []
 }
 
-interface Claims {
-  /** By slot: index into the owners. */
-  readonly slots: Int16Array
+function emptySlots(): Int16Array {
+  return new Int16Array(slotCount).fill(nobody)
 }
 
-function claimsOf(answer: Answer, indexes: ReadonlyMap<string, number>): Claims {
-  const slots = new Int16Array(slotCount).fill(nobody)
+/** By slot: index into the owners. */
+function claimsOf(answer: Answer, indexes: ReadonlyMap<string, number>): Int16Array {
+  const slots = emptySlots()
   for (const { id, ranges } of answer.nodes) {
     const index = indexes.get(id)
     if (index === undefined) continue
     for (const [first, last] of ranges) slots.fill(index, first, last + 1)
   }
-  return { slots }
+  return slots
 }
 
 function count(
@@ -111,19 +113,19 @@ function count(
   const indexes = new Map(owners.map((id, index) => [id, index]))
   const claims = voters.map((voter) => claimsOf(voter, indexes))
   const epochs = epochsOf(voters, owners, indexes)
-  const slots = new Int16Array(slotCount).fill(nobody)
+  const slots = emptySlots()
   const votes = new Uint16Array(owners.length + 1)
   let isSettled = true
   for (let slot = 0; slot < slotCount; slot += 1) {
     let latest = nobody
     let elected: number | undefined
-    for (const { slots } of claims) {
-      const owner = slots[slot] as number
+    for (const claimed of claims) {
+      const owner = claimed[slot] as number
       const sum = ((votes[owner + 1] as number) += 1)
       if (sum >= quorum) elected = owner
       if ((epochs[owner] ?? nobody) > (epochs[latest] ?? nobody)) latest = owner
     }
-    for (const { slots } of claims) votes[(slots[slot] as number) + 1] = 0
+    for (const claimed of claims) votes[(claimed[slot] as number) + 1] = 0
     slots[slot] = elected ?? latest
     if (elected === undefined) isSettled = false
   }
