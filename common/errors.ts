@@ -26,6 +26,8 @@ export const errorCodes = {
   RM_UPSTREAM_LOST: 'The connection to the server ended with the command sent and unanswered.',
   RM_UPSTREAM_TIMEOUT: 'The server did not answer in time.',
   RM_HOLD_TIMEOUT: 'A command was held for a primary for as long as it may be.',
+  RM_REDIRECTS: 'Servers sent a command from one to another until it was given up.',
+  RM_REPLIES: 'Several servers answered one command, and their replies cannot be made one.',
   RM_OVERLOADED: 'A bound of the sidecar is reached and the command was not accepted.',
   RM_PAUSED: 'The sidecar is paused and the command was held too long.',
   RM_COMMAND_REFUSED: 'The command policy of the sidecar does not let the command through.',

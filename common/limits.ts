@@ -226,6 +226,12 @@ export const waryCommandsMin = 32
 export const largeOutputShare = 0.25
 /** Reply bytes that a client may leave unread however they came to be; it is then cut. */
 export const clientOutputCutBytes = 64 * 1024 * 1024
+/** Defaults of `ProxyConfig.upstream.retries`. */
+export const defaultRetries = { maxRetries: 16, retryDelayMs: 10 } as const
+/** Longest wait before a command that a server did not run is sent again. */
+export const retryDelayMaxMs = 1000
+/** Bytes of the replies of several servers that are held to be made one; the command fails when there are more. */
+export const mergedReplyBytesMax = 64 * 1024 * 1024
 /** Servers of one backend, counted per role; a further one gets no connections. */
 export const serversMax = 2048
 /** How long the connections to a server that the topology has no more may finish what is in flight. */

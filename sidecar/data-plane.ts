@@ -27,6 +27,8 @@ export interface DataPlaneCounters {
   commandsLost: number
   /** Commands answered with an error of our own because no primary took them in time. */
   commandsHeldTooLong: number
+  /** Commands that a server did not run and that were sent again: redirects and retries. */
+  commandsSentAgain: number
   /** Commands refused, unsent, because too much waited for the server. */
   commandsShed: number
   /** Times that a server was found to owe replies and say nothing. */
@@ -67,6 +69,7 @@ export function newCounters(): DataPlaneCounters {
     upstreamIdentityErrors: 0,
     commandsLost: 0,
     commandsHeldTooLong: 0,
+    commandsSentAgain: 0,
     commandsShed: 0,
     upstreamStalls: 0,
     clientsCutSlow: 0,

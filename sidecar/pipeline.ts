@@ -15,6 +15,7 @@ import {
 } from '../common/limits.ts'
 import type { Log } from '../common/log.ts'
 import { FileWatch } from '../common/secret-files.ts'
+import { Backends } from './backends.ts'
 import { type DataPlaneView, type LocalDataPlane, newCounters } from './data-plane.ts'
 import { Maintenance } from './maintenance/maintenance.ts'
 import { ListenerSet } from './net/listener-set.ts'
@@ -25,6 +26,7 @@ import type { ProcessBounds } from './overload/process-bounds.ts'
 import { ReadTimeLimit } from './overload/read-time-limit.ts'
 import { UserSource } from './policy/authentication-source.ts'
 import { AuthThrottle } from './policy/authentication.ts'
+import { RoutePlanner } from './route/plan.ts'
 import { CommandRules } from './route/command-rules.ts'
 import type { SessionContext } from './session/context.ts'
 import { countCommands } from './session/held-commands.ts'
@@ -39,8 +41,7 @@ import { Pause } from './switch/pause.ts'
 import { switchOver } from './switch/switch-over.ts'
 import { UpstreamAccess } from './upstream/access.ts'
 import { ScriptMemory } from './upstream/script-memory.ts'
-import { ServerConnections } from './upstream/server-connections.ts'
-import { settingsOf, targetOf } from './upstream/target.ts'
+import { type PoolEvents, ServerPool } from './upstream/server-pool.ts'
 
 export interface DataPlaneModules {
   readonly log: Log
@@ -71,7 +72,8 @@ class Pipeline implements LocalDataPlane {
   private readonly viewListeners: ((view: PrimaryView) => void)[] = []
   private readonly files: FileWatch
   private readonly users: UserSource
-  private readonly primary: ServerConnections
+  private readonly pool: ServerPool
+  private readonly backends: Backends
   private readonly scripts = new ScriptMemory()
   private readonly rules: CommandRules
   private readonly holds: HoldQueue
@@ -88,6 +90,7 @@ class Pipeline implements LocalDataPlane {
   private tickTimer: NodeJS.Timeout | undefined
   private nextClientId: number
   private lastVerifyMs = Number.NEGATIVE_INFINITY
+  private lastView: PrimaryView = 'none'
   private isStopping = false
 
   constructor(modules: DataPlaneModules) {
@@ -108,7 +111,7 @@ class Pipeline implements LocalDataPlane {
         if (this.context !== undefined) this.context.authenticator = authenticator
       },
     })
-    this.rules = new CommandRules(this.clock, (request) => this.primary.askAside(request))
+    this.rules = new CommandRules(this.clock, (request) => this.backends.primary.askAside(request))
     this.holds = new HoldQueue(this.clock, () => this.config?.timing.holdTimeoutMs ?? 0)
     const queueTimeoutMs = () => this.config?.timing.queueTimeoutMs ?? defaultTiming.queueTimeoutMs
     this.queue = new ServerQueue(this.clock, queueTimeoutMs)
@@ -120,30 +123,49 @@ class Pipeline implements LocalDataPlane {
       sessions,
       context: () => this.context,
       release: () => this.releaseHeld(),
-      isConnected: () => this.primary.view !== 'failing',
+      isConnected: () => this.backends.primary.view !== 'failing',
     })
     this.maintenance = new Maintenance({ clock: this.clock, context: () => this.context })
     this.guard = new ClientGuard({ counters, sessions, bounds, log: modules.log })
-    this.primary = new ServerConnections(
-      {
-        onReady: () => {
-          this.restores.releaseAll()
-          this.releaseHeld()
-          this.maintenance.look()
-        },
-        onReserve: () => void this.rules.live.refresh(),
-        onViewChange: (view) => this.viewListeners.forEach((listener) => listener(view)),
-        onReadOnly: () => this.verifyPrimary(),
+    const { log } = modules
+    const access = new UpstreamAccess(this.files, modules.env)
+    const { clock, turn, scripts } = this
+    const random = modules.random ?? Math.random
+    const modulesOfPool = { log, access, counters, turn, random, scripts, clock }
+    this.pool = new ServerPool(this.poolEvents(), modulesOfPool)
+    const { pool } = this
+    const onChange = () => this.onServers()
+    this.backends = new Backends({ pool, access, clock, log, random, onChange })
+  }
+
+  private poolEvents(): PoolEvents {
+    return {
+      onReady: () => this.onServers(),
+      onReserve: (server) => {
+        if (server === this.backends.primary) void this.rules.live.refresh()
+        this.backends.present?.noteReserve?.(server)
       },
-      {
-        log: modules.log,
-        access: new UpstreamAccess(this.files, modules.env),
-        counters: this.counters,
-        turn: this.turn,
-        random: modules.random ?? Math.random,
-        scripts: this.scripts,
+      onViewChange: (server) => {
+        this.backends.present?.noteView(server)
+        if (this.context !== undefined) this.context.primary = this.backends.primary
+        const { view } = this.backends.primary
+        if (view === this.lastView) return
+        this.lastView = view
+        this.viewListeners.forEach((listener) => listener(view))
       },
-    )
+      onReadOnly: (server) => {
+        if (server === this.pool.primary) this.verifyPrimary()
+        this.backends.present?.lookAgain()
+      },
+    }
+  }
+
+  /** Some server can be used that could not, or for other commands. */
+  private onServers(): void {
+    if (this.context !== undefined) this.context.primary = this.backends.primary
+    this.restores.releaseAll()
+    this.releaseHeld()
+    this.maintenance.look()
   }
 
   async start(config: ProxyConfig): Promise<void> {
@@ -192,7 +214,7 @@ class Pipeline implements LocalDataPlane {
   }
 
   view(): DataPlaneView {
-    const { address } = this.primary
+    const { address } = this.backends.primary
     const memoryBytesMax = this.config?.limits.memoryBytesMax ?? this.modules.bounds?.memoryBytesMax
     let heldCommands = 0
     for (const session of this.sessions) {
@@ -203,9 +225,9 @@ class Pipeline implements LocalDataPlane {
       clients: this.sessions.size,
       inFlightCommands: this.pauses.inFlightCommands,
       heldCommands,
-      upstreamConnections: this.primary.connectionCount,
-      pinnedConnections: this.primary.pinnedCount,
-      primary: this.primary.view,
+      upstreamConnections: this.pool.connectionCount,
+      pinnedConnections: this.pool.pinnedCount,
+      primary: this.backends.primary.view,
       ...(address !== undefined && { primaryAddress: address }),
       ...(memoryBytesMax !== undefined && { memoryBytesMax }),
       isPaused: this.pauses.isAsked,
@@ -231,7 +253,8 @@ class Pipeline implements LocalDataPlane {
     this.queue.stop()
     this.watchdog.stop()
     for (const session of this.sessions) session.destroy()
-    this.primary.disconnect()
+    this.backends.close()
+    this.pool.disconnect()
   }
 
   /** @throws ConfigError RM_SECRET_UNREADABLE; the primary is obeyed even then, logins stay as they were */
@@ -244,7 +267,9 @@ class Pipeline implements LocalDataPlane {
     context.isPerClient = config.upstream.isolation === 'perClient'
     context.hasPrimary = config.upstream.primary !== undefined
     this.rules.use(config.commands)
-    this.primary.use(targetOf(config, config.upstream.primary), settingsOf(config))
+    this.backends.use(config)
+    context.backend = this.backends.present
+    context.primary = this.backends.primary
     this.maintenance.look()
     this.watchSilence(config.timing.replyTimeoutMs)
     this.modules.log.setLevel(config.logLevel)
@@ -264,8 +289,9 @@ class Pipeline implements LocalDataPlane {
       counters: this.counters,
       rules: this.rules,
       scripts: this.scripts,
-      primary: this.primary,
+      primary: this.backends.primary,
       backend: undefined,
+      planner: new RoutePlanner(),
       holds: this.holds,
       restores: this.restores,
       sessions: this.sessions,
@@ -294,7 +320,7 @@ class Pipeline implements LocalDataPlane {
 
   private tick(): void {
     const now = this.clock.monotonicMs()
-    this.primary.watchLiveness(now)
+    this.pool.watchLiveness(now)
     this.maintenance.look()
     const { config, sessions } = this
     if (config === undefined) return
@@ -340,7 +366,7 @@ class Pipeline implements LocalDataPlane {
     const now = this.clock.monotonicMs()
     if (now - this.lastVerifyMs < identityCheckMs) return
     this.lastVerifyMs = now
-    void this.primary.verify()
+    void this.pool.primary.verify()
   }
 
   private watchSilence(replyTimeoutMs: number): void {
@@ -348,7 +374,7 @@ class Pipeline implements LocalDataPlane {
     this.silenceTimer = undefined
     if (replyTimeoutMs === 0) return
     const tick = () => {
-      this.primary.watchSilence(silenceTicks)
+      this.pool.watchSilence(silenceTicks)
       for (const session of this.sessions) watchSilence(session, silenceTicks)
     }
     this.silenceTimer = setInterval(tick, Math.ceil(replyTimeoutMs / silenceTicks)).unref()

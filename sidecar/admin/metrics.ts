@@ -73,6 +73,11 @@ const counters: readonly Definition[] = [
     'Commands answered with an error because no primary took them in time.',
   ),
   counter(
+    'respmesh_commands_sent_again_total',
+    'commandsSentAgain',
+    'Commands that a server did not run, by redirects and refusals, and that were sent again.',
+  ),
+  counter(
     'respmesh_commands_shed_total',
     'commandsShed',
     'Commands refused, unsent, because too much waited for the server or it had stalled.',

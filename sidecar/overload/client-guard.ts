@@ -118,8 +118,9 @@ function isListening({ pinning, state }: Session): boolean {
   return state.isStanding || pinning.has(PinReason.raw)
 }
 
-function heldBytesOf({ input, output, pinning }: Session): number {
-  return input.length + output.backlogBytes + (pinning.lane?.backlogBytes ?? 0)
+function heldBytesOf({ input, output, order, pinning }: Session): number {
+  const heldBytes = (order?.heldBytes ?? 0) + (pinning.lane?.backlogBytes ?? 0)
+  return input.length + output.backlogBytes + heldBytes
 }
 
 /** Some files are left for servers and for the sidecar itself. */

@@ -53,6 +53,10 @@ export class ReplyScanner {
   position = 0
   /** Replies that ended in the last call. */
   count = 0
+  /** Where each of them ended, counted from where the call began; only the first `count` are meant. */
+  readonly ends: number[] = []
+  /** Replies that began in the last call and are errors. */
+  errorCount = 0
   /** Whether a reply has begun and not ended. */
   isMidReply = false
   /** Whether a reply began with `-READONLY`; stays set until the owner clears it. */
@@ -85,14 +89,19 @@ export class ReplyScanner {
    */
   scan(bytes: Buffer, start: number, end: number, countMax: number): boolean {
     let at = start
+    const { ends } = this
     this.count = 0
+    this.errorCount = 0
     while (at < end) {
       at = this.step(bytes, at, end)
       if (at < 0) return false
       if (this.owed === 0 && this.state === State.type) {
         this.owed = 1
         this.isMidReply = false
-        if (!this.isPush || this.options.countsPushes === true) this.count += 1
+        if (!this.isPush || this.options.countsPushes === true) {
+          ends[this.count] = at - start
+          this.count += 1
+        }
         this.isPush = false
         if (this.count >= countMax) break
       }
@@ -132,8 +141,10 @@ export class ReplyScanner {
       if (shape === Shape.push) {
         if (!this.options.allowsPushes) return -1
         this.isPush = true
-      } else if (type === minus && at + 9 <= end) {
-        if (bytes[at + 1] === 82 && bytes.toString('latin1', at, at + 9) === '-READONLY') {
+      } else if (type === minus) {
+        this.errorCount += 1
+        const isLikely = at + 9 <= end && bytes[at + 1] === 82
+        if (isLikely && bytes.toString('latin1', at, at + 9) === '-READONLY') {
           this.sawReadOnly = true
         }
       }

@@ -8,6 +8,7 @@ import type { Clock } from '../../common/clock.ts'
 import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
 import type { Log } from '../../common/log.ts'
 import type { ServerConnections } from '../upstream/server-connections.ts'
+import type { TopologyView } from '../topology/view.ts'
 import type { ServerPool } from '../upstream/server-pool.ts'
 
 /** A server as it is named in a redirect. */
@@ -71,10 +72,15 @@ export interface BackendModules {
   readonly onChange: () => void
 }
 
-/** A backend and its life: made for one mode, told every configuration of that mode, stopped when another comes. */
+/** A backend and its life: made for one mode, told every configuration of that mode, closed when another comes. */
 export interface RunningBackend extends Backend {
   /** Obeys `config` from now on; the pool has been told it before. */
   use(config: ProxyConfig): void
-  /** Learns nothing more; its connections are the pool’s to end. */
-  stop(): void
+  /** Learns nothing more, and leaves its connections. */
+  close(): void
+  /** A server can be used again, or cannot any more. */
+  noteView(server: ServerConnections): void
+  /** A server can be asked aside of the commands of clients. */
+  noteReserve?(server: ServerConnections): void
+  topologyView(): TopologyView
 }

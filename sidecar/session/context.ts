@@ -9,6 +9,7 @@ import type { Authenticator, AuthThrottle } from '../policy/authentication.ts'
 import type { CommandRules } from '../route/command-rules.ts'
 import type { Backend } from '../route/backend.ts'
 import type { ScriptMemory } from '../upstream/script-memory.ts'
+import type { RoutePlanner } from '../route/plan.ts'
 import type { ServerConnections } from '../upstream/server-connections.ts'
 import type { HoldQueue } from './hold-queue.ts'
 import type { ServerQueue } from './server-queue.ts'
@@ -36,6 +37,8 @@ export interface SessionContext {
   primary: ServerConnections
   /** Where commands go that may have another server than `primary`; absent: all go there. */
   backend: Backend | undefined
+  /** Finds where commands go; used by one run at a time. */
+  readonly planner: RoutePlanner
   /** These change with the configuration. */
   limits: Limits
   timing: Timing

@@ -1,4 +1,5 @@
 /** The pace of a session: when it reads its client, when it goes on, when it gives back what it needs no more. */
+import { ownReplies } from './own-replies.ts'
 import type { Session } from './session.ts'
 
 /** Reply bytes went to the client; `replyCount` replies ended in them. */
@@ -77,4 +78,16 @@ export function updatePatience(session: Session): void {
   const { isClosing, isEnded, patience } = session
   const isWatched = isClosing || isEnded || session.wait === 'input'
   patience.watch(isWatched, isEnded && session.inFlight > 0 && !isClosing)
+}
+
+/** Gives each command up to `end` the same reply; false when others are owed before. */
+export function answerRun(session: Session, end: number, count: number, reply: Buffer): boolean {
+  if (!session.waitForReplies()) return false
+  const isHeld = reply === session.holdError
+  for (let index = 0; index < count; index += 1) session.answer(reply)
+  const { counters } = session.context
+  if (reply === ownReplies.queueFull) counters.commandsShed += count
+  else if (isHeld) counters.commandsHeldTooLong += count
+  session.input.start = end
+  return true
 }

@@ -1,4 +1,5 @@
 /** The ways from a session to the primary: the lane that it shares and the one that it has for itself. */
+import { ReplyOrder } from './routed/reply-order.ts'
 import type { Session } from './session.ts'
 
 /** False when the commands have to wait; `session.wait` says for what. */
@@ -9,7 +10,7 @@ export function enqueueShared(session: Session, bytes: Buffer, count: number): b
     : primary.lane(session.protocol, session.id, session.window.isNewcomer)
   if (!lane.isReady) return session.hold()
   if (!lane.isWritable) {
-    queue.add(session, primary.isStalled)
+    queue.add(session, primary)
     lane.waitWritable(session)
     return false
   }
@@ -41,12 +42,16 @@ export function enqueuePinned(session: Session, bytes: Buffer): boolean {
 /** Whether the session has a connection of its own; if not it waits for one. */
 export function pin(session: Session, server = session.context.primary): boolean {
   const { context, pinning } = session
+  if (context.backend !== undefined) {
+    session.order ??= new ReplyOrder(session)
+    session.order.hasUsedOwn = true
+  }
   if (pinning.isHeld) return session.hold()
   if (pinning.lane !== undefined) return true
   const lane = server.lane(2, 0)
   if (!lane.isReady) return session.hold()
   if (server.isStalled) {
-    context.queue.add(session, true)
+    context.queue.add(session, server)
     lane.waitWritable(session)
     return false
   }

@@ -27,6 +27,15 @@ export const ownReplies = {
   movedAbort: encodeError(
     'EXECABORT Transaction discarded because its keys went to another server; nothing of it was run; try again',
   ),
+  redirected: proxyError(
+    'RM_REDIRECTS servers sent the command from one to another; it was not run; try again',
+  ),
+  tooLarge: proxyError(
+    'RM_OVERLOADED the replies of the servers are too large to be made one; ask for fewer keys at once',
+  ),
+  unmerged: proxyError(
+    'RM_REPLIES the replies of the servers cannot be made one; the command may have been run',
+  ),
   noPrimary: proxyError('RM_NO_PRIMARY no server may take the command at present; try again'),
   heldTooLong: proxyError(
     'RM_HOLD_TIMEOUT the primary could not be reached in time; the command was not run; try again',

@@ -1,73 +1,99 @@
 /**
  * Clients whose next command a connected server does not take at present: too much waits for it, or it has
  * stalled. Each waits for a bounded time; then what it has here is refused, which is safe, since nothing of it
- * was sent. When those who came first have waited long already, the next is told at once.
+ * was sent. When those who came first have waited long already for that server, the next is told at once.
  *
  * A client that is owed replies cannot be told anything before they come; it waits on.
  */
 import type { Clock } from '../../common/clock.ts'
 import { shedEarlyShare } from '../../common/limits.ts'
+import type { ServerConnections } from '../upstream/server-connections.ts'
 import { ownReplies } from './own-replies.ts'
 import type { Session } from './session.ts'
 
+/** Who waits for one server, and since when, the first first. */
+type Line = Map<Session, number>
+
 export class ServerQueue {
-  private readonly since = new Map<Session, number>()
+  private readonly lines = new Map<ServerConnections, Line>()
   private readonly clock: Clock
   private readonly timeoutMs: () => number
   private timer: NodeJS.Timeout | undefined
+  size = 0
 
   constructor(clock: Clock, timeoutMs: () => number) {
     this.clock = clock
     this.timeoutMs = timeoutMs
   }
 
-  get size(): number {
-    return this.since.size
-  }
-
   /** Has `session` wait, or refuses what it has here; it is woken when the server takes more. */
-  add(session: Session, isStalled: boolean): void {
+  add(session: Session, server: ServerConnections): void {
     session.wait = 'writable'
-    if (this.since.has(session)) return
+    const line = this.lineOf(server)
+    if (line.has(session)) return
     const now = this.clock.monotonicMs()
-    const oldest = this.since.values().next().value
+    const oldest = line.values().next().value
     const isLong = oldest !== undefined && now - oldest >= this.timeoutMs() * shedEarlyShare
-    if (isLong && !isStalled && session.inFlight === 0) {
+    if (isLong && !server.isStalled && session.inFlight === 0) {
       session.wait = 'none'
       session.holdError = ownReplies.queueFull
       return
     }
-    this.since.set(session, now)
+    this.remove(session)
+    line.set(session, now)
+    this.lines.set(server, line)
+    this.size += 1
     this.timer ??= setTimeout(this.expire, this.timeoutMs())
   }
 
   /** It was taken, or is gone. */
   remove(session: Session): void {
-    this.since.delete(session)
+    for (const [server, line] of this.lines) {
+      if (!line.delete(session)) continue
+      this.size -= 1
+      if (line.size === 0) this.lines.delete(server)
+    }
   }
 
   stop(): void {
     clearTimeout(this.timer)
     this.timer = undefined
-    this.since.clear()
+    this.lines.clear()
+    this.size = 0
+  }
+
+  private lineOf(server: ServerConnections): Line {
+    return this.lines.get(server) ?? new Map()
   }
 
   private readonly expire = (): void => {
     this.timer = undefined
+    for (const line of this.lines.values()) this.expireLine(line)
+    let oldest = Number.POSITIVE_INFINITY
+    for (const [server, line] of this.lines) {
+      for (const sinceMs of line.values()) oldest = Math.min(oldest, sinceMs)
+      if (line.size === 0) this.lines.delete(server)
+    }
+    if (this.lines.size === 0) return
+    const waitMs = oldest + this.timeoutMs() - this.clock.monotonicMs()
+    this.timer = setTimeout(this.expire, Math.max(1, waitMs))
+  }
+
+  private expireLine(line: Line): void {
     const now = this.clock.monotonicMs()
     const timeoutMs = this.timeoutMs()
-    for (const [session, sinceMs] of this.since) {
+    for (const [session, sinceMs] of line) {
       if (now - sinceMs < timeoutMs - 1) break
-      this.since.delete(session)
+      line.delete(session)
+      this.size -= 1
       if (session.isClosed || session.wait !== 'writable') continue
-      if (session.inFlight > 0) this.since.set(session, now)
-      else {
+      if (session.inFlight > 0) {
+        line.set(session, now)
+        this.size += 1
+      } else {
         session.holdError = ownReplies.queueFull
         session.wake()
       }
     }
-    const oldest = this.since.values().next()
-    if (oldest.done === true) return
-    this.timer = setTimeout(this.expire, Math.max(1, oldest.value + timeoutMs - now))
   }
 }

@@ -31,7 +31,9 @@ import { type PinFailure, PinReason, Pinning, type PinningOwner } from './pinnin
 import { RawPassage } from './raw-passage.ts'
 import { ReplyPath } from './reply-path.ts'
 import { ReplyWindow } from './reply-window.ts'
-import { noteGone, noteReplies, roomLeft, settle, updatePatience, updateReading } from './flow.ts'
+import { forwardRouted, isRouted, type ReplyOrder } from './routed/index.ts'
+import { answerRun, noteGone, noteReplies, roomLeft } from './flow.ts'
+import { settle, updatePatience, updateReading } from './flow.ts'
 import { handleSpecial } from './special-command.ts'
 import type { BrokenState, Wait } from './states.ts'
 import { Subscriber } from './subscriber.ts'
@@ -68,6 +70,8 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   readonly window = new ReplyWindow()
   /** What carried its last command that was not sent over a connection of its own. */
   sharedLane: SharedLane | undefined
+  /** Its replies where there are several servers. */
+  order: ReplyOrder | undefined
   isForwardingScript = false
   /** The command that is being passed on in pieces. */
   large: LargeRequest | undefined
@@ -197,12 +201,13 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   /** Sends the commands up to `end` on; false when they have to wait. */
   forwardRun(end: number, count: number): boolean {
     const { input, context } = this
-    if (!this.isAuthenticated) return this.answerRun(end, count, ownReplies.noAuth)
+    if (!this.isAuthenticated) return answerRun(this, end, count, ownReplies.noAuth)
     const broken = replyWhileBroken(this.broken)
-    if (broken !== undefined) return this.answerRun(end, count, broken)
+    if (broken !== undefined) return answerRun(this, end, count, broken)
     const taken = takeOwn(this, end, count)
     if (taken !== undefined) return taken
-    if (this.holdError !== undefined) return this.answerRun(end, count, this.holdError)
+    if (isRouted(this, end, count)) return forwardRouted(this, end, count)
+    if (this.holdError !== undefined) return answerRun(this, end, count, this.holdError)
     if (this.pinning.isHeld) return this.hold()
     const bytes = input.slice(input.start, end)
     const isOwn = this.pinning.isNeeded || this.window.isLarge
@@ -261,17 +266,6 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   /** A reply of the sidecar’s own. Only when none is owed before it. */
   answer(bytes: Buffer): void {
     if (this.replies.isPlain || this.replies.passesOwn()) this.output.push(bytes)
-  }
-
-  private answerRun(end: number, count: number, reply: Buffer): boolean {
-    if (!this.waitForReplies()) return false
-    const isHeld = reply === this.holdError
-    for (let index = 0; index < count; index += 1) this.answer(reply)
-    const { counters } = this.context
-    if (reply === ownReplies.queueFull) counters.commandsShed += count
-    else if (isHeld) counters.commandsHeldTooLong += count
-    this.input.start = end
-    return true
   }
 
   deliver(bytes: Buffer, replyCount: number): void {
@@ -334,6 +328,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.pinning.lane?.setReading(!isBlocked)
     if (isBlocked) this.sharedLane?.holdFor(this)
     else this.sharedLane?.goOnFor(this)
+    this.order?.onOutputBlocked(isBlocked)
     if (!isBlocked) this.wake()
   }
 
@@ -390,6 +385,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.isClosed = true
     this.input.clear()
     this.sharedLane?.forget(this)
+    this.order?.close()
     this.pinning.drop()
     this.holding.stop()
     this.context.restores.remove(this)

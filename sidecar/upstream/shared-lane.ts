@@ -151,7 +151,7 @@ export class SharedLane implements ConnectionOwner, Flushable {
       if (count > 0) ring.answer(count)
       else if (slice.length === end) readPace.isBulk = true
       if (this.isWary) this.noteSize(slice.length, count)
-      sink.deliver(slice, count)
+      sink.deliver(slice, count, scanner)
       this.isMidReply = scanner.isMidReply
       start = position
       if (this.isMidReply && sink.isOutputBlocked) this.holdFor(sink)
@@ -192,10 +192,15 @@ export class SharedLane implements ConnectionOwner, Flushable {
 
   /** `client` is gone: keeps nothing of it, whatever it is still owed. */
   forget(client: ReplySink & Wakeable): void {
-    this.goOnFor(client)
     this.waiting.delete(client)
-    this.ring.replace(client, nobody)
-    this.batch.replace(client, nobody)
+    this.drop(client)
+  }
+
+  /** `sink` is gone: what it is owed is nobody’s. */
+  drop(sink: ReplySink): void {
+    this.goOnFor(sink)
+    this.ring.replace(sink, nobody)
+    this.batch.replace(sink, nobody)
   }
 
   private retire(): boolean {

@@ -1,0 +1,236 @@
+/**
+ * Sends a run of commands on to the servers of a backend that has several: neighbours that go to the same server
+ * together, everything in an order in which no client can tell that there are several.
+ *
+ * Where reads are split, a client sees what it wrote: while a write is in flight, or in the same run, its reads go to
+ * primaries, and no write is sent while a replica owes a reply, which might tell of it too early.
+ */
+import type { Backend, Shard } from '../../route/backend.ts'
+import { type RouteKind, type RoutePlanner, crossSlotError } from '../../route/plan.ts'
+import type { ServerConnections } from '../../upstream/server-connections.ts'
+import type { SharedLane } from '../../upstream/shared-lane.ts'
+import { ownReplies } from '../own-replies.ts'
+import type { Session } from '../session.ts'
+import { sendSeveral } from './fan-out.ts'
+import { Leg, type LegKind, plainKind, readerKind, writeKind } from './leg.ts'
+import { ReplyOrder } from './reply-order.ts'
+import type { Way } from './way.ts'
+
+const crossSlot = Buffer.from(crossSlotError)
+
+/**
+ * Sends commands of the input, `count` up to `end`, as far as they can be sent now. False when some cannot;
+ * `session.wait` says what keeps them.
+ */
+export function forwardRouted(session: Session, end: number, count: number): boolean {
+  const { input, context } = session
+  const { backend } = context
+  if (backend === undefined) return false
+  const order = (session.order ??= new ReplyOrder(session))
+  if (!isInTurn(session, order, backend)) return false
+  const bytes = Buffer.from(input.bytes.subarray(input.start, end))
+  const run = new Run(order, backend, bytes)
+  const isDone = run.send(count)
+  input.start += run.sentEnd
+  return isDone
+}
+
+/** Whether commands of the input, `count` up to `end`, go to whichever server has their keys. */
+export function isRouted(session: Session, end: number, count: number): boolean {
+  const { context, pinning, window, scanner, holdError } = session
+  const { backend } = context
+  if (backend === undefined) return false
+  // Those that need a connection of their own are not what comes in a run; they got none.
+  const isRun = scanner.position === end && scanner.count === count
+  if (holdError !== undefined && !isRun) return false
+  return backend.kind !== 'replication' || !(pinning.isNeeded || window.isLarge)
+}
+
+/** Whether the next command may be sent although others are in flight, if they are. */
+function isInTurn(session: Session, order: ReplyOrder, backend: Backend): boolean {
+  if (order.isEmpty) {
+    // What is owed did not go this way.
+    if (!session.waitForReplies()) return false
+    session.sharedLane = undefined
+    if (order.hasUsedOwn) order.noteWrite()
+    if (order.version !== backend.version) order.forgetWays()
+    order.version = backend.version
+    return true
+  }
+  return !order.recovery.isOn && order.version === backend.version ? true : session.waitForReplies()
+}
+
+/** Why commands cannot be sent to a server now: it is not there, it takes no more, or others must come first. */
+export type Obstacle = 'notReady' | 'full' | 'turn'
+
+export class Run {
+  /** Up to here commands were sent or answered. */
+  sentEnd = 0
+  readonly session: Session
+  readonly order: ReplyOrder
+  readonly backend: Backend
+  readonly bytes: Buffer
+  readonly planner: RoutePlanner
+  /** Where the command at hand begins. */
+  private at = 0
+  /** Commands from `sentEnd` to `at` that go to one server. */
+  private count = 0
+  private server: ServerConnections | undefined
+  private kind = plainKind
+  /** Whether a write is among the commands of this run. */
+  private hasWrite = false
+  /** The replica that this run asks, of one shard. */
+  private readerShard: Shard | undefined
+  private reader: ServerConnections | undefined
+
+  constructor(order: ReplyOrder, backend: Backend, bytes: Buffer) {
+    this.order = order
+    this.session = order.session
+    this.planner = order.session.context.planner
+    this.backend = backend
+    this.bytes = bytes
+  }
+
+  /** False when some have to wait. */
+  send(count: number): boolean {
+    const { planner, backend, bytes } = this
+    if (backend.splitsReads) this.hasWrite = this.findWrite(count)
+    for (let index = 0; index < count; index += 1) {
+      const kind = planner.plan(backend, bytes, this.at, bytes.length)
+      const { end } = planner.frame
+      const isOne = kind === 'shard' || kind === 'anywhere' || kind === 'unknown'
+      const isTaken = isOne ? this.join(kind, end) : this.flush() && this.sendOther(kind, end)
+      if (!isTaken) return false
+      this.at = end
+    }
+    return this.flush()
+  }
+
+  /** Whether a command of the run may change something. */
+  private findWrite(count: number): boolean {
+    const { planner, backend, bytes } = this
+    for (let index = 0, at = 0; index < count; index += 1) {
+      const kind = planner.plan(backend, bytes, at, bytes.length)
+      if (this.kindOf(kind) === writeKind) return true
+      at = planner.frame.end
+    }
+    return false
+  }
+
+  /** What the planned command is, where that matters. */
+  kindOf(kind: RouteKind): LegKind {
+    if (!this.backend.splitsReads || kind === 'anywhere') return plainKind
+    return this.planner.traits?.readsOnly === true ? readerKind : writeKind
+  }
+
+  /** Adds the planned command to its neighbours, or sends these if it goes elsewhere. */
+  private join(route: RouteKind, end: number): boolean {
+    const { backend, planner, session } = this
+    const shard = route === 'shard' ? backend.shardOf(planner.hash) : backend.anyShard(session.id)
+    if (shard === undefined) {
+      backend.lookAgain()
+      return this.flush() && this.stop('notReady', undefined, { count: 1, end })
+    }
+    const legKind = this.kindOf(route)
+    const server = legKind === readerKind ? this.readerOf(shard) : shard.primary
+    const kind = legKind === readerKind && server === shard.primary ? plainKind : legKind
+    const isOther = server !== this.server || kind !== this.kind
+    if (isOther && this.count > 0 && !this.flush()) return false
+    this.server = server
+    this.kind = kind
+    this.count += 1
+    return true
+  }
+
+  /** Who of the shard is to be read from. */
+  readerOf(shard: Shard): ServerConnections {
+    const { order } = this
+    if (this.hasWrite || order.writesAwaited > 0) return shard.primary
+    if (this.readerShard !== shard) {
+      this.readerShard = shard
+      this.reader = shard.reader(order.lastWriteMs)
+    }
+    return this.reader?.isReady === true ? this.reader : shard.primary
+  }
+
+  /** Sends the commands up to `at`. False when they have to wait. */
+  private flush(): boolean {
+    const { server, count, kind, at: end } = this
+    if (count === 0 || server === undefined) return true
+    this.count = 0
+    const way = this.wayTo(server, kind)
+    if (typeof way === 'string') return this.stop(way, server, { count, end })
+    const leg = new Leg(this.order, { bytes: this.bytes, start: this.sentEnd, end }, count, kind)
+    this.order.push(leg)
+    this.noteTaken(count, end)
+    way.send(leg)
+    return true
+  }
+
+  private sendOther(kind: RouteKind, end: number): boolean {
+    if (kind === 'crossSlot') {
+      this.answer(crossSlot, 1, end)
+      return true
+    }
+    return sendSeveral(this, kind, end)
+  }
+
+  /** How commands can be sent to a server now, or why they cannot. */
+  wayTo(server: ServerConnections, kind: LegKind): Way | Obstacle {
+    const { session, order } = this
+    if (session.pinning.isHeld) return 'notReady'
+    const lane = this.laneOf(server)
+    if (!lane.isReady) return 'notReady'
+    if (kind === writeKind && order.readersAwaited > 0) return 'turn'
+    if (!lane.isWritable) return 'full'
+    return order.way(server, lane) ?? 'turn'
+  }
+
+  private laneOf(server: ServerConnections): SharedLane {
+    const { id, protocol, window, isForwardingScript } = this.session
+    if (isForwardingScript) return server.scriptLane(protocol)
+    return server.lane(protocol, id, window.isNewcomer)
+  }
+
+  /** Has the session wait, or gives it the error that it got for having waited in vain; true when it did. */
+  stop(
+    why: Obstacle,
+    server: ServerConnections | undefined,
+    { count, end }: { readonly count: number; readonly end: number },
+  ): boolean {
+    const { session, order } = this
+    const { queue, counters } = session.context
+    if (why === 'turn') return session.waitForReplies()
+    if (session.holdError === undefined) {
+      if (why === 'notReady' || server === undefined) return session.hold()
+      queue.add(session, server)
+    }
+    const { holdError } = session
+    if (holdError === undefined) {
+      if (server !== undefined) order.waitAt(this.laneOf(server))
+      return false
+    }
+    if (holdError === ownReplies.queueFull) counters.commandsShed += count
+    else counters.commandsHeldTooLong += count
+    this.answer(holdError, count, end)
+    return true
+  }
+
+  /** Gives the next `count` commands, up to `end`, a reply of the sidecar’s own. */
+  answer(reply: Buffer, count: number, end: number): void {
+    this.noteTaken(count, end)
+    for (let index = 0; index < count; index += 1) this.order.pushOwn(reply)
+  }
+
+  /** Commands up to `end` are the session’s no more. */
+  noteTaken(count: number, end: number): void {
+    const { session } = this
+    const { queue, counters } = session.context
+    if (queue.size > 0) queue.remove(session)
+    counters.commands += count
+    if (!session.replies.isPlain) session.replies.noteSent()
+    session.inFlight += count
+    session.inFlightBytes += end - this.sentEnd
+    this.sentEnd = end
+  }
+}

@@ -1,0 +1,2 @@
+export { forwardRouted, isRouted } from './dispatch.ts'
+export { ReplyOrder } from './reply-order.ts'

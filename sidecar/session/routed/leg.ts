@@ -1,0 +1,197 @@
+/**
+ * Commands that stand next to each other and went to one server together, and what has come for them. Their bytes are
+ * kept until they are answered, so that they can be sent again.
+ */
+import { replyLineBytesMax } from '../../../common/limits.ts'
+import { ReplyScanner } from '../../resp/reply-scanner.ts'
+import { CommandFrame } from '../../route/command-frame.ts'
+import type { ServerConnections } from '../../upstream/server-connections.ts'
+import type { Refusal } from './refusal.ts'
+import type { Way } from './way.ts'
+
+/**
+ * `ready`: has not been sent yet; `sent`: replies are owed; `refused`: the one command of it was not run, and is to be
+ * sent again; `done`: all replies are there.
+ */
+export type LegState = 'ready' | 'sent' | 'refused' | 'done'
+
+/** What all commands of a leg have in common. */
+export interface LegKind {
+  /** Whether one of them may change something. Only told where reads are split. */
+  readonly isWrite: boolean
+  /** Whether it goes to a replica. */
+  readonly isReader: boolean
+  /** It goes to this server and no other, whatever comes. */
+  readonly onlyServer?: ServerConnections
+}
+
+/** Where its replies go: the client in its turn, a merge, or nowhere. */
+export interface LegOwner {
+  readonly list: LegList
+  /** Takes bytes of its replies that came before their turn, of which `replyCount` ended in them. */
+  hold(leg: Leg, bytes: Buffer, replyCount: number): void
+  /** Whether more is held for it than should be. */
+  isFull(leg: Leg): boolean
+  /** All its replies are there. */
+  onDone(leg: Leg): void
+}
+
+export class Leg {
+  readonly owner: LegOwner
+  readonly bytes: Buffer
+  readonly start: number
+  end: number
+  readonly kind: LegKind
+  count: number
+  /** Replies that have not ended. */
+  left: number
+  state: LegState = 'ready'
+  /** The one behind it in the order of replies, and in that of the server it went to. */
+  next: Leg | undefined = undefined
+  nextOfWay: Leg | undefined = undefined
+  /** Of a command that several servers answer: what they were sent. */
+  parts: LegList | undefined = undefined
+  /** How it was sent. */
+  way: Way | undefined = undefined
+  /** Replies that came before their turn, and how many ended in each piece. */
+  held: Buffer[] | undefined = undefined
+  heldCounts: number[] | undefined = undefined
+  heldBytes = 0
+  /** Whether more is gathered than should be, because otherwise nobody could go on. */
+  isUnbounded = false
+  refusal: Refusal | undefined = undefined
+
+  constructor(
+    owner: LegOwner,
+    request: { readonly bytes: Buffer; readonly start: number; readonly end: number },
+    count: number,
+    kind: LegKind,
+  ) {
+    this.owner = owner
+    this.bytes = request.bytes
+    this.start = request.start
+    this.end = request.end
+    this.count = count
+    this.left = count
+    this.kind = kind
+  }
+
+  get request(): Buffer {
+    return this.bytes.subarray(this.start, this.end)
+  }
+
+  hold(bytes: Buffer, replyCount: number): void {
+    if (this.held === undefined || this.heldCounts === undefined) {
+      this.held = [bytes]
+      this.heldCounts = [replyCount]
+    } else {
+      this.held.push(bytes)
+      this.heldCounts.push(replyCount)
+    }
+    this.heldBytes += bytes.length
+  }
+
+  dropHeld(): void {
+    this.held = undefined
+    this.heldCounts = undefined
+    this.heldBytes = 0
+  }
+
+  /**
+   * Makes its first unanswered command a leg of its own, and what is behind that another, both in their places. What it
+   * is left with has been answered.
+   */
+  takeOut(): { readonly one: Leg; readonly rest: Leg | undefined } {
+    if (this.count === 1) return { one: this, rest: undefined }
+    const { owner, bytes, kind } = this
+    const index = this.count - this.left
+    const restCount = this.left - 1
+    const start = this.frameStart(index)
+    const end = restCount === 0 ? this.end : frameEnd(bytes, start, this.end)
+    const one = new Leg(owner, { bytes, start, end }, 1, kind)
+    one.state = this.state
+    const rest =
+      restCount === 0
+        ? undefined
+        : new Leg(owner, { bytes, start: end, end: this.end }, restCount, kind)
+    owner.list.insertAfter(this, one)
+    if (rest !== undefined) {
+      rest.state = this.state
+      rest.way = this.way
+      owner.list.insertAfter(one, rest)
+    }
+    this.count = index
+    this.left = 0
+    this.end = start
+    return { one, rest }
+  }
+
+  /** Forgets what was held of a reply whose end will not come. */
+  dropPart(): void {
+    if (this.held === undefined || this.heldCounts === undefined) return
+    const whole = this.heldCounts.reduce((sum, count) => sum + count, 0)
+    const all = Buffer.concat(this.held)
+    const scanner = new ReplyScanner({ allowsPushes: false, lineBytesMax: replyLineBytesMax })
+    const isAny = whole > 0 && scanner.scan(all, 0, all.length, whole)
+    this.dropHeld()
+    if (isAny) this.hold(all.subarray(0, scanner.position), whole)
+  }
+
+  /** Where its command number `index` begins. */
+  private frameStart(index: number): number {
+    let at = this.start
+    for (let passed = 0; passed < index; passed += 1) {
+      at = frameEnd(this.bytes, at, this.end)
+    }
+    return at
+  }
+}
+
+const frame = new CommandFrame()
+
+function frameEnd(bytes: Buffer, start: number, limit: number): number {
+  frame.read(bytes, start, limit)
+  return frame.end
+}
+
+/** Legs in the order of their commands. */
+export class LegList {
+  head: Leg | undefined
+  private tail: Leg | undefined
+
+  push(leg: Leg): void {
+    if (this.tail === undefined || this.head === undefined) this.head = leg
+    else this.tail.next = leg
+    this.tail = leg
+  }
+
+  insertAfter(leg: Leg, added: Leg): void {
+    added.next = leg.next
+    leg.next = added
+    if (this.tail === leg) this.tail = added
+  }
+
+  /** Drops the first one. */
+  shift(): void {
+    this.head = this.head?.next
+    if (this.head === undefined) this.tail = undefined
+  }
+
+  clear(): void {
+    this.head = undefined
+    this.tail = undefined
+  }
+}
+
+/** Of commands that nothing depends on, of those that may change something, and of those that go to a replica. */
+export const plainKind: LegKind = { isWrite: false, isReader: false }
+export const writeKind: LegKind = { isWrite: true, isReader: false }
+export const readerKind: LegKind = { isWrite: false, isReader: true }
+
+/** Has the replies of its legs dropped. */
+export const nobodysLeg: LegOwner = {
+  list: new LegList(),
+  hold() {},
+  isFull: () => false,
+  onDone() {},
+}

@@ -1,0 +1,272 @@
+/**
+ * The replies of one client in the order of its commands, whichever servers they come from and whenever.
+ *
+ * What comes for the first leg goes straight to the client; what comes for later ones is held until it is their turn,
+ * within bounds: a lane reads no further in the middle of a reply that is too large to be held.
+ *
+ * Commands that were not run are sent again (`Recovery`), which begins when nothing else of this client is in flight;
+ * until it ended the client sends no more. So no command overtakes another that has to be sent twice.
+ */
+import { clientOutputCutBytes } from '../../../common/limits.ts'
+import type { ServerConnections } from '../../upstream/server-connections.ts'
+import type { SharedLane } from '../../upstream/shared-lane.ts'
+import { ownReplies } from '../own-replies.ts'
+import type { Session } from '../session.ts'
+import { Leg, LegList, type LegOwner, nobodysLeg, plainKind } from './leg.ts'
+import { Recovery } from './recovery.ts'
+import type { RefusalKind } from './refusal.ts'
+import { isReadOnly, isTakenBack, refusalOf } from './resend.ts'
+import { Way } from './way.ts'
+
+const nothing = Buffer.alloc(0)
+
+export class ReplyOrder implements LegOwner {
+  readonly session: Session
+  readonly list = new LegList()
+  /** Commands that were sent and not answered, and how many of them may change something or went to replicas. */
+  awaited = 0
+  writesAwaited = 0
+  readersAwaited = 0
+  /** When the last one that may have changed something was answered; monotonic. */
+  lastWriteMs = Number.NEGATIVE_INFINITY
+  /** Whether the client had commands sent over a connection of its own since the last that were not. */
+  hasUsedOwn = false
+  /** Bytes of replies that came before their turn. */
+  heldBytes = 0
+  /** That of the backend when the commands in flight were sent. */
+  version = -1
+  readonly recovery = new Recovery(this)
+  private readonly ways = new Map<ServerConnections, Way>()
+  /** A lane that wakes the session when it is writable. */
+  private waitsAt: SharedLane | undefined
+  isClosed = false
+
+  constructor(session: Session) {
+    this.session = session
+  }
+
+  get isEmpty(): boolean {
+    return this.list.head === undefined
+  }
+
+  // Requests
+
+  /** The way over `lane`; undefined while replies are owed over another lane to the same server. */
+  way(server: ServerConnections, lane: SharedLane): Way | undefined {
+    const known = this.ways.get(server)
+    if (known === undefined) {
+      const added = new Way(this, server, lane)
+      this.ways.set(server, added)
+      return added
+    }
+    if (known.lane === lane) return known
+    if (!known.isIdle) return undefined
+    known.lane = lane
+    return known
+  }
+
+  /** All that were not given to the client, the parts of those that have some in their place. */
+  legs(): Leg[] {
+    const found: Leg[] = []
+    for (let leg = this.list.head; leg !== undefined; leg = leg.next) {
+      found.push(leg)
+      for (let part = leg.parts?.head; part !== undefined; part = part.next) found.push(part)
+    }
+    return found
+  }
+
+  /** Servers may have gone; nothing is in flight. */
+  forgetWays(): void {
+    this.ways.clear()
+  }
+
+  push(leg: Leg): void {
+    this.list.push(leg)
+  }
+
+  /** Puts a reply of the sidecar’s own in its place. */
+  pushOwn(reply: Buffer): void {
+    const leg = new Leg(this, { bytes: nothing, start: 0, end: 0 }, 1, plainKind)
+    leg.left = 0
+    this.list.push(leg)
+    this.hold(leg, reply, 1)
+    this.finish(leg)
+  }
+
+  waitAt(lane: SharedLane): void {
+    this.waitsAt = lane
+    lane.waitWritable(this.session)
+  }
+
+  noteSent(leg: Leg): void {
+    leg.state = 'sent'
+    const { count } = leg
+    this.awaited += count
+    if (leg.kind.isWrite) this.writesAwaited += count
+    if (leg.kind.isReader) this.readersAwaited += count
+  }
+
+  private noteAnswered({ kind }: Leg, count: number): void {
+    this.awaited -= count
+    if (kind.isReader) this.readersAwaited -= count
+    if (!kind.isWrite || count === 0) return
+    this.writesAwaited -= count
+    this.noteWrite()
+  }
+
+  /** Something that the client may have changed is answered. */
+  noteWrite(): void {
+    this.hasUsedOwn = false
+    this.lastWriteMs = this.session.context.clock.monotonicMs()
+  }
+
+  // Replies
+
+  /** Bytes of replies to a leg, of which `replyCount` ended in them; `left` has been lowered by these. */
+  take(leg: Leg, bytes: Buffer, replyCount: number): void {
+    this.noteAnswered(leg, replyCount)
+    if (leg === this.list.head) this.session.deliver(bytes, replyCount)
+    else leg.owner.hold(leg, bytes, replyCount)
+    if (leg.left === 0 && !this.isClosed) this.finish(leg)
+  }
+
+  /** All replies of a leg are there. */
+  finish(leg: Leg): void {
+    leg.state = 'done'
+    leg.owner.onDone(leg)
+    this.recovery.look()
+  }
+
+  onDone(leg: Leg): void {
+    if (leg === this.list.head) this.advance()
+  }
+
+  hold(leg: Leg, bytes: Buffer, replyCount: number): void {
+    leg.hold(Buffer.from(bytes), replyCount)
+    this.heldBytes += bytes.length
+    if (this.heldBytes > clientOutputCutBytes) this.session.onOutputOverflow()
+  }
+
+  isFull(leg: Leg): boolean {
+    return !leg.isUnbounded && leg.heldBytes > this.session.context.limits.clientOutputBytesMax
+  }
+
+  /** Gives the client what is its turn now. */
+  private advance(): void {
+    const { list } = this
+    for (;;) {
+      const { head } = list
+      if (head === undefined) return
+      if (head.held !== undefined) this.giveHeld(head)
+      if (this.isClosed) return
+      if (head.state !== 'done') return this.goOn(head)
+      list.shift()
+    }
+  }
+
+  private giveHeld(leg: Leg): void {
+    const { held = [], heldCounts = [] } = leg
+    this.heldBytes -= leg.heldBytes
+    leg.dropHeld()
+    for (const [index, bytes] of held.entries()) {
+      if (!this.isClosed) this.session.deliver(bytes, heldCounts[index] as number)
+    }
+  }
+
+  /** Its lane may have stopped reading because it was not its turn. */
+  private goOn({ way }: Leg): void {
+    if (way !== undefined && !this.session.isOutputBlocked) way.lane.goOnFor(way)
+  }
+
+  // Backpressure
+
+  isBlocked(leg: Leg): boolean {
+    return leg === this.list.head ? this.session.isOutputBlocked : leg.owner.isFull(leg)
+  }
+
+  /** Others wait for replies behind those of a leg that nobody reads: its client is cut, if that is its fault. */
+  unblock(leg: Leg): void {
+    if (this.session.isOutputBlocked) this.session.cut()
+    else leg.isUnbounded = true
+  }
+
+  onOutputBlocked(isBlocked: boolean): void {
+    const way = this.list.head?.way
+    if (way === undefined) return
+    if (isBlocked) way.lane.holdFor(way)
+    else way.lane.goOnFor(way)
+  }
+
+  // Refusals and losses
+
+  /** Whether what a server said of the first command of a leg means that it is to be sent again. */
+  isRefusal(kind: RefusalKind, leg: Leg): boolean {
+    return isTakenBack(this.session.context, kind, leg)
+  }
+
+  /** The command of `leg`, which has no other, was not run. */
+  refuse(leg: Leg, kind: RefusalKind, error: Buffer): void {
+    this.noteUnanswered(leg)
+    leg.left = 1
+    leg.state = 'refused'
+    leg.refusal = refusalOf(this.session.context, leg, { kind, error })
+    this.recovery.add()
+    this.recovery.look()
+  }
+
+  /** The command of `leg` was sent and its connection ended. */
+  lose(leg: Leg): void {
+    const { context } = this.session
+    if (leg.owner !== nobodysLeg && isReadOnly(context, leg)) {
+      return this.refuse(leg, 'lost', ownReplies.lost)
+    }
+    this.noteUnanswered(leg)
+    context.counters.commandsLost += 1
+    this.answer(leg, ownReplies.lost)
+  }
+
+  /** So were `count` commands, and the client has a part of the first one’s reply. */
+  loseMidReply(count: number): void {
+    this.session.lose(count, true)
+  }
+
+  /** The commands of a leg will not be sent: their lane ended before. */
+  takeBack(leg: Leg): void {
+    if (leg.owner === nobodysLeg) return this.noteUnanswered(leg)
+    for (let rest: Leg | undefined = leg; rest !== undefined; ) {
+      const taken: { readonly one: Leg; readonly rest: Leg | undefined } = rest.takeOut()
+      if (taken.one !== rest) this.finish(rest)
+      this.refuse(taken.one, 'unsent', ownReplies.heldTooLong)
+      rest = taken.rest
+    }
+  }
+
+  /** Gives the only command of a leg a reply of the sidecar’s own. */
+  answer(leg: Leg, reply: Buffer): void {
+    leg.left = 0
+    leg.owner.hold(leg, reply, 1)
+    this.finish(leg)
+  }
+
+  /** Whether bytes of its replies went to the client as they came. */
+  isPassing(leg: Leg): boolean {
+    return leg === this.list.head
+  }
+
+  private noteUnanswered({ kind }: Leg): void {
+    this.awaited -= 1
+    if (kind.isReader) this.readersAwaited -= 1
+    if (kind.isWrite) this.writesAwaited -= 1
+  }
+
+  /** The client is gone: what it is owed is nobody’s. */
+  close(): void {
+    this.isClosed = true
+    this.recovery.stop()
+    this.waitsAt?.forget(this.session)
+    for (const way of this.ways.values()) way.forget()
+    this.ways.clear()
+    this.list.clear()
+    this.heldBytes = 0
+  }
+}

@@ -1,0 +1,92 @@
+/** Ordinary commands before a real cluster: as if it were one server. */
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { type RedisCluster, startCluster } from '../../support/cluster.ts'
+import { encodeCommand } from '../../support/servers.ts'
+import { planeBefore } from './rig.ts'
+
+let cluster: RedisCluster
+before(async () => {
+  cluster = await startCluster({ primaries: 3, replicasPerPrimary: 0 })
+})
+after(() => cluster.stop())
+
+const bulk = (text: string) => `$${text.length}\r\n${text}\r\n`
+
+test('a pipeline over all shards is answered in its order', async (t) => {
+  const { client } = await planeBefore(t, cluster)
+  const one = await client()
+  const count = 300
+  const commands: string[] = []
+  const expected: string[] = []
+  for (let index = 0; index < count; index += 1) {
+    commands.push(encodeCommand(['SET', `order-${index}`, String(index)]))
+    commands.push(encodeCommand(['GET', `order-${index}`]))
+    expected.push('+OK\r\n', bulk(String(index)))
+  }
+  one.send(commands.join(''))
+  assert.deepEqual(await one.replies(2 * count), expected)
+  const [a, b] = await Promise.all([cluster.keyOf(0), cluster.keyOf(1)])
+  one.send(encodeCommand(['SINTER', a, b]))
+  assert.match(await one.reply(), /^-CROSSSLOT /)
+  assert.equal(await one.ask('PING'), '+PONG\r\n')
+})
+
+test('commands of several keys are spread and made one', async (t) => {
+  const { client } = await planeBefore(t, cluster)
+  const one = await client()
+  const keys = Array.from({ length: 50 }, (_, index) => `many-${index}`)
+  const pairs = keys.flatMap((key) => [key, `value of ${key}`])
+  assert.equal(await one.ask('MSET', ...pairs), '+OK\r\n')
+  const values = keys.map((key) => bulk(`value of ${key}`)).join('')
+  assert.equal(await one.ask('MGET', ...keys, 'none'), `*51\r\n${values}$-1\r\n`)
+  assert.equal(await one.ask('EXISTS', ...keys, 'none'), ':50\r\n')
+  assert.equal(await one.ask('DEL', ...keys, 'none'), ':50\r\n')
+})
+
+test('commands about all keys concern all shards', async (t) => {
+  const { client } = await planeBefore(t, cluster)
+  const one = await client()
+  assert.equal(await one.ask('FLUSHALL'), '+OK\r\n')
+  const keys = Array.from({ length: 200 }, (_, index) => `all-${index}`)
+  one.send(keys.map((key) => encodeCommand(['SET', key, 'x'])).join(''))
+  await one.replies(200)
+  assert.equal(await one.ask('DBSIZE'), ':200\r\n')
+  assert.match(await one.ask('KEYS', 'all-*'), /^\*200\r\n/)
+  const found = new Set<string>()
+  let cursor = '0'
+  do {
+    const reply = await one.ask('SCAN', cursor, 'COUNT', '10')
+    cursor = /^\*2\r\n\$\d+\r\n(\d+)/.exec(reply)?.[1] ?? ''
+    for (const [key] of reply.matchAll(/all-\d+/g)) found.add(key)
+  } while (cursor !== '0')
+  assert.equal(found.size, 200)
+})
+
+test('a slot that moves while a client writes to it loses and swaps nothing', async (t) => {
+  const { client, plane } = await planeBefore(t, cluster)
+  const one = await client()
+  const tag = await cluster.keyOf(0, 'moving')
+  const key = (index: number) => `{${tag}}-${index}`
+  const slot = await cluster.slotOf(key(0))
+  for (let index = 0; index < 20; index += 1) await one.ask('SET', key(index), '0')
+  let isMoving = true
+  const moves = (async () => {
+    for (const target of [1, 2, 0]) await (await cluster.slotMove(slot, target)).run()
+    isMoving = false
+  })()
+  for (let round = 1; isMoving; round += 1) {
+    const commands: string[] = []
+    const expected: string[] = []
+    for (let index = 0; index < 20; index += 1) {
+      commands.push(encodeCommand(['SET', key(index), `${round}a`]))
+      commands.push(encodeCommand(['SET', key(index), `${round}b`]))
+      commands.push(encodeCommand(['GET', key(index)]))
+      expected.push('+OK\r\n', '+OK\r\n', bulk(`${round}b`))
+    }
+    one.send(commands.join(''))
+    assert.deepEqual(await one.replies(60), expected)
+  }
+  await moves
+  assert.ok(plane.view().counters.commandsSentAgain > 0)
+})
