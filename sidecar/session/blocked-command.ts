@@ -9,6 +9,7 @@ import { isSharded } from './cluster/sharded.ts'
 import { PinReason } from './pinning.ts'
 import type { Session } from './session.ts'
 import { type SpecialCommand, forwardPinned } from './special.ts'
+import { lacksEnds, learnEnds } from './stream-ends.ts'
 
 export function sendBlocking(session: Session, command: SpecialCommand): void {
   const { input, pinning, context } = session
@@ -29,6 +30,10 @@ export function callBack(session: Session): void {
   const { serverId } = lane.connection
   const isPlain = replies.isPlain || isSharded(context)
   if (lane.isMidReply || !isPlain || serverId === 0 || session.inFlight !== 1) return
+  if (lacksEnds(blocked)) {
+    const ask = (request: Buffer) => pinning.server.askAside(request)
+    return learnEnds(blocked, session.database, ask)
+  }
   const again = commandAgain(blocked, context.clock.monotonicMs())
   if (again === undefined) return
   const request = encodeCommand(['CLIENT', 'UNBLOCK', String(serverId), 'ERROR'])

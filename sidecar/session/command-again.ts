@@ -4,9 +4,11 @@ import { encodeCommand } from '../resp/encode.ts'
 
 export interface BlockedCommand {
   readonly name: string
-  readonly frame: Buffer
+  frame: Buffer
   readonly sinceMs: number
   isCalledBack: boolean
+  /** The ends of its streams are being looked up. */
+  isLearning?: boolean
 }
 
 /** The command with what is left of its time; undefined if it would not mean the same later. */

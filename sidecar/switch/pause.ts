@@ -58,11 +58,10 @@ export class Pause {
 
   /** Waits for a bounded time until those are back whose own connection a switch ended. */
   async settle(): Promise<void> {
-    const { clock, sessions, isConnected } = this.modules
+    const { clock, sessions } = this.modules
     const deadline = clock.monotonicMs() + switchSettleMs
-    const isMissing = (session: Session) => session.pinning.isMissed
     while (clock.monotonicMs() < deadline) {
-      if (isConnected() && !some(sessions, isMissing)) return
+      if (this.isConnected && !some(sessions, isMissing)) return
       await elapsed(drainPollMs)
     }
   }
@@ -118,6 +117,12 @@ export class Pause {
     await elapsed(drainPollMs)
   }
 
+  private get isConnected(): boolean {
+    const context = this.modules.context()
+    if (context?.hasPrimary !== true) return true
+    return this.modules.isConnected() && context.primary.lane(2, 0).isReady
+  }
+
   private update(): void {
     const context = this.modules.context()
     if (context === undefined) return
@@ -125,6 +130,11 @@ export class Pause {
     context.isFinishing = false
     if (!context.isPaused) this.modules.release()
   }
+}
+
+/** Whether its own connection has to be made again, or has ended and it has not been told yet. */
+function isMissing({ pinning: { isMissed, lane } }: Session): boolean {
+  return isMissed || lane?.connection.socket.destroyed === true
 }
 
 /** Whether a client is between commands that belong together, or waits for an answer about its own connection. */
