@@ -76,15 +76,22 @@ export interface RouteFacts {
   readonly readsOnly: boolean
 }
 
-/** Three letters. */
-export function routeLettersOf({ route, merge, readsOnly }: RouteFacts): string {
-  return `${routeLetters[route]}${mergeLetters[merge]}${readsOnly ? 'r' : ''}`
+/** What a row says in letters. */
+export interface RowFacts extends RouteFacts {
+  /** Its second word is a sub-command. */
+  readonly isContainer: boolean
 }
 
-export function routeFactsOf(letters: string): RouteFacts {
+export function routeLettersOf({ route, merge, readsOnly, isContainer }: RowFacts): string {
+  const marks = `${readsOnly ? 'r' : ''}${isContainer ? 'c' : ''}`
+  return `${routeLetters[route]}${mergeLetters[merge]}${marks}`
+}
+
+export function routeFactsOf(letters: string): RowFacts {
   const route = keyOf(routeLetters, letters.charAt(0))
   const merge = keyOf(mergeLetters, letters.charAt(1))
-  return { route, merge, readsOnly: letters.charAt(2) === 'r' }
+  const marks = letters.slice(2)
+  return { route, merge, readsOnly: marks.includes('r'), isContainer: marks.includes('c') }
 }
 
 function keyOf<Key extends string>(letters: Readonly<Record<Key, string>>, letter: string): Key {

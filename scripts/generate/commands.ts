@@ -38,7 +38,9 @@ export function commandTableSource(file: CommandFile): string {
 export function commandRoutesSource(file: CommandFile): string {
   const rows = Object.entries(file.commands).map(([name, variants]) => {
     const specs = keySpecTexts(variants).join(',')
-    const row = `${name}:${arityOf(variants)}:${routeLettersOf(routeOf(name, file))}`
+    const isContainer = Object.keys(file.commands).some((other) => other.startsWith(`${name}|`))
+    const letters = routeLettersOf({ ...routeOf(name, file), isContainer })
+    const row = `${name}:${arityOf(variants)}:${letters}`
     return specs === '' ? row : `${row}:${specs}`
   })
   return [

@@ -38,56 +38,69 @@ const byHand: Readonly<Record<string, 'sort' | 'migrate'>> = {
   migrate: 'migrate',
 }
 
+/** Rows stay text; what a command is like is read when it is met. */
 class TraitsTable {
-  private readonly traits: readonly CommandTraits[]
-  private readonly names: readonly Buffer[]
-  /** 1: the name is one of a sub-command, which is two words. */
-  private readonly areSubs: Uint8Array
-  /** Index + 1 by hash of the name, then the next free place. */
+  /** By row, as far as they were met. */
+  private readonly traits: (CommandTraits | undefined)[] = []
+  /** Where the rows begin, and the last one ends. */
+  private readonly starts = new Uint16Array(tableSize)
+  /** Row + 1 by hash of the name, or in the next free place. */
   private readonly places = new Uint16Array(tableSize)
+  private readonly specs = new Map<string, readonly KeySpec[]>()
+  private rowCount = 0
 
   constructor() {
-    const specs = new Map<string, readonly KeySpec[]>()
-    const containers = new Set<string>()
-    const rows = commandRouteRows.split(' ')
-    for (const row of rows) {
-      const bar = row.indexOf('|')
-      if (bar > 0) containers.add(row.slice(0, bar))
-    }
-    this.traits = rows.map((row) => traitsOfRow(row, specs, containers))
-    this.names = this.traits.map(({ name }) => Buffer.from(name, 'latin1'))
-    this.areSubs = Uint8Array.from(this.traits, ({ name }) => (name.includes('|') ? 1 : 0))
-    for (const [index, name] of this.names.entries()) {
-      let place = hashOn(hashStart, name, 0, name.length) & (tableSize - 1)
+    const text = commandRouteRows
+    let at = 0
+    while (at < text.length) {
+      this.starts[this.rowCount] = at
+      let hash = hashStart
+      while (text.charCodeAt(at) !== colon) {
+        hash = Math.imul(hash ^ text.charCodeAt(at), hashPrime)
+        at += 1
+      }
+      let place = hash & (tableSize - 1)
       while (this.places[place] !== 0) place = (place + 1) & (tableSize - 1)
-      this.places[place] = index + 1
+      this.rowCount += 1
+      this.places[place] = this.rowCount
+      while (at < text.length && text.charCodeAt(at) !== space) at += 1
+      at += 1
     }
+    this.starts[this.rowCount] = at
   }
 
   all(): readonly CommandTraits[] {
-    return this.traits
+    return Array.from({ length: this.rowCount }, (_, row) => this.traitsAt(row))
   }
 
   find(frame: CommandFrame): CommandTraits | undefined {
     const { bytes } = frame
     const hash = hashOn(hashStart, bytes, frame.argumentStart(0), frame.argumentEnd(0))
-    const found = this.look(hash, frame, 0)
+    const found = this.look(hash, frame, false)
     if (found?.isContainer !== true || frame.seenCount < 2) return found
     const seed = Math.imul(hash ^ bar, hashPrime)
-    return this.look(hashOn(seed, bytes, frame.argumentStart(1), frame.argumentEnd(1)), frame, 1)
+    const subHash = hashOn(seed, bytes, frame.argumentStart(1), frame.argumentEnd(1))
+    return this.look(subHash, frame, true)
   }
 
-  private look(hash: number, frame: CommandFrame, isSub: 0 | 1): CommandTraits | undefined {
+  private look(hash: number, frame: CommandFrame, isSub: boolean): CommandTraits | undefined {
     let place = hash & (tableSize - 1)
-    let index = this.places[place] as number
-    while (index !== 0) {
-      const name = this.names[index - 1] as Buffer
-      const isOne = this.areSubs[index - 1] === isSub && isNameOf(name, frame, isSub)
-      if (isOne) return this.traits[index - 1]
+    let row = (this.places[place] as number) - 1
+    while (row >= 0) {
+      if (isRowOf(this.starts[row] as number, frame, isSub)) {
+        return this.traits[row] ?? this.traitsAt(row)
+      }
       place = (place + 1) & (tableSize - 1)
-      index = this.places[place] as number
+      row = (this.places[place] as number) - 1
     }
     return undefined
+  }
+
+  private traitsAt(row: number): CommandTraits {
+    const text = commandRouteRows.slice(this.starts[row], (this.starts[row + 1] as number) - 1)
+    const traits = this.traits[row] ?? traitsOfRow(text, this.specs)
+    this.traits[row] = traits
+    return traits
   }
 }
 
@@ -95,6 +108,8 @@ const tableSize = 2048
 const hashStart = 0x811c9dc5
 const hashPrime = 0x01000193
 const bar = 124
+const colon = 58
+const space = 32
 const upperA = 65
 const upperZ = 90
 
@@ -110,29 +125,31 @@ function hashOn(seed: number, bytes: Buffer, start: number, end: number): number
   return hash
 }
 
-function isNameOf(name: Buffer, frame: CommandFrame, isSub: 0 | 1): boolean {
-  const length = frame.argumentEnd(0) - frame.argumentStart(0)
-  if (isSub === 0) return name.length === length && isPartOf(name, 0, frame, 0)
-  const subLength = frame.argumentEnd(1) - frame.argumentStart(1)
-  if (name.length !== length + 1 + subLength || name[length] !== bar) return false
-  return isPartOf(name, 0, frame, 0) && isPartOf(name, length + 1, frame, 1)
+/** Whether the row at `start` is that of the command, or of its sub-command. */
+function isRowOf(start: number, frame: CommandFrame, isSub: boolean): boolean {
+  const end = endOfPart(start, frame, 0)
+  if (end < 0) return false
+  if (!isSub) return commandRouteRows.charCodeAt(end) === colon
+  if (commandRouteRows.charCodeAt(end) !== bar) return false
+  const subEnd = endOfPart(end + 1, frame, 1)
+  return subEnd >= 0 && commandRouteRows.charCodeAt(subEnd) === colon
 }
 
-/** Whether an argument is in the name from `offset` on. */
-function isPartOf(name: Buffer, offset: number, frame: CommandFrame, argument: number): boolean {
-  const start = frame.argumentStart(argument)
-  const length = frame.argumentEnd(argument) - start
-  for (let at = 0; at < length; at += 1) {
-    if (name[offset + at] !== lower(frame.bytes[start + at] as number)) return false
+/** Behind an argument that the rows have at `start`; -1: they have another. */
+function endOfPart(start: number, frame: CommandFrame, argument: number): number {
+  const { bytes } = frame
+  const end = frame.argumentEnd(argument)
+  let row = start
+  for (let at = frame.argumentStart(argument); at < end; at += 1) {
+    const code = commandRouteRows.charCodeAt(row)
+    // `config|set` in one word is no command.
+    if (code !== lower(bytes[at] as number) || code === bar) return -1
+    row += 1
   }
-  return true
+  return row
 }
 
-function traitsOfRow(
-  row: string,
-  known: Map<string, readonly KeySpec[]>,
-  containers: ReadonlySet<string>,
-): CommandTraits {
+function traitsOfRow(row: string, known: Map<string, readonly KeySpec[]>): CommandTraits {
   const [name = '', arity, letters = '', texts = ''] = row.split(':')
   const specs = known.get(texts) ?? (texts === '' ? [] : texts.split(',').map(parseKeySpec))
   known.set(texts, specs)
@@ -143,7 +160,6 @@ function traitsOfRow(
     keys: specs,
     onlyKey: onlyKeyOf(specs),
     byHand: byHand[name],
-    isContainer: containers.has(name),
   }
 }
 
