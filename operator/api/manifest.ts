@@ -89,7 +89,7 @@ function checkProxy(value: unknown): Checked {
   const broken = specRules.filter((rule) => !rule.holds(spec))
   const duplicates = duplicateEndpoints(spec)
   const issues = [
-    ...broken.map((rule) => ({ path: `spec.${rule.on}`, message: rule.message })),
+    ...broken.map(({ on, message }) => ({ path: on === '' ? 'spec' : `spec.${on}`, message })),
     ...duplicates,
   ]
   if (issues.length > 0) return { kind: 'invalid', issues }

@@ -2,6 +2,7 @@
 import { Type } from 'typebox'
 import { closed, duration, oneOf, port, secretName } from './fields.ts'
 import { quantityPattern } from './quantity.ts'
+import { clusterSchema, readsSchema, retriesSchema } from './routing-schema.ts'
 
 /** The socket’s name in its directory; with the longest directory it fits what kernels take as an address. */
 export const socketName = 'redis.sock'
@@ -72,6 +73,28 @@ const commands = Type.Object(
   { ...closed, description: 'which commands clients may send; absent: all but the harmful ones' },
 )
 
+const admin = Type.Object(
+  {
+    auth: Type.Optional(
+      Type.Object(
+        {
+          secretRef: secretName(
+            'Secret with keys password and, optionally, username: who may change something through the admin port, by HTTP basic authentication',
+          ),
+        },
+        { ...closed, description: 'absent: processes of the same pod, without a password' },
+      ),
+    ),
+    tls: Type.Optional(
+      Type.Object(
+        { secretRef: secretName('Secret with keys tls.crt and tls.key') },
+        { ...closed, description: 'HTTPS on the admin port; absent: HTTP' },
+      ),
+    ),
+  },
+  { ...closed, description: 'the admin port: who may use it, and how' },
+)
+
 /** The values that are in force where the spec says nothing. */
 const defaults = {
   address: '127.0.0.1',
@@ -81,6 +104,7 @@ const defaults = {
   holdTimeout: '5s',
   queueTimeout: '5s',
   clientIdleTimeout: '0s',
+  readTimeLimit: '0s',
   connectionsMax: 1,
   clientsMax: 10_000,
   workers: 1,
@@ -109,6 +133,12 @@ export const proxySchema = Type.Object(
       description: 'port the app connects to; 0: none, where tls or unixSocket is there instead',
     }),
     adminPort: port('port of health, metrics and pause', { default: defaults.adminPort }),
+    admin: Type.Optional(admin),
+    rawPort: Type.Optional(
+      port(
+        'port at which bytes pass to the primary and back unread: nothing is held, routed or refused; absent: none',
+      ),
+    ),
     tls: Type.Optional(tls),
     unixSocket: Type.Optional(unixSocket),
     auth: Type.Optional(
@@ -122,6 +152,9 @@ export const proxySchema = Type.Object(
       ),
     ),
     commands: Type.Optional(commands),
+    reads: Type.Optional(readsSchema),
+    retries: Type.Optional(retriesSchema),
+    cluster: Type.Optional(clusterSchema),
     isolation: oneOf(
       ['Shared', 'PerClient'],
       'Shared: clients share connections to the primary where nothing can tell; PerClient: each has one of its own',
@@ -135,6 +168,10 @@ export const proxySchema = Type.Object(
     clientIdleTimeout: duration(
       'a client that is silent so long is closed; 0s: never',
       defaults.clientIdleTimeout,
+    ),
+    readTimeLimit: duration(
+      'longest time from a command to its reply, blocking ones too; the client of a longer one is closed; 0s: none',
+      defaults.readTimeLimit,
     ),
     connectionsMax: Type.Integer({
       minimum: 1,

@@ -32,6 +32,12 @@ export interface RedisProxy {
   readonly status?: RedisProxyStatus
 }
 
+/** Whether the operator says which server is the primary. Elsewhere Sentinels or the cluster do, or there is none. */
+export function isChosenByOperator({ backend }: RedisProxySpec): boolean {
+  const { mode, sentinel } = backend
+  return mode === 'Standalone' || (mode === 'Replication' && sentinel === undefined)
+}
+
 /** `namespace/name`. */
 export type ProxyKey = `${string}/${string}`
 

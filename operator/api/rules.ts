@@ -3,10 +3,20 @@
  * a predicate, which checks local files. The e2e feeds the same bad manifests to both.
  */
 import { type RedisProxySpec, durationMs } from './redis-proxy.ts'
+import { topologyRules } from './topology-rules.ts'
 
 export interface SpecRule {
-  /** Object of the spec that the CEL rule is attached to and the message is about, dotted; `self` is that object. */
-  readonly on: 'backend' | 'failover' | 'proxy' | 'proxy.tls' | 'proxy.commands'
+  /** Object of the spec that the CEL rule is attached to and the message is about, dotted; `self` is that object. Empty: the spec. */
+  readonly on:
+    | ''
+    | 'backend'
+    | 'backend.ring'
+    | 'failover'
+    | 'proxy'
+    | 'proxy.tls'
+    | 'proxy.commands'
+    | 'proxy.reads'
+    | 'proxy.retries'
   readonly cel: string
   readonly message: string
   readonly holds: (spec: RedisProxySpec) => boolean
@@ -80,11 +90,12 @@ const proxyRules: readonly SpecRule[] = [
   },
   {
     on: 'proxy',
-    cel: "duration(self.queueTimeout) <= duration('1h') && duration(self.clientIdleTimeout) <= duration('1h')",
-    message: 'queueTimeout and clientIdleTimeout must be at most 1h',
+    cel: "duration(self.queueTimeout) <= duration('1h') && duration(self.clientIdleTimeout) <= duration('1h') && duration(self.readTimeLimit) <= duration('1h')",
+    message: 'queueTimeout, clientIdleTimeout and readTimeLimit must be at most 1h',
     holds: ({ proxy }) =>
-      durationMs(proxy.queueTimeout) <= timeoutMaxMs &&
-      durationMs(proxy.clientIdleTimeout) <= timeoutMaxMs,
+      [proxy.queueTimeout, proxy.clientIdleTimeout, proxy.readTimeLimit].every(
+        (timeout) => durationMs(timeout) <= timeoutMaxMs,
+      ),
   },
   {
     on: 'proxy.tls',
@@ -114,7 +125,7 @@ const proxyRules: readonly SpecRule[] = [
   },
 ]
 
-export const specRules: readonly SpecRule[] = [...backendRules, ...proxyRules]
+export const specRules: readonly SpecRule[] = [...backendRules, ...proxyRules, ...topologyRules]
 
 /** Rules over an update: CEL only, because a local file has no former version. */
 export const transitionRules = {

@@ -3,7 +3,8 @@
  * validator for local files from it. Fields that need more than one field to judge have a rule in `rules.ts`.
  */
 import { Type } from 'typebox'
-import { closed, dnsName, duration, oneOf, port, secretName } from './fields.ts'
+import { backendSchema } from './backend-schema.ts'
+import { closed, duration, oneOf } from './fields.ts'
 import { proxySchema } from './proxy-schema.ts'
 
 export const group = 'respmesh.io'
@@ -11,75 +12,11 @@ export const version = 'v1alpha1'
 export const kind = 'RedisProxy'
 export const plural = 'redisproxies'
 
-const endpoint = Type.Object(
-  {
-    host: Type.String({
-      minLength: 1,
-      maxLength: 253,
-      description: 'name or address of the server',
-    }),
-    port: port('port of the server', { default: 6379 }),
-    promotable: Type.Boolean({
-      default: true,
-      description: 'whether this server may become the primary',
-    }),
-  },
-  closed,
-)
-
-const backendTls = Type.Object(
-  {
-    mode: oneOf(
-      ['VerifyFull', 'SkipVerify'],
-      'VerifyFull checks the chain and the name; SkipVerify encrypts only',
-      'VerifyFull',
-    ),
-    caSecretRef: Type.Optional(secretName('Secret with key ca.crt to trust')),
-    clientCertSecretRef: Type.Optional(secretName('Secret with keys tls.crt and tls.key')),
-    serverName: Type.Optional(dnsName('name to expect in place of the host')),
-  },
-  { ...closed, description: 'TLS to the servers; absent: plain TCP' },
-)
-
-const backend = Type.Object(
-  {
-    mode: oneOf(
-      ['Standalone', 'Replication'],
-      'Standalone: one server; Replication: a primary and its replicas',
-      'Replication',
-    ),
-    endpoints: Type.Array(endpoint, {
-      minItems: 1,
-      maxItems: 64,
-      description: 'the servers, primary and replicas alike; an existing arrangement is honoured',
-      'x-kubernetes-list-type': 'map',
-      'x-kubernetes-list-map-keys': ['host', 'port'],
-    }),
-    auth: Type.Optional(
-      Type.Object(
-        {
-          secretRef: Type.Optional(
-            secretName(
-              'Secret with keys password and, optionally, username: the applications’ traffic',
-            ),
-          ),
-          adminSecretRef: Type.Optional(
-            secretName('the same for the operator; it never reaches a sidecar. Default: secretRef'),
-          ),
-        },
-        closed,
-      ),
-    ),
-    tls: Type.Optional(backendTls),
-  },
-  { ...closed, description: 'an existing backend; respmesh never creates or deletes servers' },
-)
-
 const failover = Type.Object(
   {
     policy: oneOf(
       ['Automatic', 'Observe'],
-      'Automatic promotes when the primary is down; Observe only reports',
+      'Automatic promotes when the primary is down; Observe only reports. With a Sentinel and in the modes Cluster and Ring the operator never promotes',
       'Automatic',
     ),
     downAfter: duration('how long a primary is unreachable before it is taken for down', '3s'),
@@ -93,7 +30,7 @@ export const specSchema = Type.Object(
       default: false,
       description: 'stop acting on servers, keep serving and reporting',
     }),
-    backend,
+    backend: backendSchema,
     failover,
     proxy: proxySchema,
   },
@@ -147,6 +84,32 @@ const member = Type.Object(
     message: Type.Optional(Type.String({ maxLength: 1024 })),
   },
   closed,
+)
+
+const topology = Type.Object(
+  {
+    servers: Type.String({
+      maxLength: 32,
+      description: 'listed servers that answer/listed servers',
+    }),
+    shards: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'parts of the keys, each with a primary' }),
+    ),
+    slots: Type.Optional(
+      Type.String({ maxLength: 32, description: 'hash slots that are served/all; of a cluster' }),
+    ),
+    primary: Type.Optional(
+      Type.String({
+        maxLength: 300,
+        description:
+          'address of the recorded primary; with Sentinels, of the listed server that says it is one',
+      }),
+    ),
+  },
+  {
+    ...closed,
+    description: 'the backend in short, as the operator sees it',
+  },
 )
 
 const intent = Type.Object(
@@ -222,6 +185,7 @@ export const statusSchema = Type.Object(
         'x-kubernetes-list-map-keys': ['address'],
       }),
     ),
+    topology: Type.Optional(topology),
     sidecars: Type.Optional(
       Type.Object(
         {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseInfo } from './info.ts'
+import { isClusterNode, parseClusterInfo, parseInfo } from './info.ts'
 
 const primary = `# Server\r
 redis_version:7.0.15\r
@@ -43,4 +43,16 @@ test('text that does not say who it is is no answer', () => {
   assert.equal(parseInfo(''), undefined)
   assert.equal(parseInfo('role:sentinel\nrun_id:x\n'), undefined)
   assert.equal(parseInfo('role:master\n'), undefined)
+})
+
+test('a node of a cluster tells how the cluster is', () => {
+  assert.equal(isClusterNode(primary), false)
+  assert.equal(isClusterNode(`${primary}# Cluster\r\ncluster_enabled:1\r\n`), true)
+  const text = 'cluster_state:fail\r\ncluster_slots_assigned:16384\r\ncluster_slots_ok:10923\r\n'
+  assert.deepEqual(parseClusterInfo(`${text}cluster_size:3\r\n`), {
+    isOk: false,
+    slotsOk: 10_923,
+    shardCount: 3,
+  })
+  assert.deepEqual(parseClusterInfo(''), { isOk: false, slotsOk: 0, shardCount: 0 })
 })

@@ -1,5 +1,5 @@
 /** Reads the reply of `INFO`. Pure; unknown fields are passed over, missing ones have the harmless meaning. */
-import type { ServerFacts } from '../controller/observation.ts'
+import type { ClusterFacts, ServerFacts } from '../controller/observation.ts'
 
 /** @returns undefined if the text is not that of a server that says who it is */
 export function parseInfo(text: string): ServerFacts | undefined {
@@ -33,6 +33,22 @@ export function parseInfo(text: string): ServerFacts | undefined {
     keyCount: countKeys(fields),
     priority: number('slave_priority', 100),
     connectedReplicas: number('connected_slaves'),
+  }
+}
+
+/** Whether the text of `INFO` is that of a node of a cluster. */
+export function isClusterNode(info: string): boolean {
+  return readFields(info).get('cluster_enabled') === '1'
+}
+
+/** Reads the reply of `CLUSTER INFO`. */
+export function parseClusterInfo(text: string): ClusterFacts {
+  const fields = readFields(text)
+  const number = (name: string) => Number(fields.get(name) ?? 0) || 0
+  return {
+    isOk: fields.get('cluster_state') === 'ok',
+    slotsOk: number('cluster_slots_ok'),
+    shardCount: number('cluster_size'),
   }
 }
 

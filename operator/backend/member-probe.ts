@@ -15,7 +15,7 @@ import {
   located,
   replyCodeOf,
 } from './connection.ts'
-import { parseInfo } from './info.ts'
+import { isClusterNode, parseClusterInfo, parseInfo } from './info.ts'
 
 interface OpenConnection {
   readonly connection: ServerConnection
@@ -184,5 +184,18 @@ async function readFacts(
   }
   const facts = typeof reply === 'string' ? parseInfo(reply) : undefined
   if (facts === undefined) throw asProbeError(new Error('its INFO has no run_id and role'))
-  return facts
+  if (typeof reply !== 'string' || !isClusterNode(reply)) return facts
+  const cluster = await clusterInfo(connection)
+  return { ...facts, ...(cluster !== undefined && { cluster: parseClusterInfo(cluster) }) }
+}
+
+/** A user that may not ask gets no answer, which is no failure of the server. */
+async function clusterInfo(connection: ServerConnection): Promise<string | undefined> {
+  try {
+    const reply = await connection.call('CLUSTER', 'INFO')
+    return typeof reply === 'string' ? reply : undefined
+  } catch (error) {
+    if (replyCodeOf(error) !== undefined) return undefined
+    throw error
+  }
 }

@@ -140,6 +140,98 @@ test('each way in is a listener: plain, TLS, unix socket', () => {
   assert.deepEqual(listeners('{unixSocket: {}}', elsewhere), [{ host: '127.0.0.1', port: 16379 }])
 })
 
+test('a cluster is asked by the sidecars themselves, and no primary is named', () => {
+  const spec =
+    '{backend: {mode: Cluster, endpoints: [{host: r0, zone: a}, {host: r1}]}, proxy: {cluster: {present: Sidecar}, reads: {choose: Latency, lagMax: 1500ms, lagBytesMax: 1Ki, readYourWrites: false}, retries: {max: 3, delay: 50ms}, readTimeLimit: 9s}}'
+  const { upstream, timing } = compile(proxyOf(spec, { epoch: 2, primary }))
+  assert.equal(upstream.mode, 'cluster')
+  assert.equal(upstream.discovery, 'self')
+  assert.equal(upstream.primary, undefined)
+  assert.deepEqual(upstream.cluster, { present: 'sidecar' })
+  assert.deepEqual(upstream.reads, {
+    policy: 'readsToReplicas',
+    choose: 'latency',
+    lagSecondsMax: 2,
+    lagBytesMax: 1024,
+    readYourWrites: false,
+  })
+  assert.deepEqual(upstream.retries, { maxRetries: 3, retryDelayMs: 50 })
+  assert.equal(timing.readTimeLimitMs, 9000)
+  assert.deepEqual(
+    upstream.members.map(({ zone, role }) => [zone, role]),
+    [
+      ['a', 'unknown'],
+      [undefined, 'unknown'],
+    ],
+  )
+})
+
+test('Sentinels say which server is the primary, with access of their own', () => {
+  const spec =
+    '{backend: {endpoints: [{host: r0}], tls: {caSecretRef: {name: ca}}, sentinel: {name: m, endpoints: [{host: s0}, {host: s1, port: 7}], auth: {secretRef: {name: app}}, tls: {mode: SkipVerify, serverName: s}}}}'
+  const { upstream } = compile(proxyOf(spec, { epoch: 2, primary }))
+  assert.equal(upstream.discovery, 'sentinel')
+  assert.equal(upstream.primary, undefined)
+  assert.deepEqual(upstream.sentinel, {
+    name: 'm',
+    members: [
+      { host: 's0.shop.svc', port: 26_379 },
+      { host: 's1.shop.svc', port: 7 },
+    ],
+    credentials: {
+      username: { file: '/secrets/app/username' },
+      password: { file: '/secrets/app/password' },
+    },
+    tls: { verify: false, serverName: 's' },
+  })
+  assert.deepEqual(upstream.tls, { verify: true, caFile: '/secrets/ca/ca.crt' })
+})
+
+test('a ring is made of names and weights', () => {
+  const spec =
+    '{backend: {mode: Ring, endpoints: [{host: r0, name: one, weight: 3}, {host: r1}], ring: {hashTag: "<>", ejectAfter: 2}}}'
+  const { upstream } = compile(proxyOf(spec))
+  assert.equal(upstream.mode, 'ring')
+  assert.deepEqual(upstream.ring, { hashTag: '<>', ejectMs: 30_000, ejectAfter: 2 })
+  assert.deepEqual(
+    upstream.members.map(({ name, weight }) => [name, weight]),
+    [
+      ['one', 3],
+      [undefined, undefined],
+    ],
+  )
+})
+
+test('members are in the zones of their pods, unless the spec says otherwise', () => {
+  const config = compileConfig({
+    proxy: proxyOf('{backend: {endpoints: [{host: r0}, {host: r1, zone: mine}, {host: r2}]}}'),
+    version: 1,
+    placement,
+    secretKeys: new Map(),
+    qualifyHost: (host) => host,
+    zoneOf: (host) => (host === 'r2' ? undefined : `of ${host}`),
+  })
+  assert.deepEqual(
+    config.upstream.members.map(({ zone }) => zone),
+    ['of r0', 'mine', undefined],
+  )
+})
+
+test('the admin port has its users and its certificate from Secrets, a raw port its listener', () => {
+  const spec =
+    '{backend: {endpoints: [{host: r0}]}, proxy: {rawPort: 7, admin: {auth: {secretRef: {name: app}}, tls: {secretRef: {name: own}}}}}'
+  const { admin, listeners } = compile(proxyOf(spec))
+  assert.deepEqual(admin, {
+    host: '127.0.0.1',
+    port: 16_380,
+    users: [
+      { username: { file: '/secrets/app/username' }, password: { file: '/secrets/app/password' } },
+    ],
+    tls: { certFile: '/secrets/own/tls.crt', keyFile: '/secrets/own/tls.key' },
+  })
+  assert.deepEqual(listeners[1], { host: '127.0.0.1', port: 7, raw: true })
+})
+
 test('a status that differs in offsets only is written now and then, any other at once', () => {
   const member = (offset: number) =>
     ({ address: 'a:1', role: 'replica', state: 'Online', offset }) as const

@@ -7,21 +7,13 @@ import {
   type ProxySpec,
   type RedisProxy,
   durationMs,
+  isChosenByOperator,
 } from '../api/redis-proxy.ts'
+import { type CompileInput, addressOf, credentials, recordedPrimary, tls } from './compile-input.ts'
+import { routing, topology } from './compile-topology.ts'
 import type { SidecarPlacement } from './provider.ts'
 
-/** Optional keys that a Secret was found to have; absent Secrets are not listed. */
-export type SecretKeys = ReadonlyMap<string, ReadonlySet<string>>
-
-export interface CompileInput {
-  readonly proxy: RedisProxy
-  readonly version: number
-  readonly placement: SidecarPlacement
-  readonly secretKeys: SecretKeys
-  readonly qualifyHost: (host: string) => string
-  /** Where the recorded process was met, if not by its name. It stays there as long as it lives. */
-  readonly primaryHost?: string
-}
+export { addressOf, type CompileInput, type SecretKeys } from './compile-input.ts'
 
 /** @throws TerminalError if the spec cannot be put into a valid configuration */
 export function compileConfig(input: CompileInput): ProxyConfig {
@@ -36,7 +28,7 @@ export function compileConfig(input: CompileInput): ProxyConfig {
     epoch: status?.epoch ?? 0,
     listeners: listeners(input),
     // On loopback; where probes come from outside, the sidecar is started with another address.
-    admin: { host: '127.0.0.1', port: settings.adminPort },
+    admin: { host: '127.0.0.1', port: settings.adminPort, ...admin(input) },
     ...(clientAuth && { clientAuth: { users: [clientAuth] } }),
     ...(settings.commands && { commands: settings.commands }),
     workers: settings.workers,
@@ -60,6 +52,7 @@ function timing(settings: ProxySpec): object {
     holdTimeoutMs: durationMs(settings.holdTimeout),
     queueTimeoutMs: durationMs(settings.queueTimeout),
     clientIdleTimeoutMs: durationMs(settings.clientIdleTimeout),
+    readTimeLimitMs: durationMs(settings.readTimeLimit),
   }
 }
 
@@ -84,13 +77,25 @@ export function listenerTls(proxy: RedisProxy, placement: SidecarPlacement) {
   }
 }
 
+/** Who may use the admin port, and what it shows them; its address is another matter. */
+function admin(input: CompileInput): object {
+  const { auth, tls } = input.proxy.spec.proxy.admin ?? {}
+  const file = (key: string) =>
+    input.placement.secretFile(input.proxy, tls?.secretRef.name ?? '', key)
+  return {
+    ...(auth && { users: [credentials(input, auth.secretRef.name)] }),
+    ...(tls && { tls: { certFile: file('tls.crt'), keyFile: file('tls.key') } }),
+  }
+}
+
 function listeners({ proxy, placement }: CompileInput): object[] {
-  const { address: host, port, tls, unixSocket } = proxy.spec.proxy
+  const { address: host, port, rawPort, tls, unixSocket } = proxy.spec.proxy
   const { socketPath } = placement
   return [
     ...(port === 0 ? [] : [{ host, port }]),
     ...(tls === undefined ? [] : [{ host, port: tls.port, tls: listenerTls(proxy, placement) }]),
     ...(unixSocket === undefined || socketPath === undefined ? [] : [{ unixPath: socketPath }]),
+    ...(rawPort === undefined ? [] : [{ host, port: rawPort, raw: true }]),
   ]
 }
 
@@ -98,89 +103,38 @@ function upstream(input: CompileInput): object {
   const { proxy, primaryHost } = input
   const { backend } = proxy.spec
   const secret = backend.auth?.secretRef
-  const primary = recordedPrimary(input)
+  const primary = isChosenByOperator(proxy.spec) ? recordedPrimary(input) : undefined
   return {
-    mode: backend.mode === 'Standalone' ? 'standalone' : 'replication',
-    discovery: 'operator',
+    ...topology(input),
+    ...routing(proxy.spec),
     members: backend.endpoints.map((endpoint) => member(input, endpoint)),
     ...(primary && {
       primary: { ...primary, ...(primaryHost !== undefined && { host: primaryHost }) },
     }),
     ...(secret && { credentials: credentials(input, secret.name) }),
-    ...(backend.tls && { tls: tls(input) }),
+    ...(backend.tls && { tls: tls(input, backend.tls) }),
     connectionsMax: proxy.spec.proxy.connectionsMax,
     isolation: proxy.spec.proxy.isolation === 'PerClient' ? 'perClient' : 'shared',
   }
 }
 
-function member({ proxy, qualifyHost }: CompileInput, { host, port }: EndpointSpec): object {
+function member(input: CompileInput, endpoint: EndpointSpec): object {
+  const { proxy, qualifyHost, zoneOf } = input
+  const { host, port, name, weight } = endpoint
   const address = addressOf({ host, port })
+  const zone = endpoint.zone ?? zoneOf?.(host)
   const seen = proxy.status?.members?.find((candidate) => candidate.address === address)
   const isPrimary = proxy.status?.primary?.address === address
   // A primary that is not the recorded one is none to a sidecar.
-  const role = isPrimary ? 'primary' : seen?.role === 'replica' ? 'replica' : 'unknown'
+  const known = seen?.role === 'replica' ? 'replica' : 'unknown'
+  const role = isPrimary ? 'primary' : isChosenByOperator(proxy.spec) ? known : 'unknown'
   return {
     host: qualifyHost(host),
     port,
     role,
     ...(seen?.runId !== undefined && { runId: seen.runId }),
+    ...(zone !== undefined && { zone }),
+    ...(name !== undefined && { name }),
+    ...(weight !== undefined && { weight }),
   }
-}
-
-function credentials(input: CompileInput, name: string): object {
-  const { proxy, placement, secretKeys } = input
-  const file = (key: string) => ({ file: placement.secretFile(proxy, name, key) })
-  return {
-    ...(secretKeys.get(name)?.has('username') === true && { username: file('username') }),
-    password: file('password'),
-  }
-}
-
-function recordedPrimary({ proxy, qualifyHost }: CompileInput) {
-  const { primary } = proxy.status ?? {}
-  if (primary === undefined) return undefined
-  if (isUnixSocket(primary.address)) return { host: primary.address, port: 0, runId: primary.runId }
-  const colon = primary.address.lastIndexOf(':')
-  return {
-    host: qualifyHost(primary.address.slice(0, colon)),
-    port: Number(primary.address.slice(colon + 1)),
-    runId: primary.runId,
-  }
-}
-
-function tls(input: CompileInput): object | undefined {
-  const { proxy, placement, primaryHost } = input
-  const { tls: wanted } = proxy.spec.backend
-  if (wanted === undefined) return undefined
-  const file = (name: string, key: string) => placement.secretFile(proxy, name, key)
-  const { caSecretRef, clientCertSecretRef } = wanted
-  // A certificate is for the name, whatever leads there.
-  const name = recordedPrimary(input)?.host
-  const isElsewhere = primaryHost !== undefined && primaryHost !== name
-  const serverName = wanted.serverName ?? (isElsewhere ? name : undefined)
-  return {
-    verify: wanted.mode === 'VerifyFull',
-    ...(caSecretRef && { caFile: file(caSecretRef.name, 'ca.crt') }),
-    ...(clientCertSecretRef && {
-      certFile: file(clientCertSecretRef.name, 'tls.crt'),
-      keyFile: file(clientCertSecretRef.name, 'tls.key'),
-    }),
-    ...(serverName !== undefined && { serverName }),
-  }
-}
-
-/** Servers of this machine only, as `respmesh up` fronts them. */
-function isUnixSocket(host: string): boolean {
-  return host.startsWith('/')
-}
-
-/** The name of a member in status and messages. */
-export function addressOf({
-  host,
-  port,
-}: {
-  readonly host: string
-  readonly port: number
-}): string {
-  return isUnixSocket(host) ? host : `${host}:${port}`
 }

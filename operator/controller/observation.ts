@@ -29,6 +29,18 @@ export interface ServerFacts {
   /** 0: its owner wants it never promoted. */
   readonly priority: number
   readonly connectedReplicas: number
+  /** Present where it is a node of a cluster. */
+  readonly cluster?: ClusterFacts
+}
+
+/** What `CLUSTER INFO` said: the cluster as this node sees it. */
+export interface ClusterFacts {
+  /** Whether it serves its slots. */
+  readonly isOk: boolean
+  /** Slots that belong to a node that is well. */
+  readonly slotsOk: number
+  /** Primaries that own slots. */
+  readonly shardCount: number
 }
 
 export interface ProbeFailure {
@@ -95,5 +107,8 @@ export function materialDigest(observation: Observation): string {
     facts.isSyncing,
     facts.keyCount > 0,
     facts.priority === 0,
+    facts.cluster?.isOk,
+    facts.cluster?.slotsOk,
+    facts.cluster?.shardCount,
   ].join(' ')
 }

@@ -73,7 +73,7 @@ export interface SidecarPlacement {
 
 /** Where a server is, as the world knows it at first hand. */
 export type Whereabouts =
-  | { readonly kind: 'at'; readonly address: string }
+  | { readonly kind: 'at'; readonly address: string; readonly zone?: string }
   /** Nowhere at present; asking a name service would only have it remember so. */
   | { readonly kind: 'absent'; readonly why: string }
 

@@ -241,6 +241,7 @@ export class Reconciler {
       placement: provider.placement,
       secretKeys: access.secretKeys,
       qualifyHost: (host) => provider.qualifyHost?.(proxy, host) ?? host,
+      zoneOf: (host) => zoneOf(provider, proxy, host),
       ...(met?.runId === proxy.status?.primary?.runId && met && { primaryHost: met.host }),
     })
     const digest = configDigest(config)
@@ -288,6 +289,11 @@ export class Reconciler {
       log.warn({ err, proxy: key, action: kind, address, runId }, 'server did not take its role')
     }
   }
+}
+
+function zoneOf(provider: Provider, proxy: RedisProxy, host: string): string | undefined {
+  const place = provider.locate?.(proxy, host)
+  return place?.kind === 'at' ? place.zone : undefined
 }
 
 /** By its address where that is known, for names are remembered longer than pods live; else by its name. */

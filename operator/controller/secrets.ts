@@ -60,12 +60,18 @@ function need(ref: { readonly name: string } | undefined, ...keys: readonly stri
 }
 
 function needsOfSidecars({ spec }: RedisProxy): Need[] {
-  const { auth, tls } = spec.proxy
+  const { admin, auth, tls } = spec.proxy
+  const { sentinel } = spec.backend
   return [
     ...need(spec.backend.auth?.secretRef, 'password'),
     ...need(auth?.secretRef, 'password'),
     ...need(tls?.secretRef, 'tls.crt', 'tls.key'),
     ...need(tls?.clientCaSecretRef, 'ca.crt'),
+    ...need(admin?.auth?.secretRef, 'password'),
+    ...need(admin?.tls?.secretRef, 'tls.crt', 'tls.key'),
+    ...need(sentinel?.auth?.secretRef, 'password'),
+    ...need(sentinel?.tls?.caSecretRef, 'ca.crt'),
+    ...need(sentinel?.tls?.clientCertSecretRef, 'tls.crt', 'tls.key'),
   ]
 }
 

@@ -101,11 +101,12 @@ export function inject(
 
 /** Ports that another container says it uses; containers of a pod share its ports. */
 function portClashes(pod: Pod, proxy: RedisProxy): string[] {
-  const { port, adminPort, tls } = proxy.spec.proxy
+  const { port, adminPort, rawPort, tls } = proxy.spec.proxy
   const fields = new Map([
     [port, 'port'],
     [adminPort, 'adminPort'],
     ...(tls === undefined ? [] : [[tls.port, 'tls.port'] as const]),
+    ...(rawPort === undefined ? [] : [[rawPort, 'rawPort'] as const]),
   ])
   return allContainers(pod).flatMap((container) =>
     (container.ports ?? []).flatMap(({ containerPort }) => {

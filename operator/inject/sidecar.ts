@@ -61,7 +61,7 @@ const secretVolume = (index: number) => `respmesh-secret-${index}`
 
 /** Secrets that the sidecar reads; the operator's own administration Secret is not among them. */
 export function sidecarSecrets(spec: RedisProxySpec): string[] {
-  const { auth, tls } = spec.backend
+  const { auth, sentinel, tls } = spec.backend
   const { proxy } = spec
   const names = [
     auth?.secretRef?.name,
@@ -70,6 +70,11 @@ export function sidecarSecrets(spec: RedisProxySpec): string[] {
     proxy.auth?.secretRef.name,
     proxy.tls?.secretRef.name,
     proxy.tls?.clientCaSecretRef?.name,
+    proxy.admin?.auth?.secretRef.name,
+    proxy.admin?.tls?.secretRef.name,
+    sentinel?.auth?.secretRef.name,
+    sentinel?.tls?.caSecretRef?.name,
+    sentinel?.tls?.clientCertSecretRef?.name,
   ]
   return [...new Set(names.filter((name) => name !== undefined))]
 }

@@ -34,16 +34,24 @@ export function podHostOf(namespace: string, host: string): PodHost | undefined 
   return /^[\d-]+$/.test(hostname) ? undefined : { namespace, service, hostname }
 }
 
-/** The address of a hostname among the slices of its Service; one of a pod that is not ending is preferred. */
-export function addressIn(slices: Iterable<EndpointSlice>, hostname: string): string | undefined {
-  let ending: string | undefined
+export interface Place {
+  readonly address: string
+  /** Of the node that its pod runs on. */
+  readonly zone?: string
+}
+
+/** Where a hostname is among the slices of its Service; a pod that is not ending is preferred. */
+export function placeIn(slices: Iterable<EndpointSlice>, hostname: string): Place | undefined {
+  let ending: Place | undefined
   for (const { endpoints, addressType } of slices) {
     if (addressType === 'FQDN') continue
     for (const endpoint of endpoints ?? []) {
       const [address] = endpoint.addresses
       if (endpoint.hostname !== hostname || address === undefined) continue
-      if (endpoint.conditions?.terminating !== true) return address
-      ending ??= address
+      const { zone } = endpoint
+      const place = { address, ...(zone !== undefined && { zone }) }
+      if (endpoint.conditions?.terminating !== true) return place
+      ending ??= place
     }
   }
   return ending
@@ -101,8 +109,8 @@ export class Addresses implements Stoppable {
         ? { kind: 'absent', why: `Service ${pod.service} is being looked at` }
         : undefined
     }
-    const address = addressIn(known.slices.values(), pod.hostname)
-    if (address !== undefined) return { kind: 'at', address }
+    const place = placeIn(known.slices.values(), pod.hostname)
+    if (place !== undefined) return { kind: 'at', ...place }
     return { kind: 'absent', why: `Service ${pod.service} has no pod ${pod.hostname}` }
   }
 

@@ -64,6 +64,7 @@ export interface EndpointSlice extends KubeObject {
   readonly endpoints?: readonly {
     readonly addresses: readonly string[]
     readonly hostname?: string
+    readonly zone?: string
     readonly conditions?: { readonly terminating?: boolean }
   }[]
 }

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { codeOf } from '../../common/errors.ts'
 import { leaseDurationMs, leaseRenewDeadlineMs, watchLineBytesMax } from '../../common/limits.ts'
 import { writeInjected } from '../inject/layout.ts'
-import { addressIn, podHostOf } from './addresses.ts'
+import { placeIn, podHostOf } from './addresses.ts'
 import { answerError } from './api-error.ts'
 import { backoffMs } from './backoff.ts'
 import { type LeaseObject, mayTake, sight, takenSpec } from './lease.ts'
@@ -51,15 +51,20 @@ test('a pod behind a Service of its own namespace is found by its hostname, and 
 })
 
 test('of two pods of one name the one that is not ending is where to connect', () => {
-  const slice = (address: string, terminating: boolean) => ({
-    metadata: { name: address },
-    addressType: 'IPv4',
-    endpoints: [{ addresses: [address], hostname: 'redis-0', conditions: { terminating } }],
-  })
-  const slices = [slice('10.0.0.1', true), slice('10.0.0.2', false)]
-  assert.equal(addressIn(slices, 'redis-0'), '10.0.0.2')
-  assert.equal(addressIn(slices.slice(0, 1), 'redis-0'), '10.0.0.1')
-  assert.equal(addressIn(slices, 'redis-1'), undefined)
+  const slice = (address: string, terminating: boolean, zone?: string) => {
+    const conditions = { terminating }
+    const endpoint = {
+      addresses: [address],
+      hostname: 'redis-0',
+      conditions,
+      ...(zone && { zone }),
+    }
+    return { metadata: { name: address }, addressType: 'IPv4', endpoints: [endpoint] }
+  }
+  const slices = [slice('10.0.0.1', true), slice('10.0.0.2', false, 'a')]
+  assert.deepEqual(placeIn(slices, 'redis-0'), { address: '10.0.0.2', zone: 'a' })
+  assert.deepEqual(placeIn(slices.slice(0, 1), 'redis-0'), { address: '10.0.0.1' })
+  assert.equal(placeIn(slices, 'redis-1'), undefined)
 })
 
 test('a MicroTime has exactly six digits after the point', () => {

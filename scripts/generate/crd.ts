@@ -137,7 +137,7 @@ function crd(): object {
 const ready = '.status.conditions[?(@.type=="Ready")]'
 const columns = [
   column('Mode', 'string', '.spec.backend.mode'),
-  column('Primary', 'string', '.status.primary.address'),
+  column('Primary', 'string', '.status.topology.primary'),
   column('Servers', 'string', '.status.topology.servers'),
   column('Shards', 'integer', '.status.topology.shards'),
   column('Slots', 'string', '.status.topology.slots'),

@@ -39,14 +39,14 @@ var require_ucs2length = __commonJS({
 // <stdin>
 module.exports = validate10;
 module.exports.default = validate10;
-var schema11 = { "type": "object", "required": ["apiVersion", "kind", "metadata", "spec"], "properties": { "apiVersion": { "type": "string", "const": "respmesh.io/v1alpha1" }, "kind": { "type": "string", "const": "RedisProxy" }, "metadata": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" }, "namespace": { "type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" } } }, "spec": { "type": "object", "required": ["suspend", "backend", "failover", "proxy"], "properties": { "suspend": { "type": "boolean", "default": false, "description": "stop acting on servers, keep serving and reporting" }, "backend": { "type": "object", "required": ["mode", "endpoints"], "properties": { "mode": { "type": "string", "enum": ["Standalone", "Replication"], "description": "Standalone: one server; Replication: a primary and its replicas", "default": "Replication" }, "endpoints": { "type": "array", "items": { "type": "object", "required": ["host", "port", "promotable"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name or address of the server" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of the server", "default": 6379 }, "promotable": { "type": "boolean", "default": true, "description": "whether this server may become the primary" } }, "additionalProperties": false }, "minItems": 1, "maxItems": 64, "description": "the servers, primary and replicas alike; an existing arrangement is honoured", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host", "port"] }, "auth": { "type": "object", "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: the applications\u2019 traffic" }, "adminSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "the same for the operator; it never reaches a sidecar. Default: secretRef" } }, "additionalProperties": false }, "tls": { "type": "object", "required": ["mode"], "properties": { "mode": { "type": "string", "enum": ["VerifyFull", "SkipVerify"], "description": "VerifyFull checks the chain and the name; SkipVerify encrypts only", "default": "VerifyFull" }, "caSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt to trust" }, "clientCertSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name to expect in place of the host" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" } }, "additionalProperties": false, "description": "an existing backend; respmesh never creates or deletes servers" }, "failover": { "type": "object", "required": ["policy", "downAfter"], "properties": { "policy": { "type": "string", "enum": ["Automatic", "Observe"], "description": "Automatic promotes when the primary is down; Observe only reports", "default": "Automatic" }, "downAfter": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "3s", "description": "how long a primary is unreachable before it is taken for down; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "default": { "policy": "Automatic", "downAfter": "3s" } }, "proxy": { "type": "object", "required": ["address", "port", "adminPort", "isolation", "holdTimeout", "queueTimeout", "clientIdleTimeout", "connectionsMax", "clientsMax", "workers", "logLevel"], "properties": { "image": { "type": "string", "minLength": 1, "maxLength": 512, "description": "image of the sidecar; default: the operator\u2019s own" }, "address": { "type": "string", "default": "127.0.0.1", "minLength": 1, "maxLength": 45, "description": "address the sidecar listens on, in the pod" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "default": 16379, "description": "port the app connects to; 0: none, where tls or unixSocket is there instead" }, "adminPort": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of health, metrics and pause", "default": 16380 }, "tls": { "type": "object", "required": ["secretRef", "port", "clientCertificate"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key: what clients are shown" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of the TLS listener; the plain one stays unless its port is 0", "default": 16389 }, "clientCertificate": { "type": "string", "enum": ["None", "Optional", "Required"], "description": "whether clients must show a certificate; Optional: one that is shown must be good", "default": "None" }, "clientCaSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt: the authorities of client certificates" } }, "additionalProperties": false, "description": "a TLS listener; absent: none" }, "unixSocket": { "type": "object", "required": ["directory"], "properties": { "directory": { "type": "string", "default": "/run/respmesh", "minLength": 2, "maxLength": 90, "pattern": "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", "description": "where every container of the pod finds the socket redis.sock" } }, "additionalProperties": false, "description": "a unix socket in a volume that the pod\u2019s containers share; absent: none" }, "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username that clients must give" } }, "additionalProperties": false, "description": "absent: whoever reaches the port is served" }, "commands": { "type": "object", "required": ["allow", "deny"], "properties": { "allow": { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 129 }, "default": [], "maxItems": 256, "uniqueItems": true, "description": "commands that are refused by default and let through here: debug, config|set; * is every one", "x-kubernetes-list-type": "set" }, "deny": { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 129 }, "default": [], "maxItems": 256, "uniqueItems": true, "description": "commands that are refused here; the more exact name wins over the other list", "x-kubernetes-list-type": "set" } }, "additionalProperties": false, "description": "which commands clients may send; absent: all but the harmful ones" }, "isolation": { "type": "string", "enum": ["Shared", "PerClient"], "description": "Shared: clients share connections to the primary where nothing can tell; PerClient: each has one of its own", "default": "Shared" }, "holdTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "5s", "description": "how long commands wait while there is no primary; e.g. 500ms, 3s, 2m" }, "queueTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "5s", "description": "how long a command waits, unsent, for a primary that takes no more; e.g. 500ms, 3s, 2m" }, "clientIdleTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "0s", "description": "a client that is silent so long is closed; 0s: never; e.g. 500ms, 3s, 2m" }, "connectionsMax": { "type": "integer", "minimum": 1, "maximum": 64, "default": 1, "description": "shared connections to the primary per worker" }, "clientsMax": { "type": "integer", "minimum": 1, "maximum": 1e6, "default": 1e4, "description": "clients at once per sidecar" }, "workers": { "type": "integer", "minimum": 1, "maximum": 64, "default": 1, "description": "processes of a sidecar that share the listeners; read when it starts" }, "logLevel": { "type": "string", "enum": ["error", "warn", "info", "debug"], "description": "how much the sidecar logs", "default": "info" }, "resources": { "type": "object", "properties": { "requests": { "type": "object", "patternProperties": { "^.*$": { "type": "string", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "e.g. 25m, 64Mi" } }, "description": "as in a container", "maxProperties": 8 }, "limits": { "type": "object", "patternProperties": { "^.*$": { "type": "string", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "e.g. 25m, 64Mi" } }, "description": "as in a container; a sidecar sheds clients before it reaches the memory", "maxProperties": 8 } }, "additionalProperties": false, "description": "default: requests 25m cpu and 64Mi, limit 192Mi memory; with several workers 64Mi and 128Mi for each and one more" } }, "additionalProperties": false, "default": { "address": "127.0.0.1", "port": 16379, "adminPort": 16380, "isolation": "Shared", "holdTimeout": "5s", "queueTimeout": "5s", "clientIdleTimeout": "0s", "connectionsMax": 1, "clientsMax": 1e4, "workers": 1, "logLevel": "info" } } }, "additionalProperties": false, "description": "what is wanted" } }, "$id": "https://respmesh.io/schemas/redis-proxy.json", "title": "RedisProxy" };
+var schema11 = { "type": "object", "required": ["apiVersion", "kind", "metadata", "spec"], "properties": { "apiVersion": { "type": "string", "const": "respmesh.io/v1alpha1" }, "kind": { "type": "string", "const": "RedisProxy" }, "metadata": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" }, "namespace": { "type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" } } }, "spec": { "type": "object", "required": ["suspend", "backend", "failover", "proxy"], "properties": { "suspend": { "type": "boolean", "default": false, "description": "stop acting on servers, keep serving and reporting" }, "backend": { "type": "object", "required": ["mode", "endpoints"], "properties": { "mode": { "type": "string", "enum": ["Standalone", "Replication", "Cluster", "Ring"], "description": "Standalone: one server; Replication: a primary and its replicas; Cluster: a Redis or Valkey Cluster, of which some nodes are listed; Ring: independent servers that share the keys", "default": "Replication" }, "endpoints": { "type": "array", "items": { "type": "object", "required": ["host", "port", "promotable"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name or address of the server" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of the server", "default": 6379 }, "promotable": { "type": "boolean", "default": true, "description": "whether this server may become the primary, where the operator chooses it" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where it runs; default: what Kubernetes knows of the zone of its pod, if it is behind a headless Service of this namespace" }, "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "what the ring hashes in place of host:port, so that the server may move. Only in mode Ring" }, "weight": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "share of the keys, relative to the other servers; default: 1. Only in mode Ring" } }, "additionalProperties": false }, "minItems": 1, "maxItems": 64, "description": "the servers, primary and replicas alike; an existing arrangement is honoured", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host", "port"] }, "sentinel": { "type": "object", "required": ["name", "endpoints"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 128, "description": "name under which the Sentinels watch the primary" }, "endpoints": { "type": "array", "items": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name or address of a Sentinel" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "its port", "default": 26379 } }, "additionalProperties": false }, "minItems": 1, "maxItems": 16, "description": "the Sentinels", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host", "port"] }, "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: for the Sentinels" } }, "additionalProperties": false }, "tls": { "type": "object", "required": ["mode"], "properties": { "mode": { "type": "string", "enum": ["VerifyFull", "SkipVerify"], "description": "VerifyFull checks the chain and the name; SkipVerify encrypts only", "default": "VerifyFull" }, "caSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt to trust" }, "clientCertSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name to expect in place of the host" } }, "additionalProperties": false, "description": "TLS to the Sentinels; absent: plain TCP" } }, "additionalProperties": false, "description": "Sentinels choose the primary and the operator never does. Only in mode Replication; absent: the operator chooses" }, "ring": { "type": "object", "required": ["hashTag", "ejectFor"], "properties": { "hashTag": { "type": "string", "minLength": 2, "maxLength": 2, "default": "{}", "description": "two characters: of a key that has them, what stands between them is hashed" }, "ejectAfter": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "failures in a row after which a server is left out and the others share its keys; absent: never" }, "ejectFor": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "30s", "description": "how long it is left out before it is tried again; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "description": "how keys are shared among the servers. Only in mode Ring" }, "auth": { "type": "object", "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: the applications\u2019 traffic" }, "adminSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "the same for the operator; it never reaches a sidecar. Default: secretRef" } }, "additionalProperties": false }, "tls": { "type": "object", "required": ["mode"], "properties": { "mode": { "type": "string", "enum": ["VerifyFull", "SkipVerify"], "description": "VerifyFull checks the chain and the name; SkipVerify encrypts only", "default": "VerifyFull" }, "caSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt to trust" }, "clientCertSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name to expect in place of the host" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" } }, "additionalProperties": false, "description": "an existing backend; respmesh never creates or deletes servers" }, "failover": { "type": "object", "required": ["policy", "downAfter"], "properties": { "policy": { "type": "string", "enum": ["Automatic", "Observe"], "description": "Automatic promotes when the primary is down; Observe only reports. With a Sentinel and in the modes Cluster and Ring the operator never promotes", "default": "Automatic" }, "downAfter": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "3s", "description": "how long a primary is unreachable before it is taken for down; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "default": { "policy": "Automatic", "downAfter": "3s" } }, "proxy": { "type": "object", "required": ["address", "port", "adminPort", "isolation", "holdTimeout", "queueTimeout", "clientIdleTimeout", "readTimeLimit", "connectionsMax", "clientsMax", "workers", "logLevel"], "properties": { "image": { "type": "string", "minLength": 1, "maxLength": 512, "description": "image of the sidecar; default: the operator\u2019s own" }, "address": { "type": "string", "default": "127.0.0.1", "minLength": 1, "maxLength": 45, "description": "address the sidecar listens on, in the pod" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "default": 16379, "description": "port the app connects to; 0: none, where tls or unixSocket is there instead" }, "adminPort": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of health, metrics and pause", "default": 16380 }, "admin": { "type": "object", "properties": { "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: who may change something through the admin port, by HTTP basic authentication" } }, "additionalProperties": false, "description": "absent: processes of the same pod, without a password" }, "tls": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" } }, "additionalProperties": false, "description": "HTTPS on the admin port; absent: HTTP" } }, "additionalProperties": false, "description": "the admin port: who may use it, and how" }, "rawPort": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port at which bytes pass to the primary and back unread: nothing is held, routed or refused; absent: none" }, "tls": { "type": "object", "required": ["secretRef", "port", "clientCertificate"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key: what clients are shown" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of the TLS listener; the plain one stays unless its port is 0", "default": 16389 }, "clientCertificate": { "type": "string", "enum": ["None", "Optional", "Required"], "description": "whether clients must show a certificate; Optional: one that is shown must be good", "default": "None" }, "clientCaSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt: the authorities of client certificates" } }, "additionalProperties": false, "description": "a TLS listener; absent: none" }, "unixSocket": { "type": "object", "required": ["directory"], "properties": { "directory": { "type": "string", "default": "/run/respmesh", "minLength": 2, "maxLength": 90, "pattern": "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", "description": "where every container of the pod finds the socket redis.sock" } }, "additionalProperties": false, "description": "a unix socket in a volume that the pod\u2019s containers share; absent: none" }, "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username that clients must give" } }, "additionalProperties": false, "description": "absent: whoever reaches the port is served" }, "commands": { "type": "object", "required": ["allow", "deny"], "properties": { "allow": { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 129 }, "default": [], "maxItems": 256, "uniqueItems": true, "description": "commands that are refused by default and let through here: debug, config|set; * is every one", "x-kubernetes-list-type": "set" }, "deny": { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 129 }, "default": [], "maxItems": 256, "uniqueItems": true, "description": "commands that are refused here; the more exact name wins over the other list", "x-kubernetes-list-type": "set" } }, "additionalProperties": false, "description": "which commands clients may send; absent: all but the harmful ones" }, "reads": { "type": "object", "required": ["policy", "choose", "lagMax", "lagBytesMax", "readYourWrites"], "properties": { "policy": { "type": "string", "enum": ["AllToPrimary", "ReadsToReplicas"], "description": "where commands go that only read", "default": "ReadsToReplicas" }, "choose": { "type": "string", "enum": ["RoundRobin", "Zone", "Latency"], "description": "RoundRobin: all fit replicas in turn; Zone: those of the sidecar\u2019s zone as long as there are any; Latency: those that answer about as fast as the fastest", "default": "RoundRobin" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where the sidecars run; default: the zone of each one\u2019s node" }, "lagMax": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "10s", "description": "a replica that is further behind gets no reads; e.g. 500ms, 3s, 2m" }, "lagBytesMax": { "type": "string", "default": "16Mi", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "the same in bytes of the replication stream, e.g. 1Mi" }, "readYourWrites": { "type": "boolean", "default": true, "description": "a client that has written reads from the primary until a replica has what it wrote" } }, "additionalProperties": false, "description": "reads from replicas, in the modes Replication and Cluster; absent: none" }, "retries": { "type": "object", "required": ["max", "delay"], "properties": { "max": { "type": "integer", "minimum": 0, "maximum": 100, "default": 16, "description": "times a command that a server did not run is sent again" }, "delay": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "10ms", "description": "longest first delay; it doubles with each, with jitter; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "description": "redirects and refusals of servers that ran nothing; absent: the defaults" }, "cluster": { "type": "object", "required": ["present"], "properties": { "present": { "type": "string", "enum": ["Server", "Sidecar", "Nodes"], "description": "Server: clients see one server without a cluster; Sidecar: a cluster of one node, the sidecar; Nodes: CLUSTER SLOTS and its kin show the nodes", "default": "Server" } }, "additionalProperties": false, "description": "what clients see of a backend of mode Cluster" }, "isolation": { "type": "string", "enum": ["Shared", "PerClient"], "description": "Shared: clients share connections to the primary where nothing can tell; PerClient: each has one of its own", "default": "Shared" }, "holdTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "5s", "description": "how long commands wait while there is no primary; e.g. 500ms, 3s, 2m" }, "queueTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "5s", "description": "how long a command waits, unsent, for a primary that takes no more; e.g. 500ms, 3s, 2m" }, "clientIdleTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "0s", "description": "a client that is silent so long is closed; 0s: never; e.g. 500ms, 3s, 2m" }, "readTimeLimit": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "0s", "description": "longest time from a command to its reply, blocking ones too; the client of a longer one is closed; 0s: none; e.g. 500ms, 3s, 2m" }, "connectionsMax": { "type": "integer", "minimum": 1, "maximum": 64, "default": 1, "description": "shared connections to the primary per worker" }, "clientsMax": { "type": "integer", "minimum": 1, "maximum": 1e6, "default": 1e4, "description": "clients at once per sidecar" }, "workers": { "type": "integer", "minimum": 1, "maximum": 64, "default": 1, "description": "processes of a sidecar that share the listeners; read when it starts" }, "logLevel": { "type": "string", "enum": ["error", "warn", "info", "debug"], "description": "how much the sidecar logs", "default": "info" }, "resources": { "type": "object", "properties": { "requests": { "type": "object", "patternProperties": { "^.*$": { "type": "string", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "e.g. 25m, 64Mi" } }, "description": "as in a container", "maxProperties": 8 }, "limits": { "type": "object", "patternProperties": { "^.*$": { "type": "string", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "e.g. 25m, 64Mi" } }, "description": "as in a container; a sidecar sheds clients before it reaches the memory", "maxProperties": 8 } }, "additionalProperties": false, "description": "default: requests 25m cpu and 64Mi, limit 192Mi memory; with several workers 64Mi and 128Mi for each and one more" } }, "additionalProperties": false, "default": { "address": "127.0.0.1", "port": 16379, "adminPort": 16380, "isolation": "Shared", "holdTimeout": "5s", "queueTimeout": "5s", "clientIdleTimeout": "0s", "readTimeLimit": "0s", "connectionsMax": 1, "clientsMax": 1e4, "workers": 1, "logLevel": "info" } } }, "additionalProperties": false, "description": "what is wanted" } }, "$id": "https://respmesh.io/schemas/redis-proxy.json", "title": "RedisProxy" };
 var func2 = require_ucs2length().default;
-var func19 = Object.prototype.hasOwnProperty;
+var func38 = Object.prototype.hasOwnProperty;
 var pattern0 = new RegExp("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "u");
 var pattern2 = new RegExp("^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "u");
-var pattern3 = new RegExp("^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", "u");
-var pattern7 = new RegExp("^.*$", "u");
-var pattern8 = new RegExp("^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "u");
+var pattern4 = new RegExp("^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", "u");
+var pattern6 = new RegExp("^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "u");
+var pattern12 = new RegExp("^.*$", "u");
 function validate10(data, { instancePath = "", parentData, parentDataProperty, rootData = data } = {}) {
   ;
   let vErrors = null;
@@ -242,7 +242,7 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           data5.failover = { "policy": "Automatic", "downAfter": "3s" };
         }
         if (data5.proxy === void 0) {
-          data5.proxy = { "address": "127.0.0.1", "port": 16379, "adminPort": 16380, "isolation": "Shared", "holdTimeout": "5s", "queueTimeout": "5s", "clientIdleTimeout": "0s", "connectionsMax": 1, "clientsMax": 1e4, "workers": 1, "logLevel": "info" };
+          data5.proxy = { "address": "127.0.0.1", "port": 16379, "adminPort": 16380, "isolation": "Shared", "holdTimeout": "5s", "queueTimeout": "5s", "clientIdleTimeout": "0s", "readTimeLimit": "0s", "connectionsMax": 1, "clientsMax": 1e4, "workers": 1, "logLevel": "info" };
         }
         if (data5.suspend === void 0) {
           const err18 = { instancePath: instancePath + "/spec", schemaPath: "#/properties/spec/required", keyword: "required", params: { missingProperty: "suspend" }, message: "must have required property 'suspend'", schema: schema11.properties.spec.required, parentSchema: schema11.properties.spec, data: data5 };
@@ -326,7 +326,7 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               errors++;
             }
             for (const key1 in data7) {
-              if (!(key1 === "mode" || key1 === "endpoints" || key1 === "auth" || key1 === "tls")) {
+              if (!(key1 === "mode" || key1 === "endpoints" || key1 === "sentinel" || key1 === "ring" || key1 === "auth" || key1 === "tls")) {
                 const err26 = { instancePath: instancePath + "/spec/backend", schemaPath: "#/properties/spec/properties/backend/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key1 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend, data: data7 };
                 if (vErrors === null) {
                   vErrors = [err26];
@@ -346,7 +346,7 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (!(data8 === "Standalone" || data8 === "Replication")) {
+            if (!(data8 === "Standalone" || data8 === "Replication" || data8 === "Cluster" || data8 === "Ring")) {
               const err28 = { instancePath: instancePath + "/spec/backend/mode", schemaPath: "#/properties/spec/properties/backend/properties/mode/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.backend.properties.mode.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.backend.properties.mode.enum, parentSchema: schema11.properties.spec.properties.backend.properties.mode, data: data8 };
               if (vErrors === null) {
                 vErrors = [err28];
@@ -414,7 +414,7 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                       errors++;
                     }
                     for (const key2 in data10) {
-                      if (!(key2 === "host" || key2 === "port" || key2 === "promotable")) {
+                      if (!(key2 === "host" || key2 === "port" || key2 === "promotable" || key2 === "zone" || key2 === "name" || key2 === "weight")) {
                         const err34 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0, schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key2 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items, data: data10 };
                         if (vErrors === null) {
                           vErrors = [err34];
@@ -495,655 +495,634 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                       }
                       errors++;
                     }
+                    if (data10.zone !== void 0) {
+                      let data14 = data10.zone;
+                      if (typeof data14 === "string") {
+                        if (func2(data14) > 63) {
+                          const err42 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/zone", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/zone/maxLength", keyword: "maxLength", params: { limit: 63 }, message: "must NOT have more than 63 characters", schema: 63, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.zone, data: data14 };
+                          if (vErrors === null) {
+                            vErrors = [err42];
+                          } else {
+                            vErrors.push(err42);
+                          }
+                          errors++;
+                        }
+                        if (func2(data14) < 1) {
+                          const err43 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/zone", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/zone/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.zone, data: data14 };
+                          if (vErrors === null) {
+                            vErrors = [err43];
+                          } else {
+                            vErrors.push(err43);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err44 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/zone", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/zone/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.zone.type, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.zone, data: data14 };
+                        if (vErrors === null) {
+                          vErrors = [err44];
+                        } else {
+                          vErrors.push(err44);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data10.name !== void 0) {
+                      let data15 = data10.name;
+                      if (typeof data15 === "string") {
+                        if (func2(data15) > 253) {
+                          const err45 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/name", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.name, data: data15 };
+                          if (vErrors === null) {
+                            vErrors = [err45];
+                          } else {
+                            vErrors.push(err45);
+                          }
+                          errors++;
+                        }
+                        if (func2(data15) < 1) {
+                          const err46 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/name", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.name, data: data15 };
+                          if (vErrors === null) {
+                            vErrors = [err46];
+                          } else {
+                            vErrors.push(err46);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err47 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/name", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.name, data: data15 };
+                        if (vErrors === null) {
+                          vErrors = [err47];
+                        } else {
+                          vErrors.push(err47);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data10.weight !== void 0) {
+                      let data16 = data10.weight;
+                      if (!(typeof data16 == "number" && (!(data16 % 1) && !isNaN(data16)))) {
+                        const err48 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/weight", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/weight/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.weight.type, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.weight, data: data16 };
+                        if (vErrors === null) {
+                          vErrors = [err48];
+                        } else {
+                          vErrors.push(err48);
+                        }
+                        errors++;
+                      }
+                      if (typeof data16 == "number") {
+                        if (data16 > 1e3 || isNaN(data16)) {
+                          const err49 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/weight", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/weight/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e3 }, message: "must be <= 1000", schema: 1e3, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.weight, data: data16 };
+                          if (vErrors === null) {
+                            vErrors = [err49];
+                          } else {
+                            vErrors.push(err49);
+                          }
+                          errors++;
+                        }
+                        if (data16 < 1 || isNaN(data16)) {
+                          const err50 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0 + "/weight", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/properties/weight/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items.properties.weight, data: data16 };
+                          if (vErrors === null) {
+                            vErrors = [err50];
+                          } else {
+                            vErrors.push(err50);
+                          }
+                          errors++;
+                        }
+                      }
+                    }
                   } else {
-                    const err42 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0, schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.endpoints.items.type, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items, data: data10 };
+                    const err51 = { instancePath: instancePath + "/spec/backend/endpoints/" + i0, schemaPath: "#/properties/spec/properties/backend/properties/endpoints/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.endpoints.items.type, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints.items, data: data10 };
                     if (vErrors === null) {
-                      vErrors = [err42];
+                      vErrors = [err51];
                     } else {
-                      vErrors.push(err42);
+                      vErrors.push(err51);
                     }
                     errors++;
                   }
                 }
               } else {
-                const err43 = { instancePath: instancePath + "/spec/backend/endpoints", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.backend.properties.endpoints.type, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints, data: data9 };
+                const err52 = { instancePath: instancePath + "/spec/backend/endpoints", schemaPath: "#/properties/spec/properties/backend/properties/endpoints/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.backend.properties.endpoints.type, parentSchema: schema11.properties.spec.properties.backend.properties.endpoints, data: data9 };
                 if (vErrors === null) {
-                  vErrors = [err43];
+                  vErrors = [err52];
                 } else {
-                  vErrors.push(err43);
+                  vErrors.push(err52);
                 }
                 errors++;
               }
             }
-            if (data7.auth !== void 0) {
-              let data14 = data7.auth;
-              if (data14 && typeof data14 == "object" && !Array.isArray(data14)) {
-                for (const key3 in data14) {
-                  if (!(key3 === "secretRef" || key3 === "adminSecretRef")) {
-                    const err44 = { instancePath: instancePath + "/spec/backend/auth", schemaPath: "#/properties/spec/properties/backend/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key3 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth, data: data14 };
-                    if (vErrors === null) {
-                      vErrors = [err44];
-                    } else {
-                      vErrors.push(err44);
-                    }
-                    errors++;
-                  }
-                }
-                if (data14.secretRef !== void 0) {
-                  let data15 = data14.secretRef;
-                  if (data15 && typeof data15 == "object" && !Array.isArray(data15)) {
-                    if (data15.name === void 0) {
-                      const err45 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data15 };
-                      if (vErrors === null) {
-                        vErrors = [err45];
-                      } else {
-                        vErrors.push(err45);
-                      }
-                      errors++;
-                    }
-                    for (const key4 in data15) {
-                      if (!(key4 === "name")) {
-                        const err46 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key4 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data15 };
-                        if (vErrors === null) {
-                          vErrors = [err46];
-                        } else {
-                          vErrors.push(err46);
-                        }
-                        errors++;
-                      }
-                    }
-                    if (data15.name !== void 0) {
-                      let data16 = data15.name;
-                      if (typeof data16 === "string") {
-                        if (func2(data16) > 253) {
-                          const err47 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data16 };
-                          if (vErrors === null) {
-                            vErrors = [err47];
-                          } else {
-                            vErrors.push(err47);
-                          }
-                          errors++;
-                        }
-                        if (func2(data16) < 1) {
-                          const err48 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data16 };
-                          if (vErrors === null) {
-                            vErrors = [err48];
-                          } else {
-                            vErrors.push(err48);
-                          }
-                          errors++;
-                        }
-                      } else {
-                        const err49 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data16 };
-                        if (vErrors === null) {
-                          vErrors = [err49];
-                        } else {
-                          vErrors.push(err49);
-                        }
-                        errors++;
-                      }
-                    }
-                  } else {
-                    const err50 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data15 };
-                    if (vErrors === null) {
-                      vErrors = [err50];
-                    } else {
-                      vErrors.push(err50);
-                    }
-                    errors++;
-                  }
-                }
-                if (data14.adminSecretRef !== void 0) {
-                  let data17 = data14.adminSecretRef;
-                  if (data17 && typeof data17 == "object" && !Array.isArray(data17)) {
-                    if (data17.name === void 0) {
-                      const err51 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data17 };
-                      if (vErrors === null) {
-                        vErrors = [err51];
-                      } else {
-                        vErrors.push(err51);
-                      }
-                      errors++;
-                    }
-                    for (const key5 in data17) {
-                      if (!(key5 === "name")) {
-                        const err52 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key5 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data17 };
-                        if (vErrors === null) {
-                          vErrors = [err52];
-                        } else {
-                          vErrors.push(err52);
-                        }
-                        errors++;
-                      }
-                    }
-                    if (data17.name !== void 0) {
-                      let data18 = data17.name;
-                      if (typeof data18 === "string") {
-                        if (func2(data18) > 253) {
-                          const err53 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data18 };
-                          if (vErrors === null) {
-                            vErrors = [err53];
-                          } else {
-                            vErrors.push(err53);
-                          }
-                          errors++;
-                        }
-                        if (func2(data18) < 1) {
-                          const err54 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data18 };
-                          if (vErrors === null) {
-                            vErrors = [err54];
-                          } else {
-                            vErrors.push(err54);
-                          }
-                          errors++;
-                        }
-                      } else {
-                        const err55 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data18 };
-                        if (vErrors === null) {
-                          vErrors = [err55];
-                        } else {
-                          vErrors.push(err55);
-                        }
-                        errors++;
-                      }
-                    }
-                  } else {
-                    const err56 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data17 };
-                    if (vErrors === null) {
-                      vErrors = [err56];
-                    } else {
-                      vErrors.push(err56);
-                    }
-                    errors++;
-                  }
-                }
-              } else {
-                const err57 = { instancePath: instancePath + "/spec/backend/auth", schemaPath: "#/properties/spec/properties/backend/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth, data: data14 };
-                if (vErrors === null) {
-                  vErrors = [err57];
-                } else {
-                  vErrors.push(err57);
-                }
-                errors++;
-              }
-            }
-            if (data7.tls !== void 0) {
-              let data19 = data7.tls;
-              if (data19 && typeof data19 == "object" && !Array.isArray(data19)) {
-                if (data19.mode === void 0) {
-                  data19.mode = "VerifyFull";
-                }
-                if (data19.mode === void 0) {
-                  const err58 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/required", keyword: "required", params: { missingProperty: "mode" }, message: "must have required property 'mode'", schema: schema11.properties.spec.properties.backend.properties.tls.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data19 };
+            if (data7.sentinel !== void 0) {
+              let data17 = data7.sentinel;
+              if (data17 && typeof data17 == "object" && !Array.isArray(data17)) {
+                if (data17.name === void 0) {
+                  const err53 = { instancePath: instancePath + "/spec/backend/sentinel", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.sentinel.required, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel, data: data17 };
                   if (vErrors === null) {
-                    vErrors = [err58];
+                    vErrors = [err53];
                   } else {
-                    vErrors.push(err58);
+                    vErrors.push(err53);
                   }
                   errors++;
                 }
-                for (const key6 in data19) {
-                  if (!(key6 === "mode" || key6 === "caSecretRef" || key6 === "clientCertSecretRef" || key6 === "serverName")) {
-                    const err59 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key6 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data19 };
+                if (data17.endpoints === void 0) {
+                  const err54 = { instancePath: instancePath + "/spec/backend/sentinel", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/required", keyword: "required", params: { missingProperty: "endpoints" }, message: "must have required property 'endpoints'", schema: schema11.properties.spec.properties.backend.properties.sentinel.required, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel, data: data17 };
+                  if (vErrors === null) {
+                    vErrors = [err54];
+                  } else {
+                    vErrors.push(err54);
+                  }
+                  errors++;
+                }
+                for (const key3 in data17) {
+                  if (!(key3 === "name" || key3 === "endpoints" || key3 === "auth" || key3 === "tls")) {
+                    const err55 = { instancePath: instancePath + "/spec/backend/sentinel", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key3 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel, data: data17 };
                     if (vErrors === null) {
-                      vErrors = [err59];
+                      vErrors = [err55];
                     } else {
-                      vErrors.push(err59);
+                      vErrors.push(err55);
                     }
                     errors++;
                   }
                 }
-                let data20 = data19.mode;
-                if (typeof data20 !== "string") {
-                  const err60 = { instancePath: instancePath + "/spec/backend/tls/mode", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/mode/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.mode.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.mode, data: data20 };
-                  if (vErrors === null) {
-                    vErrors = [err60];
-                  } else {
-                    vErrors.push(err60);
-                  }
-                  errors++;
-                }
-                if (!(data20 === "VerifyFull" || data20 === "SkipVerify")) {
-                  const err61 = { instancePath: instancePath + "/spec/backend/tls/mode", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/mode/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.backend.properties.tls.properties.mode.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.backend.properties.tls.properties.mode.enum, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.mode, data: data20 };
-                  if (vErrors === null) {
-                    vErrors = [err61];
-                  } else {
-                    vErrors.push(err61);
-                  }
-                  errors++;
-                }
-                if (data19.caSecretRef !== void 0) {
-                  let data21 = data19.caSecretRef;
-                  if (data21 && typeof data21 == "object" && !Array.isArray(data21)) {
-                    if (data21.name === void 0) {
-                      const err62 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data21 };
+                if (data17.name !== void 0) {
+                  let data18 = data17.name;
+                  if (typeof data18 === "string") {
+                    if (func2(data18) > 128) {
+                      const err56 = { instancePath: instancePath + "/spec/backend/sentinel/name", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/name/maxLength", keyword: "maxLength", params: { limit: 128 }, message: "must NOT have more than 128 characters", schema: 128, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.name, data: data18 };
                       if (vErrors === null) {
-                        vErrors = [err62];
+                        vErrors = [err56];
                       } else {
-                        vErrors.push(err62);
+                        vErrors.push(err56);
                       }
                       errors++;
                     }
-                    for (const key7 in data21) {
-                      if (!(key7 === "name")) {
-                        const err63 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key7 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data21 };
-                        if (vErrors === null) {
-                          vErrors = [err63];
-                        } else {
-                          vErrors.push(err63);
-                        }
-                        errors++;
+                    if (func2(data18) < 1) {
+                      const err57 = { instancePath: instancePath + "/spec/backend/sentinel/name", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.name, data: data18 };
+                      if (vErrors === null) {
+                        vErrors = [err57];
+                      } else {
+                        vErrors.push(err57);
                       }
+                      errors++;
                     }
-                    if (data21.name !== void 0) {
-                      let data22 = data21.name;
-                      if (typeof data22 === "string") {
-                        if (func2(data22) > 253) {
-                          const err64 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data22 };
+                  } else {
+                    const err58 = { instancePath: instancePath + "/spec/backend/sentinel/name", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.name, data: data18 };
+                    if (vErrors === null) {
+                      vErrors = [err58];
+                    } else {
+                      vErrors.push(err58);
+                    }
+                    errors++;
+                  }
+                }
+                if (data17.endpoints !== void 0) {
+                  let data19 = data17.endpoints;
+                  if (Array.isArray(data19)) {
+                    if (data19.length > 16) {
+                      const err59 = { instancePath: instancePath + "/spec/backend/sentinel/endpoints", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/endpoints/maxItems", keyword: "maxItems", params: { limit: 16 }, message: "must NOT have more than 16 items", schema: 16, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints, data: data19 };
+                      if (vErrors === null) {
+                        vErrors = [err59];
+                      } else {
+                        vErrors.push(err59);
+                      }
+                      errors++;
+                    }
+                    if (data19.length < 1) {
+                      const err60 = { instancePath: instancePath + "/spec/backend/sentinel/endpoints", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/endpoints/minItems", keyword: "minItems", params: { limit: 1 }, message: "must NOT have fewer than 1 items", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints, data: data19 };
+                      if (vErrors === null) {
+                        vErrors = [err60];
+                      } else {
+                        vErrors.push(err60);
+                      }
+                      errors++;
+                    }
+                    const len1 = data19.length;
+                    for (let i1 = 0; i1 < len1; i1++) {
+                      let data20 = data19[i1];
+                      if (data20 && typeof data20 == "object" && !Array.isArray(data20)) {
+                        if (data20.port === void 0) {
+                          data20.port = 26379;
+                        }
+                        if (data20.host === void 0) {
+                          const err61 = { instancePath: instancePath + "/spec/backend/sentinel/endpoints/" + i1, schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/endpoints/items/required", keyword: "required", params: { missingProperty: "host" }, message: "must have required property 'host'", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints.items.required, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints.items, data: data20 };
                           if (vErrors === null) {
-                            vErrors = [err64];
+                            vErrors = [err61];
                           } else {
-                            vErrors.push(err64);
+                            vErrors.push(err61);
                           }
                           errors++;
                         }
-                        if (func2(data22) < 1) {
-                          const err65 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data22 };
+                        if (data20.port === void 0) {
+                          const err62 = { instancePath: instancePath + "/spec/backend/sentinel/endpoints/" + i1, schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/endpoints/items/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints.items.required, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints.items, data: data20 };
                           if (vErrors === null) {
-                            vErrors = [err65];
+                            vErrors = [err62];
                           } else {
-                            vErrors.push(err65);
+                            vErrors.push(err62);
                           }
                           errors++;
+                        }
+                        for (const key4 in data20) {
+                          if (!(key4 === "host" || key4 === "port")) {
+                            const err63 = { instancePath: instancePath + "/spec/backend/sentinel/endpoints/" + i1, schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/endpoints/items/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key4 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints.items, data: data20 };
+                            if (vErrors === null) {
+                              vErrors = [err63];
+                            } else {
+                              vErrors.push(err63);
+                            }
+                            errors++;
+                          }
+                        }
+                        if (data20.host !== void 0) {
+                          let data21 = data20.host;
+                          if (typeof data21 === "string") {
+                            if (func2(data21) > 253) {
+                              const err64 = { instancePath: instancePath + "/spec/backend/sentinel/endpoints/" + i1 + "/host", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/endpoints/items/properties/host/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints.items.properties.host, data: data21 };
+                              if (vErrors === null) {
+                                vErrors = [err64];
+                              } else {
+                                vErrors.push(err64);
+                              }
+                              errors++;
+                            }
+                            if (func2(data21) < 1) {
+                              const err65 = { instancePath: instancePath + "/spec/backend/sentinel/endpoints/" + i1 + "/host", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/endpoints/items/properties/host/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints.items.properties.host, data: data21 };
+                              if (vErrors === null) {
+                                vErrors = [err65];
+                              } else {
+                                vErrors.push(err65);
+                              }
+                              errors++;
+                            }
+                          } else {
+                            const err66 = { instancePath: instancePath + "/spec/backend/sentinel/endpoints/" + i1 + "/host", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/endpoints/items/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints.items.properties.host.type, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints.items.properties.host, data: data21 };
+                            if (vErrors === null) {
+                              vErrors = [err66];
+                            } else {
+                              vErrors.push(err66);
+                            }
+                            errors++;
+                          }
+                        }
+                        let data22 = data20.port;
+                        if (!(typeof data22 == "number" && (!(data22 % 1) && !isNaN(data22)))) {
+                          const err67 = { instancePath: instancePath + "/spec/backend/sentinel/endpoints/" + i1 + "/port", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/endpoints/items/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints.items.properties.port.type, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints.items.properties.port, data: data22 };
+                          if (vErrors === null) {
+                            vErrors = [err67];
+                          } else {
+                            vErrors.push(err67);
+                          }
+                          errors++;
+                        }
+                        if (typeof data22 == "number") {
+                          if (data22 > 65535 || isNaN(data22)) {
+                            const err68 = { instancePath: instancePath + "/spec/backend/sentinel/endpoints/" + i1 + "/port", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/endpoints/items/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints.items.properties.port, data: data22 };
+                            if (vErrors === null) {
+                              vErrors = [err68];
+                            } else {
+                              vErrors.push(err68);
+                            }
+                            errors++;
+                          }
+                          if (data22 < 1 || isNaN(data22)) {
+                            const err69 = { instancePath: instancePath + "/spec/backend/sentinel/endpoints/" + i1 + "/port", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/endpoints/items/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints.items.properties.port, data: data22 };
+                            if (vErrors === null) {
+                              vErrors = [err69];
+                            } else {
+                              vErrors.push(err69);
+                            }
+                            errors++;
+                          }
                         }
                       } else {
-                        const err66 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data22 };
+                        const err70 = { instancePath: instancePath + "/spec/backend/sentinel/endpoints/" + i1, schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/endpoints/items/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints.items.type, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints.items, data: data20 };
                         if (vErrors === null) {
-                          vErrors = [err66];
+                          vErrors = [err70];
                         } else {
-                          vErrors.push(err66);
+                          vErrors.push(err70);
                         }
                         errors++;
                       }
                     }
                   } else {
-                    const err67 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data21 };
+                    const err71 = { instancePath: instancePath + "/spec/backend/sentinel/endpoints", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/endpoints/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints.type, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.endpoints, data: data19 };
                     if (vErrors === null) {
-                      vErrors = [err67];
+                      vErrors = [err71];
                     } else {
-                      vErrors.push(err67);
+                      vErrors.push(err71);
                     }
                     errors++;
                   }
                 }
-                if (data19.clientCertSecretRef !== void 0) {
-                  let data23 = data19.clientCertSecretRef;
+                if (data17.auth !== void 0) {
+                  let data23 = data17.auth;
                   if (data23 && typeof data23 == "object" && !Array.isArray(data23)) {
-                    if (data23.name === void 0) {
-                      const err68 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data23 };
+                    if (data23.secretRef === void 0) {
+                      const err72 = { instancePath: instancePath + "/spec/backend/sentinel/auth", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/auth/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.auth.required, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.auth, data: data23 };
                       if (vErrors === null) {
-                        vErrors = [err68];
+                        vErrors = [err72];
                       } else {
-                        vErrors.push(err68);
+                        vErrors.push(err72);
                       }
                       errors++;
                     }
-                    for (const key8 in data23) {
-                      if (!(key8 === "name")) {
-                        const err69 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key8 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data23 };
+                    for (const key5 in data23) {
+                      if (!(key5 === "secretRef")) {
+                        const err73 = { instancePath: instancePath + "/spec/backend/sentinel/auth", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key5 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.auth, data: data23 };
                         if (vErrors === null) {
-                          vErrors = [err69];
+                          vErrors = [err73];
                         } else {
-                          vErrors.push(err69);
+                          vErrors.push(err73);
                         }
                         errors++;
                       }
                     }
-                    if (data23.name !== void 0) {
-                      let data24 = data23.name;
-                      if (typeof data24 === "string") {
-                        if (func2(data24) > 253) {
-                          const err70 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data24 };
+                    if (data23.secretRef !== void 0) {
+                      let data24 = data23.secretRef;
+                      if (data24 && typeof data24 == "object" && !Array.isArray(data24)) {
+                        if (data24.name === void 0) {
+                          const err74 = { instancePath: instancePath + "/spec/backend/sentinel/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.auth.properties.secretRef, data: data24 };
                           if (vErrors === null) {
-                            vErrors = [err70];
+                            vErrors = [err74];
                           } else {
-                            vErrors.push(err70);
+                            vErrors.push(err74);
                           }
                           errors++;
                         }
-                        if (func2(data24) < 1) {
-                          const err71 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data24 };
-                          if (vErrors === null) {
-                            vErrors = [err71];
-                          } else {
-                            vErrors.push(err71);
+                        for (const key6 in data24) {
+                          if (!(key6 === "name")) {
+                            const err75 = { instancePath: instancePath + "/spec/backend/sentinel/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key6 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.auth.properties.secretRef, data: data24 };
+                            if (vErrors === null) {
+                              vErrors = [err75];
+                            } else {
+                              vErrors.push(err75);
+                            }
+                            errors++;
                           }
-                          errors++;
+                        }
+                        if (data24.name !== void 0) {
+                          let data25 = data24.name;
+                          if (typeof data25 === "string") {
+                            if (func2(data25) > 253) {
+                              const err76 = { instancePath: instancePath + "/spec/backend/sentinel/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.auth.properties.secretRef.properties.name, data: data25 };
+                              if (vErrors === null) {
+                                vErrors = [err76];
+                              } else {
+                                vErrors.push(err76);
+                              }
+                              errors++;
+                            }
+                            if (func2(data25) < 1) {
+                              const err77 = { instancePath: instancePath + "/spec/backend/sentinel/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.auth.properties.secretRef.properties.name, data: data25 };
+                              if (vErrors === null) {
+                                vErrors = [err77];
+                              } else {
+                                vErrors.push(err77);
+                              }
+                              errors++;
+                            }
+                          } else {
+                            const err78 = { instancePath: instancePath + "/spec/backend/sentinel/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.auth.properties.secretRef.properties.name, data: data25 };
+                            if (vErrors === null) {
+                              vErrors = [err78];
+                            } else {
+                              vErrors.push(err78);
+                            }
+                            errors++;
+                          }
                         }
                       } else {
-                        const err72 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data24 };
+                        const err79 = { instancePath: instancePath + "/spec/backend/sentinel/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.auth.properties.secretRef, data: data24 };
                         if (vErrors === null) {
-                          vErrors = [err72];
+                          vErrors = [err79];
                         } else {
-                          vErrors.push(err72);
+                          vErrors.push(err79);
                         }
                         errors++;
                       }
                     }
                   } else {
-                    const err73 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data23 };
+                    const err80 = { instancePath: instancePath + "/spec/backend/sentinel/auth", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.auth.type, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.auth, data: data23 };
                     if (vErrors === null) {
-                      vErrors = [err73];
+                      vErrors = [err80];
                     } else {
-                      vErrors.push(err73);
+                      vErrors.push(err80);
                     }
                     errors++;
                   }
                 }
-                if (data19.serverName !== void 0) {
-                  let data25 = data19.serverName;
-                  if (typeof data25 === "string") {
-                    if (func2(data25) > 253) {
-                      const err74 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data25 };
+                if (data17.tls !== void 0) {
+                  let data26 = data17.tls;
+                  if (data26 && typeof data26 == "object" && !Array.isArray(data26)) {
+                    if (data26.mode === void 0) {
+                      data26.mode = "VerifyFull";
+                    }
+                    if (data26.mode === void 0) {
+                      const err81 = { instancePath: instancePath + "/spec/backend/sentinel/tls", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/required", keyword: "required", params: { missingProperty: "mode" }, message: "must have required property 'mode'", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.required, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls, data: data26 };
                       if (vErrors === null) {
-                        vErrors = [err74];
+                        vErrors = [err81];
                       } else {
-                        vErrors.push(err74);
+                        vErrors.push(err81);
                       }
                       errors++;
                     }
-                    if (func2(data25) < 1) {
-                      const err75 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data25 };
+                    for (const key7 in data26) {
+                      if (!(key7 === "mode" || key7 === "caSecretRef" || key7 === "clientCertSecretRef" || key7 === "serverName")) {
+                        const err82 = { instancePath: instancePath + "/spec/backend/sentinel/tls", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key7 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls, data: data26 };
+                        if (vErrors === null) {
+                          vErrors = [err82];
+                        } else {
+                          vErrors.push(err82);
+                        }
+                        errors++;
+                      }
+                    }
+                    let data27 = data26.mode;
+                    if (typeof data27 !== "string") {
+                      const err83 = { instancePath: instancePath + "/spec/backend/sentinel/tls/mode", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/properties/mode/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.mode.type, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.mode, data: data27 };
                       if (vErrors === null) {
-                        vErrors = [err75];
+                        vErrors = [err83];
                       } else {
-                        vErrors.push(err75);
+                        vErrors.push(err83);
                       }
                       errors++;
+                    }
+                    if (!(data27 === "VerifyFull" || data27 === "SkipVerify")) {
+                      const err84 = { instancePath: instancePath + "/spec/backend/sentinel/tls/mode", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/properties/mode/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.mode.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.mode.enum, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.mode, data: data27 };
+                      if (vErrors === null) {
+                        vErrors = [err84];
+                      } else {
+                        vErrors.push(err84);
+                      }
+                      errors++;
+                    }
+                    if (data26.caSecretRef !== void 0) {
+                      let data28 = data26.caSecretRef;
+                      if (data28 && typeof data28 == "object" && !Array.isArray(data28)) {
+                        if (data28.name === void 0) {
+                          const err85 = { instancePath: instancePath + "/spec/backend/sentinel/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/properties/caSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.caSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.caSecretRef, data: data28 };
+                          if (vErrors === null) {
+                            vErrors = [err85];
+                          } else {
+                            vErrors.push(err85);
+                          }
+                          errors++;
+                        }
+                        for (const key8 in data28) {
+                          if (!(key8 === "name")) {
+                            const err86 = { instancePath: instancePath + "/spec/backend/sentinel/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/properties/caSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key8 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.caSecretRef, data: data28 };
+                            if (vErrors === null) {
+                              vErrors = [err86];
+                            } else {
+                              vErrors.push(err86);
+                            }
+                            errors++;
+                          }
+                        }
+                        if (data28.name !== void 0) {
+                          let data29 = data28.name;
+                          if (typeof data29 === "string") {
+                            if (func2(data29) > 253) {
+                              const err87 = { instancePath: instancePath + "/spec/backend/sentinel/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/properties/caSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.caSecretRef.properties.name, data: data29 };
+                              if (vErrors === null) {
+                                vErrors = [err87];
+                              } else {
+                                vErrors.push(err87);
+                              }
+                              errors++;
+                            }
+                            if (func2(data29) < 1) {
+                              const err88 = { instancePath: instancePath + "/spec/backend/sentinel/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/properties/caSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.caSecretRef.properties.name, data: data29 };
+                              if (vErrors === null) {
+                                vErrors = [err88];
+                              } else {
+                                vErrors.push(err88);
+                              }
+                              errors++;
+                            }
+                          } else {
+                            const err89 = { instancePath: instancePath + "/spec/backend/sentinel/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/properties/caSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.caSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.caSecretRef.properties.name, data: data29 };
+                            if (vErrors === null) {
+                              vErrors = [err89];
+                            } else {
+                              vErrors.push(err89);
+                            }
+                            errors++;
+                          }
+                        }
+                      } else {
+                        const err90 = { instancePath: instancePath + "/spec/backend/sentinel/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/properties/caSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.caSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.caSecretRef, data: data28 };
+                        if (vErrors === null) {
+                          vErrors = [err90];
+                        } else {
+                          vErrors.push(err90);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data26.clientCertSecretRef !== void 0) {
+                      let data30 = data26.clientCertSecretRef;
+                      if (data30 && typeof data30 == "object" && !Array.isArray(data30)) {
+                        if (data30.name === void 0) {
+                          const err91 = { instancePath: instancePath + "/spec/backend/sentinel/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/properties/clientCertSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.clientCertSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.clientCertSecretRef, data: data30 };
+                          if (vErrors === null) {
+                            vErrors = [err91];
+                          } else {
+                            vErrors.push(err91);
+                          }
+                          errors++;
+                        }
+                        for (const key9 in data30) {
+                          if (!(key9 === "name")) {
+                            const err92 = { instancePath: instancePath + "/spec/backend/sentinel/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/properties/clientCertSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key9 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.clientCertSecretRef, data: data30 };
+                            if (vErrors === null) {
+                              vErrors = [err92];
+                            } else {
+                              vErrors.push(err92);
+                            }
+                            errors++;
+                          }
+                        }
+                        if (data30.name !== void 0) {
+                          let data31 = data30.name;
+                          if (typeof data31 === "string") {
+                            if (func2(data31) > 253) {
+                              const err93 = { instancePath: instancePath + "/spec/backend/sentinel/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/properties/clientCertSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.clientCertSecretRef.properties.name, data: data31 };
+                              if (vErrors === null) {
+                                vErrors = [err93];
+                              } else {
+                                vErrors.push(err93);
+                              }
+                              errors++;
+                            }
+                            if (func2(data31) < 1) {
+                              const err94 = { instancePath: instancePath + "/spec/backend/sentinel/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/properties/clientCertSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.clientCertSecretRef.properties.name, data: data31 };
+                              if (vErrors === null) {
+                                vErrors = [err94];
+                              } else {
+                                vErrors.push(err94);
+                              }
+                              errors++;
+                            }
+                          } else {
+                            const err95 = { instancePath: instancePath + "/spec/backend/sentinel/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/properties/clientCertSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.clientCertSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.clientCertSecretRef.properties.name, data: data31 };
+                            if (vErrors === null) {
+                              vErrors = [err95];
+                            } else {
+                              vErrors.push(err95);
+                            }
+                            errors++;
+                          }
+                        }
+                      } else {
+                        const err96 = { instancePath: instancePath + "/spec/backend/sentinel/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/properties/clientCertSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.clientCertSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.clientCertSecretRef, data: data30 };
+                        if (vErrors === null) {
+                          vErrors = [err96];
+                        } else {
+                          vErrors.push(err96);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data26.serverName !== void 0) {
+                      let data32 = data26.serverName;
+                      if (typeof data32 === "string") {
+                        if (func2(data32) > 253) {
+                          const err97 = { instancePath: instancePath + "/spec/backend/sentinel/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/properties/serverName/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.serverName, data: data32 };
+                          if (vErrors === null) {
+                            vErrors = [err97];
+                          } else {
+                            vErrors.push(err97);
+                          }
+                          errors++;
+                        }
+                        if (func2(data32) < 1) {
+                          const err98 = { instancePath: instancePath + "/spec/backend/sentinel/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/properties/serverName/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.serverName, data: data32 };
+                          if (vErrors === null) {
+                            vErrors = [err98];
+                          } else {
+                            vErrors.push(err98);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err99 = { instancePath: instancePath + "/spec/backend/sentinel/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/properties/serverName/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.serverName.type, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.properties.serverName, data: data32 };
+                        if (vErrors === null) {
+                          vErrors = [err99];
+                        } else {
+                          vErrors.push(err99);
+                        }
+                        errors++;
+                      }
                     }
                   } else {
-                    const err76 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data25 };
+                    const err100 = { instancePath: instancePath + "/spec/backend/sentinel/tls", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls.type, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel.properties.tls, data: data26 };
                     if (vErrors === null) {
-                      vErrors = [err76];
+                      vErrors = [err100];
                     } else {
-                      vErrors.push(err76);
+                      vErrors.push(err100);
                     }
                     errors++;
                   }
                 }
               } else {
-                const err77 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data19 };
-                if (vErrors === null) {
-                  vErrors = [err77];
-                } else {
-                  vErrors.push(err77);
-                }
-                errors++;
-              }
-            }
-          } else {
-            const err78 = { instancePath: instancePath + "/spec/backend", schemaPath: "#/properties/spec/properties/backend/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.type, parentSchema: schema11.properties.spec.properties.backend, data: data7 };
-            if (vErrors === null) {
-              vErrors = [err78];
-            } else {
-              vErrors.push(err78);
-            }
-            errors++;
-          }
-        }
-        let data26 = data5.failover;
-        if (data26 && typeof data26 == "object" && !Array.isArray(data26)) {
-          if (data26.policy === void 0) {
-            data26.policy = "Automatic";
-          }
-          if (data26.downAfter === void 0) {
-            data26.downAfter = "3s";
-          }
-          if (data26.policy === void 0) {
-            const err79 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "policy" }, message: "must have required property 'policy'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data26 };
-            if (vErrors === null) {
-              vErrors = [err79];
-            } else {
-              vErrors.push(err79);
-            }
-            errors++;
-          }
-          if (data26.downAfter === void 0) {
-            const err80 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "downAfter" }, message: "must have required property 'downAfter'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data26 };
-            if (vErrors === null) {
-              vErrors = [err80];
-            } else {
-              vErrors.push(err80);
-            }
-            errors++;
-          }
-          for (const key9 in data26) {
-            if (!(key9 === "policy" || key9 === "downAfter")) {
-              const err81 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key9 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.failover, data: data26 };
-              if (vErrors === null) {
-                vErrors = [err81];
-              } else {
-                vErrors.push(err81);
-              }
-              errors++;
-            }
-          }
-          let data27 = data26.policy;
-          if (typeof data27 !== "string") {
-            const err82 = { instancePath: instancePath + "/spec/failover/policy", schemaPath: "#/properties/spec/properties/failover/properties/policy/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.policy.type, parentSchema: schema11.properties.spec.properties.failover.properties.policy, data: data27 };
-            if (vErrors === null) {
-              vErrors = [err82];
-            } else {
-              vErrors.push(err82);
-            }
-            errors++;
-          }
-          if (!(data27 === "Automatic" || data27 === "Observe")) {
-            const err83 = { instancePath: instancePath + "/spec/failover/policy", schemaPath: "#/properties/spec/properties/failover/properties/policy/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.failover.properties.policy.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.failover.properties.policy.enum, parentSchema: schema11.properties.spec.properties.failover.properties.policy, data: data27 };
-            if (vErrors === null) {
-              vErrors = [err83];
-            } else {
-              vErrors.push(err83);
-            }
-            errors++;
-          }
-          let data28 = data26.downAfter;
-          if (typeof data28 === "string") {
-            if (func2(data28) > 12) {
-              const err84 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data28 };
-              if (vErrors === null) {
-                vErrors = [err84];
-              } else {
-                vErrors.push(err84);
-              }
-              errors++;
-            }
-            if (!pattern2.test(data28)) {
-              const err85 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data28 };
-              if (vErrors === null) {
-                vErrors = [err85];
-              } else {
-                vErrors.push(err85);
-              }
-              errors++;
-            }
-          } else {
-            const err86 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.downAfter.type, parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data28 };
-            if (vErrors === null) {
-              vErrors = [err86];
-            } else {
-              vErrors.push(err86);
-            }
-            errors++;
-          }
-        } else {
-          const err87 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.failover.type, parentSchema: schema11.properties.spec.properties.failover, data: data26 };
-          if (vErrors === null) {
-            vErrors = [err87];
-          } else {
-            vErrors.push(err87);
-          }
-          errors++;
-        }
-        let data29 = data5.proxy;
-        if (data29 && typeof data29 == "object" && !Array.isArray(data29)) {
-          if (data29.address === void 0) {
-            data29.address = "127.0.0.1";
-          }
-          if (data29.port === void 0) {
-            data29.port = 16379;
-          }
-          if (data29.adminPort === void 0) {
-            data29.adminPort = 16380;
-          }
-          if (data29.isolation === void 0) {
-            data29.isolation = "Shared";
-          }
-          if (data29.holdTimeout === void 0) {
-            data29.holdTimeout = "5s";
-          }
-          if (data29.queueTimeout === void 0) {
-            data29.queueTimeout = "5s";
-          }
-          if (data29.clientIdleTimeout === void 0) {
-            data29.clientIdleTimeout = "0s";
-          }
-          if (data29.connectionsMax === void 0) {
-            data29.connectionsMax = 1;
-          }
-          if (data29.clientsMax === void 0) {
-            data29.clientsMax = 1e4;
-          }
-          if (data29.workers === void 0) {
-            data29.workers = 1;
-          }
-          if (data29.logLevel === void 0) {
-            data29.logLevel = "info";
-          }
-          if (data29.address === void 0) {
-            const err88 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "address" }, message: "must have required property 'address'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
-            if (vErrors === null) {
-              vErrors = [err88];
-            } else {
-              vErrors.push(err88);
-            }
-            errors++;
-          }
-          if (data29.port === void 0) {
-            const err89 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
-            if (vErrors === null) {
-              vErrors = [err89];
-            } else {
-              vErrors.push(err89);
-            }
-            errors++;
-          }
-          if (data29.adminPort === void 0) {
-            const err90 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "adminPort" }, message: "must have required property 'adminPort'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
-            if (vErrors === null) {
-              vErrors = [err90];
-            } else {
-              vErrors.push(err90);
-            }
-            errors++;
-          }
-          if (data29.isolation === void 0) {
-            const err91 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "isolation" }, message: "must have required property 'isolation'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
-            if (vErrors === null) {
-              vErrors = [err91];
-            } else {
-              vErrors.push(err91);
-            }
-            errors++;
-          }
-          if (data29.holdTimeout === void 0) {
-            const err92 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "holdTimeout" }, message: "must have required property 'holdTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
-            if (vErrors === null) {
-              vErrors = [err92];
-            } else {
-              vErrors.push(err92);
-            }
-            errors++;
-          }
-          if (data29.queueTimeout === void 0) {
-            const err93 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "queueTimeout" }, message: "must have required property 'queueTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
-            if (vErrors === null) {
-              vErrors = [err93];
-            } else {
-              vErrors.push(err93);
-            }
-            errors++;
-          }
-          if (data29.clientIdleTimeout === void 0) {
-            const err94 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "clientIdleTimeout" }, message: "must have required property 'clientIdleTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
-            if (vErrors === null) {
-              vErrors = [err94];
-            } else {
-              vErrors.push(err94);
-            }
-            errors++;
-          }
-          if (data29.connectionsMax === void 0) {
-            const err95 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "connectionsMax" }, message: "must have required property 'connectionsMax'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
-            if (vErrors === null) {
-              vErrors = [err95];
-            } else {
-              vErrors.push(err95);
-            }
-            errors++;
-          }
-          if (data29.clientsMax === void 0) {
-            const err96 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "clientsMax" }, message: "must have required property 'clientsMax'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
-            if (vErrors === null) {
-              vErrors = [err96];
-            } else {
-              vErrors.push(err96);
-            }
-            errors++;
-          }
-          if (data29.workers === void 0) {
-            const err97 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "workers" }, message: "must have required property 'workers'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
-            if (vErrors === null) {
-              vErrors = [err97];
-            } else {
-              vErrors.push(err97);
-            }
-            errors++;
-          }
-          if (data29.logLevel === void 0) {
-            const err98 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "logLevel" }, message: "must have required property 'logLevel'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
-            if (vErrors === null) {
-              vErrors = [err98];
-            } else {
-              vErrors.push(err98);
-            }
-            errors++;
-          }
-          for (const key10 in data29) {
-            if (!func19.call(schema11.properties.spec.properties.proxy.properties, key10)) {
-              const err99 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key10 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
-              if (vErrors === null) {
-                vErrors = [err99];
-              } else {
-                vErrors.push(err99);
-              }
-              errors++;
-            }
-          }
-          if (data29.image !== void 0) {
-            let data30 = data29.image;
-            if (typeof data30 === "string") {
-              if (func2(data30) > 512) {
-                const err100 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/maxLength", keyword: "maxLength", params: { limit: 512 }, message: "must NOT have more than 512 characters", schema: 512, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data30 };
-                if (vErrors === null) {
-                  vErrors = [err100];
-                } else {
-                  vErrors.push(err100);
-                }
-                errors++;
-              }
-              if (func2(data30) < 1) {
-                const err101 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data30 };
+                const err101 = { instancePath: instancePath + "/spec/backend/sentinel", schemaPath: "#/properties/spec/properties/backend/properties/sentinel/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.sentinel.type, parentSchema: schema11.properties.spec.properties.backend.properties.sentinel, data: data17 };
                 if (vErrors === null) {
                   vErrors = [err101];
                 } else {
@@ -1151,134 +1130,137 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-            } else {
-              const err102 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.image.type, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data30 };
-              if (vErrors === null) {
-                vErrors = [err102];
-              } else {
-                vErrors.push(err102);
-              }
-              errors++;
             }
-          }
-          let data31 = data29.address;
-          if (typeof data31 === "string") {
-            if (func2(data31) > 45) {
-              const err103 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/maxLength", keyword: "maxLength", params: { limit: 45 }, message: "must NOT have more than 45 characters", schema: 45, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data31 };
-              if (vErrors === null) {
-                vErrors = [err103];
-              } else {
-                vErrors.push(err103);
-              }
-              errors++;
-            }
-            if (func2(data31) < 1) {
-              const err104 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data31 };
-              if (vErrors === null) {
-                vErrors = [err104];
-              } else {
-                vErrors.push(err104);
-              }
-              errors++;
-            }
-          } else {
-            const err105 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.address.type, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data31 };
-            if (vErrors === null) {
-              vErrors = [err105];
-            } else {
-              vErrors.push(err105);
-            }
-            errors++;
-          }
-          let data32 = data29.port;
-          if (!(typeof data32 == "number" && (!(data32 % 1) && !isNaN(data32)))) {
-            const err106 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.port.type, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data32 };
-            if (vErrors === null) {
-              vErrors = [err106];
-            } else {
-              vErrors.push(err106);
-            }
-            errors++;
-          }
-          if (typeof data32 == "number") {
-            if (data32 > 65535 || isNaN(data32)) {
-              const err107 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data32 };
-              if (vErrors === null) {
-                vErrors = [err107];
-              } else {
-                vErrors.push(err107);
-              }
-              errors++;
-            }
-            if (data32 < 0 || isNaN(data32)) {
-              const err108 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data32 };
-              if (vErrors === null) {
-                vErrors = [err108];
-              } else {
-                vErrors.push(err108);
-              }
-              errors++;
-            }
-          }
-          let data33 = data29.adminPort;
-          if (!(typeof data33 == "number" && (!(data33 % 1) && !isNaN(data33)))) {
-            const err109 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.adminPort.type, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data33 };
-            if (vErrors === null) {
-              vErrors = [err109];
-            } else {
-              vErrors.push(err109);
-            }
-            errors++;
-          }
-          if (typeof data33 == "number") {
-            if (data33 > 65535 || isNaN(data33)) {
-              const err110 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data33 };
-              if (vErrors === null) {
-                vErrors = [err110];
-              } else {
-                vErrors.push(err110);
-              }
-              errors++;
-            }
-            if (data33 < 1 || isNaN(data33)) {
-              const err111 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data33 };
-              if (vErrors === null) {
-                vErrors = [err111];
-              } else {
-                vErrors.push(err111);
-              }
-              errors++;
-            }
-          }
-          if (data29.tls !== void 0) {
-            let data34 = data29.tls;
-            if (data34 && typeof data34 == "object" && !Array.isArray(data34)) {
-              if (data34.port === void 0) {
-                data34.port = 16389;
-              }
-              if (data34.clientCertificate === void 0) {
-                data34.clientCertificate = "None";
-              }
-              if (data34.secretRef === void 0) {
-                const err112 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data34 };
-                if (vErrors === null) {
-                  vErrors = [err112];
-                } else {
-                  vErrors.push(err112);
+            if (data7.ring !== void 0) {
+              let data33 = data7.ring;
+              if (data33 && typeof data33 == "object" && !Array.isArray(data33)) {
+                if (data33.hashTag === void 0) {
+                  data33.hashTag = "{}";
                 }
-                errors++;
-              }
-              if (data34.port === void 0) {
-                const err113 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data34 };
-                if (vErrors === null) {
-                  vErrors = [err113];
-                } else {
-                  vErrors.push(err113);
+                if (data33.ejectFor === void 0) {
+                  data33.ejectFor = "30s";
                 }
-                errors++;
-              }
-              if (data34.clientCertificate === void 0) {
-                const err114 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "clientCertificate" }, message: "must have required property 'clientCertificate'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data34 };
+                if (data33.hashTag === void 0) {
+                  const err102 = { instancePath: instancePath + "/spec/backend/ring", schemaPath: "#/properties/spec/properties/backend/properties/ring/required", keyword: "required", params: { missingProperty: "hashTag" }, message: "must have required property 'hashTag'", schema: schema11.properties.spec.properties.backend.properties.ring.required, parentSchema: schema11.properties.spec.properties.backend.properties.ring, data: data33 };
+                  if (vErrors === null) {
+                    vErrors = [err102];
+                  } else {
+                    vErrors.push(err102);
+                  }
+                  errors++;
+                }
+                if (data33.ejectFor === void 0) {
+                  const err103 = { instancePath: instancePath + "/spec/backend/ring", schemaPath: "#/properties/spec/properties/backend/properties/ring/required", keyword: "required", params: { missingProperty: "ejectFor" }, message: "must have required property 'ejectFor'", schema: schema11.properties.spec.properties.backend.properties.ring.required, parentSchema: schema11.properties.spec.properties.backend.properties.ring, data: data33 };
+                  if (vErrors === null) {
+                    vErrors = [err103];
+                  } else {
+                    vErrors.push(err103);
+                  }
+                  errors++;
+                }
+                for (const key10 in data33) {
+                  if (!(key10 === "hashTag" || key10 === "ejectAfter" || key10 === "ejectFor")) {
+                    const err104 = { instancePath: instancePath + "/spec/backend/ring", schemaPath: "#/properties/spec/properties/backend/properties/ring/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key10 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.ring, data: data33 };
+                    if (vErrors === null) {
+                      vErrors = [err104];
+                    } else {
+                      vErrors.push(err104);
+                    }
+                    errors++;
+                  }
+                }
+                let data34 = data33.hashTag;
+                if (typeof data34 === "string") {
+                  if (func2(data34) > 2) {
+                    const err105 = { instancePath: instancePath + "/spec/backend/ring/hashTag", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/hashTag/maxLength", keyword: "maxLength", params: { limit: 2 }, message: "must NOT have more than 2 characters", schema: 2, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.hashTag, data: data34 };
+                    if (vErrors === null) {
+                      vErrors = [err105];
+                    } else {
+                      vErrors.push(err105);
+                    }
+                    errors++;
+                  }
+                  if (func2(data34) < 2) {
+                    const err106 = { instancePath: instancePath + "/spec/backend/ring/hashTag", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/hashTag/minLength", keyword: "minLength", params: { limit: 2 }, message: "must NOT have fewer than 2 characters", schema: 2, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.hashTag, data: data34 };
+                    if (vErrors === null) {
+                      vErrors = [err106];
+                    } else {
+                      vErrors.push(err106);
+                    }
+                    errors++;
+                  }
+                } else {
+                  const err107 = { instancePath: instancePath + "/spec/backend/ring/hashTag", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/hashTag/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.ring.properties.hashTag.type, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.hashTag, data: data34 };
+                  if (vErrors === null) {
+                    vErrors = [err107];
+                  } else {
+                    vErrors.push(err107);
+                  }
+                  errors++;
+                }
+                if (data33.ejectAfter !== void 0) {
+                  let data35 = data33.ejectAfter;
+                  if (!(typeof data35 == "number" && (!(data35 % 1) && !isNaN(data35)))) {
+                    const err108 = { instancePath: instancePath + "/spec/backend/ring/ejectAfter", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectAfter/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectAfter.type, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectAfter, data: data35 };
+                    if (vErrors === null) {
+                      vErrors = [err108];
+                    } else {
+                      vErrors.push(err108);
+                    }
+                    errors++;
+                  }
+                  if (typeof data35 == "number") {
+                    if (data35 > 1e3 || isNaN(data35)) {
+                      const err109 = { instancePath: instancePath + "/spec/backend/ring/ejectAfter", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectAfter/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e3 }, message: "must be <= 1000", schema: 1e3, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectAfter, data: data35 };
+                      if (vErrors === null) {
+                        vErrors = [err109];
+                      } else {
+                        vErrors.push(err109);
+                      }
+                      errors++;
+                    }
+                    if (data35 < 1 || isNaN(data35)) {
+                      const err110 = { instancePath: instancePath + "/spec/backend/ring/ejectAfter", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectAfter/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectAfter, data: data35 };
+                      if (vErrors === null) {
+                        vErrors = [err110];
+                      } else {
+                        vErrors.push(err110);
+                      }
+                      errors++;
+                    }
+                  }
+                }
+                let data36 = data33.ejectFor;
+                if (typeof data36 === "string") {
+                  if (func2(data36) > 12) {
+                    const err111 = { instancePath: instancePath + "/spec/backend/ring/ejectFor", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectFor/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectFor, data: data36 };
+                    if (vErrors === null) {
+                      vErrors = [err111];
+                    } else {
+                      vErrors.push(err111);
+                    }
+                    errors++;
+                  }
+                  if (!pattern2.test(data36)) {
+                    const err112 = { instancePath: instancePath + "/spec/backend/ring/ejectFor", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectFor/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectFor, data: data36 };
+                    if (vErrors === null) {
+                      vErrors = [err112];
+                    } else {
+                      vErrors.push(err112);
+                    }
+                    errors++;
+                  }
+                } else {
+                  const err113 = { instancePath: instancePath + "/spec/backend/ring/ejectFor", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectFor/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectFor.type, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectFor, data: data36 };
+                  if (vErrors === null) {
+                    vErrors = [err113];
+                  } else {
+                    vErrors.push(err113);
+                  }
+                  errors++;
+                }
+              } else {
+                const err114 = { instancePath: instancePath + "/spec/backend/ring", schemaPath: "#/properties/spec/properties/backend/properties/ring/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.ring.type, parentSchema: schema11.properties.spec.properties.backend.properties.ring, data: data33 };
                 if (vErrors === null) {
                   vErrors = [err114];
                 } else {
@@ -1286,135 +1268,141 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              for (const key11 in data34) {
-                if (!(key11 === "secretRef" || key11 === "port" || key11 === "clientCertificate" || key11 === "clientCaSecretRef")) {
-                  const err115 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key11 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data34 };
-                  if (vErrors === null) {
-                    vErrors = [err115];
-                  } else {
-                    vErrors.push(err115);
-                  }
-                  errors++;
-                }
-              }
-              if (data34.secretRef !== void 0) {
-                let data35 = data34.secretRef;
-                if (data35 && typeof data35 == "object" && !Array.isArray(data35)) {
-                  if (data35.name === void 0) {
-                    const err116 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data35 };
+            }
+            if (data7.auth !== void 0) {
+              let data37 = data7.auth;
+              if (data37 && typeof data37 == "object" && !Array.isArray(data37)) {
+                for (const key11 in data37) {
+                  if (!(key11 === "secretRef" || key11 === "adminSecretRef")) {
+                    const err115 = { instancePath: instancePath + "/spec/backend/auth", schemaPath: "#/properties/spec/properties/backend/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key11 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth, data: data37 };
                     if (vErrors === null) {
-                      vErrors = [err116];
+                      vErrors = [err115];
                     } else {
-                      vErrors.push(err116);
+                      vErrors.push(err115);
                     }
                     errors++;
                   }
-                  for (const key12 in data35) {
-                    if (!(key12 === "name")) {
-                      const err117 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key12 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data35 };
+                }
+                if (data37.secretRef !== void 0) {
+                  let data38 = data37.secretRef;
+                  if (data38 && typeof data38 == "object" && !Array.isArray(data38)) {
+                    if (data38.name === void 0) {
+                      const err116 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data38 };
                       if (vErrors === null) {
-                        vErrors = [err117];
+                        vErrors = [err116];
                       } else {
-                        vErrors.push(err117);
+                        vErrors.push(err116);
                       }
                       errors++;
                     }
-                  }
-                  if (data35.name !== void 0) {
-                    let data36 = data35.name;
-                    if (typeof data36 === "string") {
-                      if (func2(data36) > 253) {
-                        const err118 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data36 };
+                    for (const key12 in data38) {
+                      if (!(key12 === "name")) {
+                        const err117 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key12 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data38 };
                         if (vErrors === null) {
-                          vErrors = [err118];
+                          vErrors = [err117];
                         } else {
-                          vErrors.push(err118);
+                          vErrors.push(err117);
                         }
                         errors++;
                       }
-                      if (func2(data36) < 1) {
-                        const err119 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data36 };
+                    }
+                    if (data38.name !== void 0) {
+                      let data39 = data38.name;
+                      if (typeof data39 === "string") {
+                        if (func2(data39) > 253) {
+                          const err118 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data39 };
+                          if (vErrors === null) {
+                            vErrors = [err118];
+                          } else {
+                            vErrors.push(err118);
+                          }
+                          errors++;
+                        }
+                        if (func2(data39) < 1) {
+                          const err119 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data39 };
+                          if (vErrors === null) {
+                            vErrors = [err119];
+                          } else {
+                            vErrors.push(err119);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err120 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data39 };
                         if (vErrors === null) {
-                          vErrors = [err119];
+                          vErrors = [err120];
                         } else {
-                          vErrors.push(err119);
+                          vErrors.push(err120);
                         }
                         errors++;
                       }
+                    }
+                  } else {
+                    const err121 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data38 };
+                    if (vErrors === null) {
+                      vErrors = [err121];
                     } else {
-                      const err120 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data36 };
+                      vErrors.push(err121);
+                    }
+                    errors++;
+                  }
+                }
+                if (data37.adminSecretRef !== void 0) {
+                  let data40 = data37.adminSecretRef;
+                  if (data40 && typeof data40 == "object" && !Array.isArray(data40)) {
+                    if (data40.name === void 0) {
+                      const err122 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data40 };
                       if (vErrors === null) {
-                        vErrors = [err120];
+                        vErrors = [err122];
                       } else {
-                        vErrors.push(err120);
+                        vErrors.push(err122);
                       }
                       errors++;
                     }
-                  }
-                } else {
-                  const err121 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data35 };
-                  if (vErrors === null) {
-                    vErrors = [err121];
+                    for (const key13 in data40) {
+                      if (!(key13 === "name")) {
+                        const err123 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key13 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data40 };
+                        if (vErrors === null) {
+                          vErrors = [err123];
+                        } else {
+                          vErrors.push(err123);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data40.name !== void 0) {
+                      let data41 = data40.name;
+                      if (typeof data41 === "string") {
+                        if (func2(data41) > 253) {
+                          const err124 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data41 };
+                          if (vErrors === null) {
+                            vErrors = [err124];
+                          } else {
+                            vErrors.push(err124);
+                          }
+                          errors++;
+                        }
+                        if (func2(data41) < 1) {
+                          const err125 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data41 };
+                          if (vErrors === null) {
+                            vErrors = [err125];
+                          } else {
+                            vErrors.push(err125);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err126 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data41 };
+                        if (vErrors === null) {
+                          vErrors = [err126];
+                        } else {
+                          vErrors.push(err126);
+                        }
+                        errors++;
+                      }
+                    }
                   } else {
-                    vErrors.push(err121);
-                  }
-                  errors++;
-                }
-              }
-              let data37 = data34.port;
-              if (!(typeof data37 == "number" && (!(data37 % 1) && !isNaN(data37)))) {
-                const err122 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.port.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data37 };
-                if (vErrors === null) {
-                  vErrors = [err122];
-                } else {
-                  vErrors.push(err122);
-                }
-                errors++;
-              }
-              if (typeof data37 == "number") {
-                if (data37 > 65535 || isNaN(data37)) {
-                  const err123 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data37 };
-                  if (vErrors === null) {
-                    vErrors = [err123];
-                  } else {
-                    vErrors.push(err123);
-                  }
-                  errors++;
-                }
-                if (data37 < 1 || isNaN(data37)) {
-                  const err124 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data37 };
-                  if (vErrors === null) {
-                    vErrors = [err124];
-                  } else {
-                    vErrors.push(err124);
-                  }
-                  errors++;
-                }
-              }
-              let data38 = data34.clientCertificate;
-              if (typeof data38 !== "string") {
-                const err125 = { instancePath: instancePath + "/spec/proxy/tls/clientCertificate", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCertificate/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate, data: data38 };
-                if (vErrors === null) {
-                  vErrors = [err125];
-                } else {
-                  vErrors.push(err125);
-                }
-                errors++;
-              }
-              if (!(data38 === "None" || data38 === "Optional" || data38 === "Required")) {
-                const err126 = { instancePath: instancePath + "/spec/proxy/tls/clientCertificate", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCertificate/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate, data: data38 };
-                if (vErrors === null) {
-                  vErrors = [err126];
-                } else {
-                  vErrors.push(err126);
-                }
-                errors++;
-              }
-              if (data34.clientCaSecretRef !== void 0) {
-                let data39 = data34.clientCaSecretRef;
-                if (data39 && typeof data39 == "object" && !Array.isArray(data39)) {
-                  if (data39.name === void 0) {
-                    const err127 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data39 };
+                    const err127 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data40 };
                     if (vErrors === null) {
                       vErrors = [err127];
                     } else {
@@ -1422,50 +1410,55 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                     }
                     errors++;
                   }
-                  for (const key13 in data39) {
-                    if (!(key13 === "name")) {
-                      const err128 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key13 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data39 };
-                      if (vErrors === null) {
-                        vErrors = [err128];
-                      } else {
-                        vErrors.push(err128);
-                      }
-                      errors++;
-                    }
-                  }
-                  if (data39.name !== void 0) {
-                    let data40 = data39.name;
-                    if (typeof data40 === "string") {
-                      if (func2(data40) > 253) {
-                        const err129 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data40 };
-                        if (vErrors === null) {
-                          vErrors = [err129];
-                        } else {
-                          vErrors.push(err129);
-                        }
-                        errors++;
-                      }
-                      if (func2(data40) < 1) {
-                        const err130 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data40 };
-                        if (vErrors === null) {
-                          vErrors = [err130];
-                        } else {
-                          vErrors.push(err130);
-                        }
-                        errors++;
-                      }
-                    } else {
-                      const err131 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data40 };
-                      if (vErrors === null) {
-                        vErrors = [err131];
-                      } else {
-                        vErrors.push(err131);
-                      }
-                      errors++;
-                    }
-                  }
+                }
+              } else {
+                const err128 = { instancePath: instancePath + "/spec/backend/auth", schemaPath: "#/properties/spec/properties/backend/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth, data: data37 };
+                if (vErrors === null) {
+                  vErrors = [err128];
                 } else {
-                  const err132 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data39 };
+                  vErrors.push(err128);
+                }
+                errors++;
+              }
+            }
+            if (data7.tls !== void 0) {
+              let data42 = data7.tls;
+              if (data42 && typeof data42 == "object" && !Array.isArray(data42)) {
+                if (data42.mode === void 0) {
+                  data42.mode = "VerifyFull";
+                }
+                if (data42.mode === void 0) {
+                  const err129 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/required", keyword: "required", params: { missingProperty: "mode" }, message: "must have required property 'mode'", schema: schema11.properties.spec.properties.backend.properties.tls.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data42 };
+                  if (vErrors === null) {
+                    vErrors = [err129];
+                  } else {
+                    vErrors.push(err129);
+                  }
+                  errors++;
+                }
+                for (const key14 in data42) {
+                  if (!(key14 === "mode" || key14 === "caSecretRef" || key14 === "clientCertSecretRef" || key14 === "serverName")) {
+                    const err130 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key14 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data42 };
+                    if (vErrors === null) {
+                      vErrors = [err130];
+                    } else {
+                      vErrors.push(err130);
+                    }
+                    errors++;
+                  }
+                }
+                let data43 = data42.mode;
+                if (typeof data43 !== "string") {
+                  const err131 = { instancePath: instancePath + "/spec/backend/tls/mode", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/mode/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.mode.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.mode, data: data43 };
+                  if (vErrors === null) {
+                    vErrors = [err131];
+                  } else {
+                    vErrors.push(err131);
+                  }
+                  errors++;
+                }
+                if (!(data43 === "VerifyFull" || data43 === "SkipVerify")) {
+                  const err132 = { instancePath: instancePath + "/spec/backend/tls/mode", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/mode/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.backend.properties.tls.properties.mode.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.backend.properties.tls.properties.mode.enum, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.mode, data: data43 };
                   if (vErrors === null) {
                     vErrors = [err132];
                   } else {
@@ -1473,389 +1466,382 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-              }
-            } else {
-              const err133 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data34 };
-              if (vErrors === null) {
-                vErrors = [err133];
-              } else {
-                vErrors.push(err133);
-              }
-              errors++;
-            }
-          }
-          if (data29.unixSocket !== void 0) {
-            let data41 = data29.unixSocket;
-            if (data41 && typeof data41 == "object" && !Array.isArray(data41)) {
-              if (data41.directory === void 0) {
-                data41.directory = "/run/respmesh";
-              }
-              if (data41.directory === void 0) {
-                const err134 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/required", keyword: "required", params: { missingProperty: "directory" }, message: "must have required property 'directory'", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.required, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data41 };
-                if (vErrors === null) {
-                  vErrors = [err134];
-                } else {
-                  vErrors.push(err134);
-                }
-                errors++;
-              }
-              for (const key14 in data41) {
-                if (!(key14 === "directory")) {
-                  const err135 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key14 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data41 };
-                  if (vErrors === null) {
-                    vErrors = [err135];
+                if (data42.caSecretRef !== void 0) {
+                  let data44 = data42.caSecretRef;
+                  if (data44 && typeof data44 == "object" && !Array.isArray(data44)) {
+                    if (data44.name === void 0) {
+                      const err133 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data44 };
+                      if (vErrors === null) {
+                        vErrors = [err133];
+                      } else {
+                        vErrors.push(err133);
+                      }
+                      errors++;
+                    }
+                    for (const key15 in data44) {
+                      if (!(key15 === "name")) {
+                        const err134 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key15 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data44 };
+                        if (vErrors === null) {
+                          vErrors = [err134];
+                        } else {
+                          vErrors.push(err134);
+                        }
+                        errors++;
+                      }
+                    }
+                    if (data44.name !== void 0) {
+                      let data45 = data44.name;
+                      if (typeof data45 === "string") {
+                        if (func2(data45) > 253) {
+                          const err135 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data45 };
+                          if (vErrors === null) {
+                            vErrors = [err135];
+                          } else {
+                            vErrors.push(err135);
+                          }
+                          errors++;
+                        }
+                        if (func2(data45) < 1) {
+                          const err136 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data45 };
+                          if (vErrors === null) {
+                            vErrors = [err136];
+                          } else {
+                            vErrors.push(err136);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err137 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data45 };
+                        if (vErrors === null) {
+                          vErrors = [err137];
+                        } else {
+                          vErrors.push(err137);
+                        }
+                        errors++;
+                      }
+                    }
                   } else {
-                    vErrors.push(err135);
-                  }
-                  errors++;
-                }
-              }
-              let data42 = data41.directory;
-              if (typeof data42 === "string") {
-                if (func2(data42) > 90) {
-                  const err136 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/maxLength", keyword: "maxLength", params: { limit: 90 }, message: "must NOT have more than 90 characters", schema: 90, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data42 };
-                  if (vErrors === null) {
-                    vErrors = [err136];
-                  } else {
-                    vErrors.push(err136);
-                  }
-                  errors++;
-                }
-                if (func2(data42) < 2) {
-                  const err137 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/minLength", keyword: "minLength", params: { limit: 2 }, message: "must NOT have fewer than 2 characters", schema: 2, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data42 };
-                  if (vErrors === null) {
-                    vErrors = [err137];
-                  } else {
-                    vErrors.push(err137);
-                  }
-                  errors++;
-                }
-                if (!pattern3.test(data42)) {
-                  const err138 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/pattern", keyword: "pattern", params: { pattern: "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$" }, message: 'must match pattern "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"', schema: "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data42 };
-                  if (vErrors === null) {
-                    vErrors = [err138];
-                  } else {
-                    vErrors.push(err138);
-                  }
-                  errors++;
-                }
-              } else {
-                const err139 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory.type, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data42 };
-                if (vErrors === null) {
-                  vErrors = [err139];
-                } else {
-                  vErrors.push(err139);
-                }
-                errors++;
-              }
-            } else {
-              const err140 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.type, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data41 };
-              if (vErrors === null) {
-                vErrors = [err140];
-              } else {
-                vErrors.push(err140);
-              }
-              errors++;
-            }
-          }
-          if (data29.auth !== void 0) {
-            let data43 = data29.auth;
-            if (data43 && typeof data43 == "object" && !Array.isArray(data43)) {
-              if (data43.secretRef === void 0) {
-                const err141 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.auth.required, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data43 };
-                if (vErrors === null) {
-                  vErrors = [err141];
-                } else {
-                  vErrors.push(err141);
-                }
-                errors++;
-              }
-              for (const key15 in data43) {
-                if (!(key15 === "secretRef")) {
-                  const err142 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key15 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data43 };
-                  if (vErrors === null) {
-                    vErrors = [err142];
-                  } else {
-                    vErrors.push(err142);
-                  }
-                  errors++;
-                }
-              }
-              if (data43.secretRef !== void 0) {
-                let data44 = data43.secretRef;
-                if (data44 && typeof data44 == "object" && !Array.isArray(data44)) {
-                  if (data44.name === void 0) {
-                    const err143 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data44 };
+                    const err138 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data44 };
                     if (vErrors === null) {
-                      vErrors = [err143];
+                      vErrors = [err138];
                     } else {
-                      vErrors.push(err143);
+                      vErrors.push(err138);
                     }
                     errors++;
                   }
-                  for (const key16 in data44) {
-                    if (!(key16 === "name")) {
-                      const err144 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key16 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data44 };
+                }
+                if (data42.clientCertSecretRef !== void 0) {
+                  let data46 = data42.clientCertSecretRef;
+                  if (data46 && typeof data46 == "object" && !Array.isArray(data46)) {
+                    if (data46.name === void 0) {
+                      const err139 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data46 };
                       if (vErrors === null) {
-                        vErrors = [err144];
+                        vErrors = [err139];
                       } else {
-                        vErrors.push(err144);
+                        vErrors.push(err139);
                       }
                       errors++;
                     }
-                  }
-                  if (data44.name !== void 0) {
-                    let data45 = data44.name;
-                    if (typeof data45 === "string") {
-                      if (func2(data45) > 253) {
-                        const err145 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data45 };
+                    for (const key16 in data46) {
+                      if (!(key16 === "name")) {
+                        const err140 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key16 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data46 };
                         if (vErrors === null) {
-                          vErrors = [err145];
+                          vErrors = [err140];
                         } else {
-                          vErrors.push(err145);
+                          vErrors.push(err140);
                         }
                         errors++;
                       }
-                      if (func2(data45) < 1) {
-                        const err146 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data45 };
+                    }
+                    if (data46.name !== void 0) {
+                      let data47 = data46.name;
+                      if (typeof data47 === "string") {
+                        if (func2(data47) > 253) {
+                          const err141 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data47 };
+                          if (vErrors === null) {
+                            vErrors = [err141];
+                          } else {
+                            vErrors.push(err141);
+                          }
+                          errors++;
+                        }
+                        if (func2(data47) < 1) {
+                          const err142 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data47 };
+                          if (vErrors === null) {
+                            vErrors = [err142];
+                          } else {
+                            vErrors.push(err142);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err143 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data47 };
                         if (vErrors === null) {
-                          vErrors = [err146];
+                          vErrors = [err143];
                         } else {
-                          vErrors.push(err146);
+                          vErrors.push(err143);
                         }
                         errors++;
                       }
+                    }
+                  } else {
+                    const err144 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data46 };
+                    if (vErrors === null) {
+                      vErrors = [err144];
                     } else {
-                      const err147 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data45 };
-                      if (vErrors === null) {
-                        vErrors = [err147];
-                      } else {
-                        vErrors.push(err147);
-                      }
-                      errors++;
+                      vErrors.push(err144);
                     }
+                    errors++;
                   }
-                } else {
-                  const err148 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data44 };
-                  if (vErrors === null) {
-                    vErrors = [err148];
-                  } else {
-                    vErrors.push(err148);
-                  }
-                  errors++;
                 }
-              }
-            } else {
-              const err149 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.auth.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data43 };
-              if (vErrors === null) {
-                vErrors = [err149];
-              } else {
-                vErrors.push(err149);
-              }
-              errors++;
-            }
-          }
-          if (data29.commands !== void 0) {
-            let data46 = data29.commands;
-            if (data46 && typeof data46 == "object" && !Array.isArray(data46)) {
-              if (data46.allow === void 0) {
-                data46.allow = [];
-              }
-              if (data46.deny === void 0) {
-                data46.deny = [];
-              }
-              if (data46.allow === void 0) {
-                const err150 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/required", keyword: "required", params: { missingProperty: "allow" }, message: "must have required property 'allow'", schema: schema11.properties.spec.properties.proxy.properties.commands.required, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data46 };
-                if (vErrors === null) {
-                  vErrors = [err150];
-                } else {
-                  vErrors.push(err150);
-                }
-                errors++;
-              }
-              if (data46.deny === void 0) {
-                const err151 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/required", keyword: "required", params: { missingProperty: "deny" }, message: "must have required property 'deny'", schema: schema11.properties.spec.properties.proxy.properties.commands.required, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data46 };
-                if (vErrors === null) {
-                  vErrors = [err151];
-                } else {
-                  vErrors.push(err151);
-                }
-                errors++;
-              }
-              for (const key17 in data46) {
-                if (!(key17 === "allow" || key17 === "deny")) {
-                  const err152 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key17 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data46 };
-                  if (vErrors === null) {
-                    vErrors = [err152];
-                  } else {
-                    vErrors.push(err152);
-                  }
-                  errors++;
-                }
-              }
-              let data47 = data46.allow;
-              if (Array.isArray(data47)) {
-                if (data47.length > 256) {
-                  const err153 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/maxItems", keyword: "maxItems", params: { limit: 256 }, message: "must NOT have more than 256 items", schema: 256, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data47 };
-                  if (vErrors === null) {
-                    vErrors = [err153];
-                  } else {
-                    vErrors.push(err153);
-                  }
-                  errors++;
-                }
-                const len1 = data47.length;
-                for (let i1 = 0; i1 < len1; i1++) {
-                  let data48 = data47[i1];
+                if (data42.serverName !== void 0) {
+                  let data48 = data42.serverName;
                   if (typeof data48 === "string") {
-                    if (func2(data48) > 129) {
-                      const err154 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i1, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/maxLength", keyword: "maxLength", params: { limit: 129 }, message: "must NOT have more than 129 characters", schema: 129, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data48 };
+                    if (func2(data48) > 253) {
+                      const err145 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data48 };
                       if (vErrors === null) {
-                        vErrors = [err154];
+                        vErrors = [err145];
                       } else {
-                        vErrors.push(err154);
+                        vErrors.push(err145);
                       }
                       errors++;
                     }
                     if (func2(data48) < 1) {
-                      const err155 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i1, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data48 };
+                      const err146 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data48 };
                       if (vErrors === null) {
-                        vErrors = [err155];
+                        vErrors = [err146];
                       } else {
-                        vErrors.push(err155);
+                        vErrors.push(err146);
                       }
                       errors++;
                     }
                   } else {
-                    const err156 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i1, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data48 };
+                    const err147 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data48 };
                     if (vErrors === null) {
-                      vErrors = [err156];
+                      vErrors = [err147];
                     } else {
-                      vErrors.push(err156);
+                      vErrors.push(err147);
                     }
                     errors++;
                   }
                 }
-                let i2 = data47.length;
-                let j0;
-                if (i2 > 1) {
-                  const indices0 = {};
-                  for (; i2--; ) {
-                    let item0 = data47[i2];
-                    if (typeof item0 !== "string") {
-                      continue;
-                    }
-                    if (typeof indices0[item0] == "number") {
-                      j0 = indices0[item0];
-                      const err157 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/uniqueItems", keyword: "uniqueItems", params: { i: i2, j: j0 }, message: "must NOT have duplicate items (items ## " + j0 + " and " + i2 + " are identical)", schema: true, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data47 };
-                      if (vErrors === null) {
-                        vErrors = [err157];
-                      } else {
-                        vErrors.push(err157);
-                      }
-                      errors++;
-                      break;
-                    }
-                    indices0[item0] = i2;
-                  }
-                }
               } else {
-                const err158 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data47 };
+                const err148 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data42 };
                 if (vErrors === null) {
-                  vErrors = [err158];
+                  vErrors = [err148];
                 } else {
-                  vErrors.push(err158);
+                  vErrors.push(err148);
                 }
                 errors++;
               }
-              let data49 = data46.deny;
-              if (Array.isArray(data49)) {
-                if (data49.length > 256) {
-                  const err159 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/maxItems", keyword: "maxItems", params: { limit: 256 }, message: "must NOT have more than 256 items", schema: 256, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data49 };
-                  if (vErrors === null) {
-                    vErrors = [err159];
-                  } else {
-                    vErrors.push(err159);
-                  }
-                  errors++;
-                }
-                const len2 = data49.length;
-                for (let i3 = 0; i3 < len2; i3++) {
-                  let data50 = data49[i3];
-                  if (typeof data50 === "string") {
-                    if (func2(data50) > 129) {
-                      const err160 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i3, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/maxLength", keyword: "maxLength", params: { limit: 129 }, message: "must NOT have more than 129 characters", schema: 129, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data50 };
-                      if (vErrors === null) {
-                        vErrors = [err160];
-                      } else {
-                        vErrors.push(err160);
-                      }
-                      errors++;
-                    }
-                    if (func2(data50) < 1) {
-                      const err161 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i3, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data50 };
-                      if (vErrors === null) {
-                        vErrors = [err161];
-                      } else {
-                        vErrors.push(err161);
-                      }
-                      errors++;
-                    }
-                  } else {
-                    const err162 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i3, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data50 };
-                    if (vErrors === null) {
-                      vErrors = [err162];
-                    } else {
-                      vErrors.push(err162);
-                    }
-                    errors++;
-                  }
-                }
-                let i4 = data49.length;
-                let j1;
-                if (i4 > 1) {
-                  const indices1 = {};
-                  for (; i4--; ) {
-                    let item1 = data49[i4];
-                    if (typeof item1 !== "string") {
-                      continue;
-                    }
-                    if (typeof indices1[item1] == "number") {
-                      j1 = indices1[item1];
-                      const err163 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/uniqueItems", keyword: "uniqueItems", params: { i: i4, j: j1 }, message: "must NOT have duplicate items (items ## " + j1 + " and " + i4 + " are identical)", schema: true, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data49 };
-                      if (vErrors === null) {
-                        vErrors = [err163];
-                      } else {
-                        vErrors.push(err163);
-                      }
-                      errors++;
-                      break;
-                    }
-                    indices1[item1] = i4;
-                  }
-                }
-              } else {
-                const err164 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data49 };
-                if (vErrors === null) {
-                  vErrors = [err164];
-                } else {
-                  vErrors.push(err164);
-                }
-                errors++;
-              }
+            }
+          } else {
+            const err149 = { instancePath: instancePath + "/spec/backend", schemaPath: "#/properties/spec/properties/backend/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.type, parentSchema: schema11.properties.spec.properties.backend, data: data7 };
+            if (vErrors === null) {
+              vErrors = [err149];
             } else {
-              const err165 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.commands.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data46 };
+              vErrors.push(err149);
+            }
+            errors++;
+          }
+        }
+        let data49 = data5.failover;
+        if (data49 && typeof data49 == "object" && !Array.isArray(data49)) {
+          if (data49.policy === void 0) {
+            data49.policy = "Automatic";
+          }
+          if (data49.downAfter === void 0) {
+            data49.downAfter = "3s";
+          }
+          if (data49.policy === void 0) {
+            const err150 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "policy" }, message: "must have required property 'policy'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data49 };
+            if (vErrors === null) {
+              vErrors = [err150];
+            } else {
+              vErrors.push(err150);
+            }
+            errors++;
+          }
+          if (data49.downAfter === void 0) {
+            const err151 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "downAfter" }, message: "must have required property 'downAfter'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data49 };
+            if (vErrors === null) {
+              vErrors = [err151];
+            } else {
+              vErrors.push(err151);
+            }
+            errors++;
+          }
+          for (const key17 in data49) {
+            if (!(key17 === "policy" || key17 === "downAfter")) {
+              const err152 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key17 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.failover, data: data49 };
               if (vErrors === null) {
-                vErrors = [err165];
+                vErrors = [err152];
               } else {
-                vErrors.push(err165);
+                vErrors.push(err152);
               }
               errors++;
             }
           }
-          let data51 = data29.isolation;
-          if (typeof data51 !== "string") {
-            const err166 = { instancePath: instancePath + "/spec/proxy/isolation", schemaPath: "#/properties/spec/properties/proxy/properties/isolation/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.isolation.type, parentSchema: schema11.properties.spec.properties.proxy.properties.isolation, data: data51 };
+          let data50 = data49.policy;
+          if (typeof data50 !== "string") {
+            const err153 = { instancePath: instancePath + "/spec/failover/policy", schemaPath: "#/properties/spec/properties/failover/properties/policy/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.policy.type, parentSchema: schema11.properties.spec.properties.failover.properties.policy, data: data50 };
+            if (vErrors === null) {
+              vErrors = [err153];
+            } else {
+              vErrors.push(err153);
+            }
+            errors++;
+          }
+          if (!(data50 === "Automatic" || data50 === "Observe")) {
+            const err154 = { instancePath: instancePath + "/spec/failover/policy", schemaPath: "#/properties/spec/properties/failover/properties/policy/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.failover.properties.policy.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.failover.properties.policy.enum, parentSchema: schema11.properties.spec.properties.failover.properties.policy, data: data50 };
+            if (vErrors === null) {
+              vErrors = [err154];
+            } else {
+              vErrors.push(err154);
+            }
+            errors++;
+          }
+          let data51 = data49.downAfter;
+          if (typeof data51 === "string") {
+            if (func2(data51) > 12) {
+              const err155 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data51 };
+              if (vErrors === null) {
+                vErrors = [err155];
+              } else {
+                vErrors.push(err155);
+              }
+              errors++;
+            }
+            if (!pattern2.test(data51)) {
+              const err156 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data51 };
+              if (vErrors === null) {
+                vErrors = [err156];
+              } else {
+                vErrors.push(err156);
+              }
+              errors++;
+            }
+          } else {
+            const err157 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.downAfter.type, parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data51 };
+            if (vErrors === null) {
+              vErrors = [err157];
+            } else {
+              vErrors.push(err157);
+            }
+            errors++;
+          }
+        } else {
+          const err158 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.failover.type, parentSchema: schema11.properties.spec.properties.failover, data: data49 };
+          if (vErrors === null) {
+            vErrors = [err158];
+          } else {
+            vErrors.push(err158);
+          }
+          errors++;
+        }
+        let data52 = data5.proxy;
+        if (data52 && typeof data52 == "object" && !Array.isArray(data52)) {
+          if (data52.address === void 0) {
+            data52.address = "127.0.0.1";
+          }
+          if (data52.port === void 0) {
+            data52.port = 16379;
+          }
+          if (data52.adminPort === void 0) {
+            data52.adminPort = 16380;
+          }
+          if (data52.isolation === void 0) {
+            data52.isolation = "Shared";
+          }
+          if (data52.holdTimeout === void 0) {
+            data52.holdTimeout = "5s";
+          }
+          if (data52.queueTimeout === void 0) {
+            data52.queueTimeout = "5s";
+          }
+          if (data52.clientIdleTimeout === void 0) {
+            data52.clientIdleTimeout = "0s";
+          }
+          if (data52.readTimeLimit === void 0) {
+            data52.readTimeLimit = "0s";
+          }
+          if (data52.connectionsMax === void 0) {
+            data52.connectionsMax = 1;
+          }
+          if (data52.clientsMax === void 0) {
+            data52.clientsMax = 1e4;
+          }
+          if (data52.workers === void 0) {
+            data52.workers = 1;
+          }
+          if (data52.logLevel === void 0) {
+            data52.logLevel = "info";
+          }
+          if (data52.address === void 0) {
+            const err159 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "address" }, message: "must have required property 'address'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+            if (vErrors === null) {
+              vErrors = [err159];
+            } else {
+              vErrors.push(err159);
+            }
+            errors++;
+          }
+          if (data52.port === void 0) {
+            const err160 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+            if (vErrors === null) {
+              vErrors = [err160];
+            } else {
+              vErrors.push(err160);
+            }
+            errors++;
+          }
+          if (data52.adminPort === void 0) {
+            const err161 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "adminPort" }, message: "must have required property 'adminPort'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+            if (vErrors === null) {
+              vErrors = [err161];
+            } else {
+              vErrors.push(err161);
+            }
+            errors++;
+          }
+          if (data52.isolation === void 0) {
+            const err162 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "isolation" }, message: "must have required property 'isolation'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+            if (vErrors === null) {
+              vErrors = [err162];
+            } else {
+              vErrors.push(err162);
+            }
+            errors++;
+          }
+          if (data52.holdTimeout === void 0) {
+            const err163 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "holdTimeout" }, message: "must have required property 'holdTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+            if (vErrors === null) {
+              vErrors = [err163];
+            } else {
+              vErrors.push(err163);
+            }
+            errors++;
+          }
+          if (data52.queueTimeout === void 0) {
+            const err164 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "queueTimeout" }, message: "must have required property 'queueTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+            if (vErrors === null) {
+              vErrors = [err164];
+            } else {
+              vErrors.push(err164);
+            }
+            errors++;
+          }
+          if (data52.clientIdleTimeout === void 0) {
+            const err165 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "clientIdleTimeout" }, message: "must have required property 'clientIdleTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+            if (vErrors === null) {
+              vErrors = [err165];
+            } else {
+              vErrors.push(err165);
+            }
+            errors++;
+          }
+          if (data52.readTimeLimit === void 0) {
+            const err166 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "readTimeLimit" }, message: "must have required property 'readTimeLimit'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
             if (vErrors === null) {
               vErrors = [err166];
             } else {
@@ -1863,8 +1849,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (!(data51 === "Shared" || data51 === "PerClient")) {
-            const err167 = { instancePath: instancePath + "/spec/proxy/isolation", schemaPath: "#/properties/spec/properties/proxy/properties/isolation/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.isolation.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.isolation.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.isolation, data: data51 };
+          if (data52.connectionsMax === void 0) {
+            const err167 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "connectionsMax" }, message: "must have required property 'connectionsMax'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
             if (vErrors === null) {
               vErrors = [err167];
             } else {
@@ -1872,28 +1858,26 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          let data52 = data29.holdTimeout;
-          if (typeof data52 === "string") {
-            if (func2(data52) > 12) {
-              const err168 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data52 };
-              if (vErrors === null) {
-                vErrors = [err168];
-              } else {
-                vErrors.push(err168);
-              }
-              errors++;
+          if (data52.clientsMax === void 0) {
+            const err168 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "clientsMax" }, message: "must have required property 'clientsMax'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+            if (vErrors === null) {
+              vErrors = [err168];
+            } else {
+              vErrors.push(err168);
             }
-            if (!pattern2.test(data52)) {
-              const err169 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data52 };
-              if (vErrors === null) {
-                vErrors = [err169];
-              } else {
-                vErrors.push(err169);
-              }
-              errors++;
+            errors++;
+          }
+          if (data52.workers === void 0) {
+            const err169 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "workers" }, message: "must have required property 'workers'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+            if (vErrors === null) {
+              vErrors = [err169];
+            } else {
+              vErrors.push(err169);
             }
-          } else {
-            const err170 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.holdTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data52 };
+            errors++;
+          }
+          if (data52.logLevel === void 0) {
+            const err170 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "logLevel" }, message: "must have required property 'logLevel'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
             if (vErrors === null) {
               vErrors = [err170];
             } else {
@@ -1901,10 +1885,9 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          let data53 = data29.queueTimeout;
-          if (typeof data53 === "string") {
-            if (func2(data53) > 12) {
-              const err171 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data53 };
+          for (const key18 in data52) {
+            if (!func38.call(schema11.properties.spec.properties.proxy.properties, key18)) {
+              const err171 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key18 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
               if (vErrors === null) {
                 vErrors = [err171];
               } else {
@@ -1912,28 +1895,30 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (!pattern2.test(data53)) {
-              const err172 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data53 };
-              if (vErrors === null) {
-                vErrors = [err172];
-              } else {
-                vErrors.push(err172);
-              }
-              errors++;
-            }
-          } else {
-            const err173 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.queueTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data53 };
-            if (vErrors === null) {
-              vErrors = [err173];
-            } else {
-              vErrors.push(err173);
-            }
-            errors++;
           }
-          let data54 = data29.clientIdleTimeout;
-          if (typeof data54 === "string") {
-            if (func2(data54) > 12) {
-              const err174 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data54 };
+          if (data52.image !== void 0) {
+            let data53 = data52.image;
+            if (typeof data53 === "string") {
+              if (func2(data53) > 512) {
+                const err172 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/maxLength", keyword: "maxLength", params: { limit: 512 }, message: "must NOT have more than 512 characters", schema: 512, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data53 };
+                if (vErrors === null) {
+                  vErrors = [err172];
+                } else {
+                  vErrors.push(err172);
+                }
+                errors++;
+              }
+              if (func2(data53) < 1) {
+                const err173 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data53 };
+                if (vErrors === null) {
+                  vErrors = [err173];
+                } else {
+                  vErrors.push(err173);
+                }
+                errors++;
+              }
+            } else {
+              const err174 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.image.type, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data53 };
               if (vErrors === null) {
                 vErrors = [err174];
               } else {
@@ -1941,8 +1926,11 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (!pattern2.test(data54)) {
-              const err175 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data54 };
+          }
+          let data54 = data52.address;
+          if (typeof data54 === "string") {
+            if (func2(data54) > 45) {
+              const err175 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/maxLength", keyword: "maxLength", params: { limit: 45 }, message: "must NOT have more than 45 characters", schema: 45, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data54 };
               if (vErrors === null) {
                 vErrors = [err175];
               } else {
@@ -1950,18 +1938,17 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          } else {
-            const err176 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data54 };
-            if (vErrors === null) {
-              vErrors = [err176];
-            } else {
-              vErrors.push(err176);
+            if (func2(data54) < 1) {
+              const err176 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data54 };
+              if (vErrors === null) {
+                vErrors = [err176];
+              } else {
+                vErrors.push(err176);
+              }
+              errors++;
             }
-            errors++;
-          }
-          let data55 = data29.connectionsMax;
-          if (!(typeof data55 == "number" && (!(data55 % 1) && !isNaN(data55)))) {
-            const err177 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.connectionsMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data55 };
+          } else {
+            const err177 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.address.type, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data54 };
             if (vErrors === null) {
               vErrors = [err177];
             } else {
@@ -1969,18 +1956,19 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (typeof data55 == "number") {
-            if (data55 > 64 || isNaN(data55)) {
-              const err178 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data55 };
-              if (vErrors === null) {
-                vErrors = [err178];
-              } else {
-                vErrors.push(err178);
-              }
-              errors++;
+          let data55 = data52.port;
+          if (!(typeof data55 == "number" && (!(data55 % 1) && !isNaN(data55)))) {
+            const err178 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.port.type, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data55 };
+            if (vErrors === null) {
+              vErrors = [err178];
+            } else {
+              vErrors.push(err178);
             }
-            if (data55 < 1 || isNaN(data55)) {
-              const err179 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data55 };
+            errors++;
+          }
+          if (typeof data55 == "number") {
+            if (data55 > 65535 || isNaN(data55)) {
+              const err179 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data55 };
               if (vErrors === null) {
                 vErrors = [err179];
               } else {
@@ -1988,29 +1976,29 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
+            if (data55 < 0 || isNaN(data55)) {
+              const err180 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data55 };
+              if (vErrors === null) {
+                vErrors = [err180];
+              } else {
+                vErrors.push(err180);
+              }
+              errors++;
+            }
           }
-          let data56 = data29.clientsMax;
+          let data56 = data52.adminPort;
           if (!(typeof data56 == "number" && (!(data56 % 1) && !isNaN(data56)))) {
-            const err180 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.clientsMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data56 };
+            const err181 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.adminPort.type, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data56 };
             if (vErrors === null) {
-              vErrors = [err180];
+              vErrors = [err181];
             } else {
-              vErrors.push(err180);
+              vErrors.push(err181);
             }
             errors++;
           }
           if (typeof data56 == "number") {
-            if (data56 > 1e6 || isNaN(data56)) {
-              const err181 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e6 }, message: "must be <= 1000000", schema: 1e6, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data56 };
-              if (vErrors === null) {
-                vErrors = [err181];
-              } else {
-                vErrors.push(err181);
-              }
-              errors++;
-            }
-            if (data56 < 1 || isNaN(data56)) {
-              const err182 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data56 };
+            if (data56 > 65535 || isNaN(data56)) {
+              const err182 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data56 };
               if (vErrors === null) {
                 vErrors = [err182];
               } else {
@@ -2018,97 +2006,99 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          }
-          let data57 = data29.workers;
-          if (!(typeof data57 == "number" && (!(data57 % 1) && !isNaN(data57)))) {
-            const err183 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.workers.type, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data57 };
-            if (vErrors === null) {
-              vErrors = [err183];
-            } else {
-              vErrors.push(err183);
-            }
-            errors++;
-          }
-          if (typeof data57 == "number") {
-            if (data57 > 64 || isNaN(data57)) {
-              const err184 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data57 };
+            if (data56 < 1 || isNaN(data56)) {
+              const err183 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data56 };
               if (vErrors === null) {
-                vErrors = [err184];
+                vErrors = [err183];
               } else {
-                vErrors.push(err184);
-              }
-              errors++;
-            }
-            if (data57 < 1 || isNaN(data57)) {
-              const err185 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data57 };
-              if (vErrors === null) {
-                vErrors = [err185];
-              } else {
-                vErrors.push(err185);
+                vErrors.push(err183);
               }
               errors++;
             }
           }
-          let data58 = data29.logLevel;
-          if (typeof data58 !== "string") {
-            const err186 = { instancePath: instancePath + "/spec/proxy/logLevel", schemaPath: "#/properties/spec/properties/proxy/properties/logLevel/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.logLevel.type, parentSchema: schema11.properties.spec.properties.proxy.properties.logLevel, data: data58 };
-            if (vErrors === null) {
-              vErrors = [err186];
-            } else {
-              vErrors.push(err186);
-            }
-            errors++;
-          }
-          if (!(data58 === "error" || data58 === "warn" || data58 === "info" || data58 === "debug")) {
-            const err187 = { instancePath: instancePath + "/spec/proxy/logLevel", schemaPath: "#/properties/spec/properties/proxy/properties/logLevel/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.logLevel.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.logLevel.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.logLevel, data: data58 };
-            if (vErrors === null) {
-              vErrors = [err187];
-            } else {
-              vErrors.push(err187);
-            }
-            errors++;
-          }
-          if (data29.resources !== void 0) {
-            let data59 = data29.resources;
-            if (data59 && typeof data59 == "object" && !Array.isArray(data59)) {
-              for (const key18 in data59) {
-                if (!(key18 === "requests" || key18 === "limits")) {
-                  const err188 = { instancePath: instancePath + "/spec/proxy/resources", schemaPath: "#/properties/spec/properties/proxy/properties/resources/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key18 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.resources, data: data59 };
+          if (data52.admin !== void 0) {
+            let data57 = data52.admin;
+            if (data57 && typeof data57 == "object" && !Array.isArray(data57)) {
+              for (const key19 in data57) {
+                if (!(key19 === "auth" || key19 === "tls")) {
+                  const err184 = { instancePath: instancePath + "/spec/proxy/admin", schemaPath: "#/properties/spec/properties/proxy/properties/admin/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key19 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin, data: data57 };
                   if (vErrors === null) {
-                    vErrors = [err188];
+                    vErrors = [err184];
                   } else {
-                    vErrors.push(err188);
+                    vErrors.push(err184);
                   }
                   errors++;
                 }
               }
-              if (data59.requests !== void 0) {
-                let data60 = data59.requests;
-                if (data60 && typeof data60 == "object" && !Array.isArray(data60)) {
-                  if (Object.keys(data60).length > 8) {
-                    const err189 = { instancePath: instancePath + "/spec/proxy/resources/requests", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/maxProperties", keyword: "maxProperties", params: { limit: 8 }, message: "must NOT have more than 8 properties", schema: 8, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests, data: data60 };
+              if (data57.auth !== void 0) {
+                let data58 = data57.auth;
+                if (data58 && typeof data58 == "object" && !Array.isArray(data58)) {
+                  if (data58.secretRef === void 0) {
+                    const err185 = { instancePath: instancePath + "/spec/proxy/admin/auth", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth, data: data58 };
                     if (vErrors === null) {
-                      vErrors = [err189];
+                      vErrors = [err185];
                     } else {
-                      vErrors.push(err189);
+                      vErrors.push(err185);
                     }
                     errors++;
                   }
-                  for (const key19 in data60) {
-                    if (pattern7.test(key19)) {
-                      let data61 = data60[key19];
-                      if (typeof data61 === "string") {
-                        if (func2(data61) > 32) {
-                          const err190 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key19.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data61 };
+                  for (const key20 in data58) {
+                    if (!(key20 === "secretRef")) {
+                      const err186 = { instancePath: instancePath + "/spec/proxy/admin/auth", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key20 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth, data: data58 };
+                      if (vErrors === null) {
+                        vErrors = [err186];
+                      } else {
+                        vErrors.push(err186);
+                      }
+                      errors++;
+                    }
+                  }
+                  if (data58.secretRef !== void 0) {
+                    let data59 = data58.secretRef;
+                    if (data59 && typeof data59 == "object" && !Array.isArray(data59)) {
+                      if (data59.name === void 0) {
+                        const err187 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef, data: data59 };
+                        if (vErrors === null) {
+                          vErrors = [err187];
+                        } else {
+                          vErrors.push(err187);
+                        }
+                        errors++;
+                      }
+                      for (const key21 in data59) {
+                        if (!(key21 === "name")) {
+                          const err188 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key21 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef, data: data59 };
                           if (vErrors === null) {
-                            vErrors = [err190];
+                            vErrors = [err188];
                           } else {
-                            vErrors.push(err190);
+                            vErrors.push(err188);
                           }
                           errors++;
                         }
-                        if (!pattern8.test(data61)) {
-                          const err191 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key19.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data61 };
+                      }
+                      if (data59.name !== void 0) {
+                        let data60 = data59.name;
+                        if (typeof data60 === "string") {
+                          if (func2(data60) > 253) {
+                            const err189 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name, data: data60 };
+                            if (vErrors === null) {
+                              vErrors = [err189];
+                            } else {
+                              vErrors.push(err189);
+                            }
+                            errors++;
+                          }
+                          if (func2(data60) < 1) {
+                            const err190 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name, data: data60 };
+                            if (vErrors === null) {
+                              vErrors = [err190];
+                            } else {
+                              vErrors.push(err190);
+                            }
+                            errors++;
+                          }
+                        } else {
+                          const err191 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name, data: data60 };
                           if (vErrors === null) {
                             vErrors = [err191];
                           } else {
@@ -2116,19 +2106,19 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                           }
                           errors++;
                         }
-                      } else {
-                        const err192 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key19.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"].type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data61 };
-                        if (vErrors === null) {
-                          vErrors = [err192];
-                        } else {
-                          vErrors.push(err192);
-                        }
-                        errors++;
                       }
+                    } else {
+                      const err192 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef, data: data59 };
+                      if (vErrors === null) {
+                        vErrors = [err192];
+                      } else {
+                        vErrors.push(err192);
+                      }
+                      errors++;
                     }
                   }
                 } else {
-                  const err193 = { instancePath: instancePath + "/spec/proxy/resources/requests", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests, data: data60 };
+                  const err193 = { instancePath: instancePath + "/spec/proxy/admin/auth", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth, data: data58 };
                   if (vErrors === null) {
                     vErrors = [err193];
                   } else {
@@ -2137,11 +2127,11 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   errors++;
                 }
               }
-              if (data59.limits !== void 0) {
-                let data62 = data59.limits;
-                if (data62 && typeof data62 == "object" && !Array.isArray(data62)) {
-                  if (Object.keys(data62).length > 8) {
-                    const err194 = { instancePath: instancePath + "/spec/proxy/resources/limits", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/maxProperties", keyword: "maxProperties", params: { limit: 8 }, message: "must NOT have more than 8 properties", schema: 8, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits, data: data62 };
+              if (data57.tls !== void 0) {
+                let data61 = data57.tls;
+                if (data61 && typeof data61 == "object" && !Array.isArray(data61)) {
+                  if (data61.secretRef === void 0) {
+                    const err194 = { instancePath: instancePath + "/spec/proxy/admin/tls", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls, data: data61 };
                     if (vErrors === null) {
                       vErrors = [err194];
                     } else {
@@ -2149,84 +2139,1522 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                     }
                     errors++;
                   }
-                  for (const key20 in data62) {
-                    if (pattern7.test(key20)) {
-                      let data63 = data62[key20];
-                      if (typeof data63 === "string") {
-                        if (func2(data63) > 32) {
-                          const err195 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key20.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data63 };
+                  for (const key22 in data61) {
+                    if (!(key22 === "secretRef")) {
+                      const err195 = { instancePath: instancePath + "/spec/proxy/admin/tls", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key22 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls, data: data61 };
+                      if (vErrors === null) {
+                        vErrors = [err195];
+                      } else {
+                        vErrors.push(err195);
+                      }
+                      errors++;
+                    }
+                  }
+                  if (data61.secretRef !== void 0) {
+                    let data62 = data61.secretRef;
+                    if (data62 && typeof data62 == "object" && !Array.isArray(data62)) {
+                      if (data62.name === void 0) {
+                        const err196 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef, data: data62 };
+                        if (vErrors === null) {
+                          vErrors = [err196];
+                        } else {
+                          vErrors.push(err196);
+                        }
+                        errors++;
+                      }
+                      for (const key23 in data62) {
+                        if (!(key23 === "name")) {
+                          const err197 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key23 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef, data: data62 };
                           if (vErrors === null) {
-                            vErrors = [err195];
+                            vErrors = [err197];
                           } else {
-                            vErrors.push(err195);
+                            vErrors.push(err197);
                           }
                           errors++;
                         }
-                        if (!pattern8.test(data63)) {
-                          const err196 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key20.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data63 };
+                      }
+                      if (data62.name !== void 0) {
+                        let data63 = data62.name;
+                        if (typeof data63 === "string") {
+                          if (func2(data63) > 253) {
+                            const err198 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name, data: data63 };
+                            if (vErrors === null) {
+                              vErrors = [err198];
+                            } else {
+                              vErrors.push(err198);
+                            }
+                            errors++;
+                          }
+                          if (func2(data63) < 1) {
+                            const err199 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name, data: data63 };
+                            if (vErrors === null) {
+                              vErrors = [err199];
+                            } else {
+                              vErrors.push(err199);
+                            }
+                            errors++;
+                          }
+                        } else {
+                          const err200 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name, data: data63 };
                           if (vErrors === null) {
-                            vErrors = [err196];
+                            vErrors = [err200];
                           } else {
-                            vErrors.push(err196);
+                            vErrors.push(err200);
+                          }
+                          errors++;
+                        }
+                      }
+                    } else {
+                      const err201 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef, data: data62 };
+                      if (vErrors === null) {
+                        vErrors = [err201];
+                      } else {
+                        vErrors.push(err201);
+                      }
+                      errors++;
+                    }
+                  }
+                } else {
+                  const err202 = { instancePath: instancePath + "/spec/proxy/admin/tls", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls, data: data61 };
+                  if (vErrors === null) {
+                    vErrors = [err202];
+                  } else {
+                    vErrors.push(err202);
+                  }
+                  errors++;
+                }
+              }
+            } else {
+              const err203 = { instancePath: instancePath + "/spec/proxy/admin", schemaPath: "#/properties/spec/properties/proxy/properties/admin/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin, data: data57 };
+              if (vErrors === null) {
+                vErrors = [err203];
+              } else {
+                vErrors.push(err203);
+              }
+              errors++;
+            }
+          }
+          if (data52.rawPort !== void 0) {
+            let data64 = data52.rawPort;
+            if (!(typeof data64 == "number" && (!(data64 % 1) && !isNaN(data64)))) {
+              const err204 = { instancePath: instancePath + "/spec/proxy/rawPort", schemaPath: "#/properties/spec/properties/proxy/properties/rawPort/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.rawPort.type, parentSchema: schema11.properties.spec.properties.proxy.properties.rawPort, data: data64 };
+              if (vErrors === null) {
+                vErrors = [err204];
+              } else {
+                vErrors.push(err204);
+              }
+              errors++;
+            }
+            if (typeof data64 == "number") {
+              if (data64 > 65535 || isNaN(data64)) {
+                const err205 = { instancePath: instancePath + "/spec/proxy/rawPort", schemaPath: "#/properties/spec/properties/proxy/properties/rawPort/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.rawPort, data: data64 };
+                if (vErrors === null) {
+                  vErrors = [err205];
+                } else {
+                  vErrors.push(err205);
+                }
+                errors++;
+              }
+              if (data64 < 1 || isNaN(data64)) {
+                const err206 = { instancePath: instancePath + "/spec/proxy/rawPort", schemaPath: "#/properties/spec/properties/proxy/properties/rawPort/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.rawPort, data: data64 };
+                if (vErrors === null) {
+                  vErrors = [err206];
+                } else {
+                  vErrors.push(err206);
+                }
+                errors++;
+              }
+            }
+          }
+          if (data52.tls !== void 0) {
+            let data65 = data52.tls;
+            if (data65 && typeof data65 == "object" && !Array.isArray(data65)) {
+              if (data65.port === void 0) {
+                data65.port = 16389;
+              }
+              if (data65.clientCertificate === void 0) {
+                data65.clientCertificate = "None";
+              }
+              if (data65.secretRef === void 0) {
+                const err207 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data65 };
+                if (vErrors === null) {
+                  vErrors = [err207];
+                } else {
+                  vErrors.push(err207);
+                }
+                errors++;
+              }
+              if (data65.port === void 0) {
+                const err208 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data65 };
+                if (vErrors === null) {
+                  vErrors = [err208];
+                } else {
+                  vErrors.push(err208);
+                }
+                errors++;
+              }
+              if (data65.clientCertificate === void 0) {
+                const err209 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "clientCertificate" }, message: "must have required property 'clientCertificate'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data65 };
+                if (vErrors === null) {
+                  vErrors = [err209];
+                } else {
+                  vErrors.push(err209);
+                }
+                errors++;
+              }
+              for (const key24 in data65) {
+                if (!(key24 === "secretRef" || key24 === "port" || key24 === "clientCertificate" || key24 === "clientCaSecretRef")) {
+                  const err210 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key24 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data65 };
+                  if (vErrors === null) {
+                    vErrors = [err210];
+                  } else {
+                    vErrors.push(err210);
+                  }
+                  errors++;
+                }
+              }
+              if (data65.secretRef !== void 0) {
+                let data66 = data65.secretRef;
+                if (data66 && typeof data66 == "object" && !Array.isArray(data66)) {
+                  if (data66.name === void 0) {
+                    const err211 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data66 };
+                    if (vErrors === null) {
+                      vErrors = [err211];
+                    } else {
+                      vErrors.push(err211);
+                    }
+                    errors++;
+                  }
+                  for (const key25 in data66) {
+                    if (!(key25 === "name")) {
+                      const err212 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key25 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data66 };
+                      if (vErrors === null) {
+                        vErrors = [err212];
+                      } else {
+                        vErrors.push(err212);
+                      }
+                      errors++;
+                    }
+                  }
+                  if (data66.name !== void 0) {
+                    let data67 = data66.name;
+                    if (typeof data67 === "string") {
+                      if (func2(data67) > 253) {
+                        const err213 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data67 };
+                        if (vErrors === null) {
+                          vErrors = [err213];
+                        } else {
+                          vErrors.push(err213);
+                        }
+                        errors++;
+                      }
+                      if (func2(data67) < 1) {
+                        const err214 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data67 };
+                        if (vErrors === null) {
+                          vErrors = [err214];
+                        } else {
+                          vErrors.push(err214);
+                        }
+                        errors++;
+                      }
+                    } else {
+                      const err215 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data67 };
+                      if (vErrors === null) {
+                        vErrors = [err215];
+                      } else {
+                        vErrors.push(err215);
+                      }
+                      errors++;
+                    }
+                  }
+                } else {
+                  const err216 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data66 };
+                  if (vErrors === null) {
+                    vErrors = [err216];
+                  } else {
+                    vErrors.push(err216);
+                  }
+                  errors++;
+                }
+              }
+              let data68 = data65.port;
+              if (!(typeof data68 == "number" && (!(data68 % 1) && !isNaN(data68)))) {
+                const err217 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.port.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data68 };
+                if (vErrors === null) {
+                  vErrors = [err217];
+                } else {
+                  vErrors.push(err217);
+                }
+                errors++;
+              }
+              if (typeof data68 == "number") {
+                if (data68 > 65535 || isNaN(data68)) {
+                  const err218 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data68 };
+                  if (vErrors === null) {
+                    vErrors = [err218];
+                  } else {
+                    vErrors.push(err218);
+                  }
+                  errors++;
+                }
+                if (data68 < 1 || isNaN(data68)) {
+                  const err219 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data68 };
+                  if (vErrors === null) {
+                    vErrors = [err219];
+                  } else {
+                    vErrors.push(err219);
+                  }
+                  errors++;
+                }
+              }
+              let data69 = data65.clientCertificate;
+              if (typeof data69 !== "string") {
+                const err220 = { instancePath: instancePath + "/spec/proxy/tls/clientCertificate", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCertificate/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate, data: data69 };
+                if (vErrors === null) {
+                  vErrors = [err220];
+                } else {
+                  vErrors.push(err220);
+                }
+                errors++;
+              }
+              if (!(data69 === "None" || data69 === "Optional" || data69 === "Required")) {
+                const err221 = { instancePath: instancePath + "/spec/proxy/tls/clientCertificate", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCertificate/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate, data: data69 };
+                if (vErrors === null) {
+                  vErrors = [err221];
+                } else {
+                  vErrors.push(err221);
+                }
+                errors++;
+              }
+              if (data65.clientCaSecretRef !== void 0) {
+                let data70 = data65.clientCaSecretRef;
+                if (data70 && typeof data70 == "object" && !Array.isArray(data70)) {
+                  if (data70.name === void 0) {
+                    const err222 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data70 };
+                    if (vErrors === null) {
+                      vErrors = [err222];
+                    } else {
+                      vErrors.push(err222);
+                    }
+                    errors++;
+                  }
+                  for (const key26 in data70) {
+                    if (!(key26 === "name")) {
+                      const err223 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key26 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data70 };
+                      if (vErrors === null) {
+                        vErrors = [err223];
+                      } else {
+                        vErrors.push(err223);
+                      }
+                      errors++;
+                    }
+                  }
+                  if (data70.name !== void 0) {
+                    let data71 = data70.name;
+                    if (typeof data71 === "string") {
+                      if (func2(data71) > 253) {
+                        const err224 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data71 };
+                        if (vErrors === null) {
+                          vErrors = [err224];
+                        } else {
+                          vErrors.push(err224);
+                        }
+                        errors++;
+                      }
+                      if (func2(data71) < 1) {
+                        const err225 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data71 };
+                        if (vErrors === null) {
+                          vErrors = [err225];
+                        } else {
+                          vErrors.push(err225);
+                        }
+                        errors++;
+                      }
+                    } else {
+                      const err226 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data71 };
+                      if (vErrors === null) {
+                        vErrors = [err226];
+                      } else {
+                        vErrors.push(err226);
+                      }
+                      errors++;
+                    }
+                  }
+                } else {
+                  const err227 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data70 };
+                  if (vErrors === null) {
+                    vErrors = [err227];
+                  } else {
+                    vErrors.push(err227);
+                  }
+                  errors++;
+                }
+              }
+            } else {
+              const err228 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data65 };
+              if (vErrors === null) {
+                vErrors = [err228];
+              } else {
+                vErrors.push(err228);
+              }
+              errors++;
+            }
+          }
+          if (data52.unixSocket !== void 0) {
+            let data72 = data52.unixSocket;
+            if (data72 && typeof data72 == "object" && !Array.isArray(data72)) {
+              if (data72.directory === void 0) {
+                data72.directory = "/run/respmesh";
+              }
+              if (data72.directory === void 0) {
+                const err229 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/required", keyword: "required", params: { missingProperty: "directory" }, message: "must have required property 'directory'", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.required, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data72 };
+                if (vErrors === null) {
+                  vErrors = [err229];
+                } else {
+                  vErrors.push(err229);
+                }
+                errors++;
+              }
+              for (const key27 in data72) {
+                if (!(key27 === "directory")) {
+                  const err230 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key27 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data72 };
+                  if (vErrors === null) {
+                    vErrors = [err230];
+                  } else {
+                    vErrors.push(err230);
+                  }
+                  errors++;
+                }
+              }
+              let data73 = data72.directory;
+              if (typeof data73 === "string") {
+                if (func2(data73) > 90) {
+                  const err231 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/maxLength", keyword: "maxLength", params: { limit: 90 }, message: "must NOT have more than 90 characters", schema: 90, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data73 };
+                  if (vErrors === null) {
+                    vErrors = [err231];
+                  } else {
+                    vErrors.push(err231);
+                  }
+                  errors++;
+                }
+                if (func2(data73) < 2) {
+                  const err232 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/minLength", keyword: "minLength", params: { limit: 2 }, message: "must NOT have fewer than 2 characters", schema: 2, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data73 };
+                  if (vErrors === null) {
+                    vErrors = [err232];
+                  } else {
+                    vErrors.push(err232);
+                  }
+                  errors++;
+                }
+                if (!pattern4.test(data73)) {
+                  const err233 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/pattern", keyword: "pattern", params: { pattern: "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$" }, message: 'must match pattern "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"', schema: "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data73 };
+                  if (vErrors === null) {
+                    vErrors = [err233];
+                  } else {
+                    vErrors.push(err233);
+                  }
+                  errors++;
+                }
+              } else {
+                const err234 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory.type, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data73 };
+                if (vErrors === null) {
+                  vErrors = [err234];
+                } else {
+                  vErrors.push(err234);
+                }
+                errors++;
+              }
+            } else {
+              const err235 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.type, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data72 };
+              if (vErrors === null) {
+                vErrors = [err235];
+              } else {
+                vErrors.push(err235);
+              }
+              errors++;
+            }
+          }
+          if (data52.auth !== void 0) {
+            let data74 = data52.auth;
+            if (data74 && typeof data74 == "object" && !Array.isArray(data74)) {
+              if (data74.secretRef === void 0) {
+                const err236 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.auth.required, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data74 };
+                if (vErrors === null) {
+                  vErrors = [err236];
+                } else {
+                  vErrors.push(err236);
+                }
+                errors++;
+              }
+              for (const key28 in data74) {
+                if (!(key28 === "secretRef")) {
+                  const err237 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key28 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data74 };
+                  if (vErrors === null) {
+                    vErrors = [err237];
+                  } else {
+                    vErrors.push(err237);
+                  }
+                  errors++;
+                }
+              }
+              if (data74.secretRef !== void 0) {
+                let data75 = data74.secretRef;
+                if (data75 && typeof data75 == "object" && !Array.isArray(data75)) {
+                  if (data75.name === void 0) {
+                    const err238 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data75 };
+                    if (vErrors === null) {
+                      vErrors = [err238];
+                    } else {
+                      vErrors.push(err238);
+                    }
+                    errors++;
+                  }
+                  for (const key29 in data75) {
+                    if (!(key29 === "name")) {
+                      const err239 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key29 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data75 };
+                      if (vErrors === null) {
+                        vErrors = [err239];
+                      } else {
+                        vErrors.push(err239);
+                      }
+                      errors++;
+                    }
+                  }
+                  if (data75.name !== void 0) {
+                    let data76 = data75.name;
+                    if (typeof data76 === "string") {
+                      if (func2(data76) > 253) {
+                        const err240 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data76 };
+                        if (vErrors === null) {
+                          vErrors = [err240];
+                        } else {
+                          vErrors.push(err240);
+                        }
+                        errors++;
+                      }
+                      if (func2(data76) < 1) {
+                        const err241 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data76 };
+                        if (vErrors === null) {
+                          vErrors = [err241];
+                        } else {
+                          vErrors.push(err241);
+                        }
+                        errors++;
+                      }
+                    } else {
+                      const err242 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data76 };
+                      if (vErrors === null) {
+                        vErrors = [err242];
+                      } else {
+                        vErrors.push(err242);
+                      }
+                      errors++;
+                    }
+                  }
+                } else {
+                  const err243 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data75 };
+                  if (vErrors === null) {
+                    vErrors = [err243];
+                  } else {
+                    vErrors.push(err243);
+                  }
+                  errors++;
+                }
+              }
+            } else {
+              const err244 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.auth.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data74 };
+              if (vErrors === null) {
+                vErrors = [err244];
+              } else {
+                vErrors.push(err244);
+              }
+              errors++;
+            }
+          }
+          if (data52.commands !== void 0) {
+            let data77 = data52.commands;
+            if (data77 && typeof data77 == "object" && !Array.isArray(data77)) {
+              if (data77.allow === void 0) {
+                data77.allow = [];
+              }
+              if (data77.deny === void 0) {
+                data77.deny = [];
+              }
+              if (data77.allow === void 0) {
+                const err245 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/required", keyword: "required", params: { missingProperty: "allow" }, message: "must have required property 'allow'", schema: schema11.properties.spec.properties.proxy.properties.commands.required, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data77 };
+                if (vErrors === null) {
+                  vErrors = [err245];
+                } else {
+                  vErrors.push(err245);
+                }
+                errors++;
+              }
+              if (data77.deny === void 0) {
+                const err246 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/required", keyword: "required", params: { missingProperty: "deny" }, message: "must have required property 'deny'", schema: schema11.properties.spec.properties.proxy.properties.commands.required, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data77 };
+                if (vErrors === null) {
+                  vErrors = [err246];
+                } else {
+                  vErrors.push(err246);
+                }
+                errors++;
+              }
+              for (const key30 in data77) {
+                if (!(key30 === "allow" || key30 === "deny")) {
+                  const err247 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key30 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data77 };
+                  if (vErrors === null) {
+                    vErrors = [err247];
+                  } else {
+                    vErrors.push(err247);
+                  }
+                  errors++;
+                }
+              }
+              let data78 = data77.allow;
+              if (Array.isArray(data78)) {
+                if (data78.length > 256) {
+                  const err248 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/maxItems", keyword: "maxItems", params: { limit: 256 }, message: "must NOT have more than 256 items", schema: 256, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data78 };
+                  if (vErrors === null) {
+                    vErrors = [err248];
+                  } else {
+                    vErrors.push(err248);
+                  }
+                  errors++;
+                }
+                const len2 = data78.length;
+                for (let i2 = 0; i2 < len2; i2++) {
+                  let data79 = data78[i2];
+                  if (typeof data79 === "string") {
+                    if (func2(data79) > 129) {
+                      const err249 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i2, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/maxLength", keyword: "maxLength", params: { limit: 129 }, message: "must NOT have more than 129 characters", schema: 129, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data79 };
+                      if (vErrors === null) {
+                        vErrors = [err249];
+                      } else {
+                        vErrors.push(err249);
+                      }
+                      errors++;
+                    }
+                    if (func2(data79) < 1) {
+                      const err250 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i2, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data79 };
+                      if (vErrors === null) {
+                        vErrors = [err250];
+                      } else {
+                        vErrors.push(err250);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err251 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i2, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data79 };
+                    if (vErrors === null) {
+                      vErrors = [err251];
+                    } else {
+                      vErrors.push(err251);
+                    }
+                    errors++;
+                  }
+                }
+                let i3 = data78.length;
+                let j0;
+                if (i3 > 1) {
+                  const indices0 = {};
+                  for (; i3--; ) {
+                    let item0 = data78[i3];
+                    if (typeof item0 !== "string") {
+                      continue;
+                    }
+                    if (typeof indices0[item0] == "number") {
+                      j0 = indices0[item0];
+                      const err252 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/uniqueItems", keyword: "uniqueItems", params: { i: i3, j: j0 }, message: "must NOT have duplicate items (items ## " + j0 + " and " + i3 + " are identical)", schema: true, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data78 };
+                      if (vErrors === null) {
+                        vErrors = [err252];
+                      } else {
+                        vErrors.push(err252);
+                      }
+                      errors++;
+                      break;
+                    }
+                    indices0[item0] = i3;
+                  }
+                }
+              } else {
+                const err253 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data78 };
+                if (vErrors === null) {
+                  vErrors = [err253];
+                } else {
+                  vErrors.push(err253);
+                }
+                errors++;
+              }
+              let data80 = data77.deny;
+              if (Array.isArray(data80)) {
+                if (data80.length > 256) {
+                  const err254 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/maxItems", keyword: "maxItems", params: { limit: 256 }, message: "must NOT have more than 256 items", schema: 256, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data80 };
+                  if (vErrors === null) {
+                    vErrors = [err254];
+                  } else {
+                    vErrors.push(err254);
+                  }
+                  errors++;
+                }
+                const len3 = data80.length;
+                for (let i4 = 0; i4 < len3; i4++) {
+                  let data81 = data80[i4];
+                  if (typeof data81 === "string") {
+                    if (func2(data81) > 129) {
+                      const err255 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i4, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/maxLength", keyword: "maxLength", params: { limit: 129 }, message: "must NOT have more than 129 characters", schema: 129, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data81 };
+                      if (vErrors === null) {
+                        vErrors = [err255];
+                      } else {
+                        vErrors.push(err255);
+                      }
+                      errors++;
+                    }
+                    if (func2(data81) < 1) {
+                      const err256 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i4, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data81 };
+                      if (vErrors === null) {
+                        vErrors = [err256];
+                      } else {
+                        vErrors.push(err256);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err257 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i4, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data81 };
+                    if (vErrors === null) {
+                      vErrors = [err257];
+                    } else {
+                      vErrors.push(err257);
+                    }
+                    errors++;
+                  }
+                }
+                let i5 = data80.length;
+                let j1;
+                if (i5 > 1) {
+                  const indices1 = {};
+                  for (; i5--; ) {
+                    let item1 = data80[i5];
+                    if (typeof item1 !== "string") {
+                      continue;
+                    }
+                    if (typeof indices1[item1] == "number") {
+                      j1 = indices1[item1];
+                      const err258 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/uniqueItems", keyword: "uniqueItems", params: { i: i5, j: j1 }, message: "must NOT have duplicate items (items ## " + j1 + " and " + i5 + " are identical)", schema: true, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data80 };
+                      if (vErrors === null) {
+                        vErrors = [err258];
+                      } else {
+                        vErrors.push(err258);
+                      }
+                      errors++;
+                      break;
+                    }
+                    indices1[item1] = i5;
+                  }
+                }
+              } else {
+                const err259 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data80 };
+                if (vErrors === null) {
+                  vErrors = [err259];
+                } else {
+                  vErrors.push(err259);
+                }
+                errors++;
+              }
+            } else {
+              const err260 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.commands.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data77 };
+              if (vErrors === null) {
+                vErrors = [err260];
+              } else {
+                vErrors.push(err260);
+              }
+              errors++;
+            }
+          }
+          if (data52.reads !== void 0) {
+            let data82 = data52.reads;
+            if (data82 && typeof data82 == "object" && !Array.isArray(data82)) {
+              if (data82.policy === void 0) {
+                data82.policy = "ReadsToReplicas";
+              }
+              if (data82.choose === void 0) {
+                data82.choose = "RoundRobin";
+              }
+              if (data82.lagMax === void 0) {
+                data82.lagMax = "10s";
+              }
+              if (data82.lagBytesMax === void 0) {
+                data82.lagBytesMax = "16Mi";
+              }
+              if (data82.readYourWrites === void 0) {
+                data82.readYourWrites = true;
+              }
+              if (data82.policy === void 0) {
+                const err261 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "policy" }, message: "must have required property 'policy'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data82 };
+                if (vErrors === null) {
+                  vErrors = [err261];
+                } else {
+                  vErrors.push(err261);
+                }
+                errors++;
+              }
+              if (data82.choose === void 0) {
+                const err262 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "choose" }, message: "must have required property 'choose'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data82 };
+                if (vErrors === null) {
+                  vErrors = [err262];
+                } else {
+                  vErrors.push(err262);
+                }
+                errors++;
+              }
+              if (data82.lagMax === void 0) {
+                const err263 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "lagMax" }, message: "must have required property 'lagMax'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data82 };
+                if (vErrors === null) {
+                  vErrors = [err263];
+                } else {
+                  vErrors.push(err263);
+                }
+                errors++;
+              }
+              if (data82.lagBytesMax === void 0) {
+                const err264 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "lagBytesMax" }, message: "must have required property 'lagBytesMax'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data82 };
+                if (vErrors === null) {
+                  vErrors = [err264];
+                } else {
+                  vErrors.push(err264);
+                }
+                errors++;
+              }
+              if (data82.readYourWrites === void 0) {
+                const err265 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "readYourWrites" }, message: "must have required property 'readYourWrites'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data82 };
+                if (vErrors === null) {
+                  vErrors = [err265];
+                } else {
+                  vErrors.push(err265);
+                }
+                errors++;
+              }
+              for (const key31 in data82) {
+                if (!(key31 === "policy" || key31 === "choose" || key31 === "zone" || key31 === "lagMax" || key31 === "lagBytesMax" || key31 === "readYourWrites")) {
+                  const err266 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key31 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data82 };
+                  if (vErrors === null) {
+                    vErrors = [err266];
+                  } else {
+                    vErrors.push(err266);
+                  }
+                  errors++;
+                }
+              }
+              let data83 = data82.policy;
+              if (typeof data83 !== "string") {
+                const err267 = { instancePath: instancePath + "/spec/proxy/reads/policy", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/policy/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy, data: data83 };
+                if (vErrors === null) {
+                  vErrors = [err267];
+                } else {
+                  vErrors.push(err267);
+                }
+                errors++;
+              }
+              if (!(data83 === "AllToPrimary" || data83 === "ReadsToReplicas")) {
+                const err268 = { instancePath: instancePath + "/spec/proxy/reads/policy", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/policy/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.reads.properties.policy.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy, data: data83 };
+                if (vErrors === null) {
+                  vErrors = [err268];
+                } else {
+                  vErrors.push(err268);
+                }
+                errors++;
+              }
+              let data84 = data82.choose;
+              if (typeof data84 !== "string") {
+                const err269 = { instancePath: instancePath + "/spec/proxy/reads/choose", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/choose/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose, data: data84 };
+                if (vErrors === null) {
+                  vErrors = [err269];
+                } else {
+                  vErrors.push(err269);
+                }
+                errors++;
+              }
+              if (!(data84 === "RoundRobin" || data84 === "Zone" || data84 === "Latency")) {
+                const err270 = { instancePath: instancePath + "/spec/proxy/reads/choose", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/choose/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.reads.properties.choose.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose, data: data84 };
+                if (vErrors === null) {
+                  vErrors = [err270];
+                } else {
+                  vErrors.push(err270);
+                }
+                errors++;
+              }
+              if (data82.zone !== void 0) {
+                let data85 = data82.zone;
+                if (typeof data85 === "string") {
+                  if (func2(data85) > 63) {
+                    const err271 = { instancePath: instancePath + "/spec/proxy/reads/zone", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/zone/maxLength", keyword: "maxLength", params: { limit: 63 }, message: "must NOT have more than 63 characters", schema: 63, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone, data: data85 };
+                    if (vErrors === null) {
+                      vErrors = [err271];
+                    } else {
+                      vErrors.push(err271);
+                    }
+                    errors++;
+                  }
+                  if (func2(data85) < 1) {
+                    const err272 = { instancePath: instancePath + "/spec/proxy/reads/zone", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/zone/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone, data: data85 };
+                    if (vErrors === null) {
+                      vErrors = [err272];
+                    } else {
+                      vErrors.push(err272);
+                    }
+                    errors++;
+                  }
+                } else {
+                  const err273 = { instancePath: instancePath + "/spec/proxy/reads/zone", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/zone/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone, data: data85 };
+                  if (vErrors === null) {
+                    vErrors = [err273];
+                  } else {
+                    vErrors.push(err273);
+                  }
+                  errors++;
+                }
+              }
+              let data86 = data82.lagMax;
+              if (typeof data86 === "string") {
+                if (func2(data86) > 12) {
+                  const err274 = { instancePath: instancePath + "/spec/proxy/reads/lagMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagMax/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax, data: data86 };
+                  if (vErrors === null) {
+                    vErrors = [err274];
+                  } else {
+                    vErrors.push(err274);
+                  }
+                  errors++;
+                }
+                if (!pattern2.test(data86)) {
+                  const err275 = { instancePath: instancePath + "/spec/proxy/reads/lagMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagMax/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax, data: data86 };
+                  if (vErrors === null) {
+                    vErrors = [err275];
+                  } else {
+                    vErrors.push(err275);
+                  }
+                  errors++;
+                }
+              } else {
+                const err276 = { instancePath: instancePath + "/spec/proxy/reads/lagMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagMax/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax, data: data86 };
+                if (vErrors === null) {
+                  vErrors = [err276];
+                } else {
+                  vErrors.push(err276);
+                }
+                errors++;
+              }
+              let data87 = data82.lagBytesMax;
+              if (typeof data87 === "string") {
+                if (func2(data87) > 32) {
+                  const err277 = { instancePath: instancePath + "/spec/proxy/reads/lagBytesMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagBytesMax/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax, data: data87 };
+                  if (vErrors === null) {
+                    vErrors = [err277];
+                  } else {
+                    vErrors.push(err277);
+                  }
+                  errors++;
+                }
+                if (!pattern6.test(data87)) {
+                  const err278 = { instancePath: instancePath + "/spec/proxy/reads/lagBytesMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagBytesMax/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax, data: data87 };
+                  if (vErrors === null) {
+                    vErrors = [err278];
+                  } else {
+                    vErrors.push(err278);
+                  }
+                  errors++;
+                }
+              } else {
+                const err279 = { instancePath: instancePath + "/spec/proxy/reads/lagBytesMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagBytesMax/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax, data: data87 };
+                if (vErrors === null) {
+                  vErrors = [err279];
+                } else {
+                  vErrors.push(err279);
+                }
+                errors++;
+              }
+              let data88 = data82.readYourWrites;
+              if (typeof data88 !== "boolean") {
+                const err280 = { instancePath: instancePath + "/spec/proxy/reads/readYourWrites", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/readYourWrites/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.readYourWrites.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.readYourWrites, data: data88 };
+                if (vErrors === null) {
+                  vErrors = [err280];
+                } else {
+                  vErrors.push(err280);
+                }
+                errors++;
+              }
+            } else {
+              const err281 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.reads.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data82 };
+              if (vErrors === null) {
+                vErrors = [err281];
+              } else {
+                vErrors.push(err281);
+              }
+              errors++;
+            }
+          }
+          if (data52.retries !== void 0) {
+            let data89 = data52.retries;
+            if (data89 && typeof data89 == "object" && !Array.isArray(data89)) {
+              if (data89.max === void 0) {
+                data89.max = 16;
+              }
+              if (data89.delay === void 0) {
+                data89.delay = "10ms";
+              }
+              if (data89.max === void 0) {
+                const err282 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/required", keyword: "required", params: { missingProperty: "max" }, message: "must have required property 'max'", schema: schema11.properties.spec.properties.proxy.properties.retries.required, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data89 };
+                if (vErrors === null) {
+                  vErrors = [err282];
+                } else {
+                  vErrors.push(err282);
+                }
+                errors++;
+              }
+              if (data89.delay === void 0) {
+                const err283 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/required", keyword: "required", params: { missingProperty: "delay" }, message: "must have required property 'delay'", schema: schema11.properties.spec.properties.proxy.properties.retries.required, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data89 };
+                if (vErrors === null) {
+                  vErrors = [err283];
+                } else {
+                  vErrors.push(err283);
+                }
+                errors++;
+              }
+              for (const key32 in data89) {
+                if (!(key32 === "max" || key32 === "delay")) {
+                  const err284 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key32 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data89 };
+                  if (vErrors === null) {
+                    vErrors = [err284];
+                  } else {
+                    vErrors.push(err284);
+                  }
+                  errors++;
+                }
+              }
+              let data90 = data89.max;
+              if (!(typeof data90 == "number" && (!(data90 % 1) && !isNaN(data90)))) {
+                const err285 = { instancePath: instancePath + "/spec/proxy/retries/max", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/max/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.retries.properties.max.type, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.max, data: data90 };
+                if (vErrors === null) {
+                  vErrors = [err285];
+                } else {
+                  vErrors.push(err285);
+                }
+                errors++;
+              }
+              if (typeof data90 == "number") {
+                if (data90 > 100 || isNaN(data90)) {
+                  const err286 = { instancePath: instancePath + "/spec/proxy/retries/max", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/max/maximum", keyword: "maximum", params: { comparison: "<=", limit: 100 }, message: "must be <= 100", schema: 100, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.max, data: data90 };
+                  if (vErrors === null) {
+                    vErrors = [err286];
+                  } else {
+                    vErrors.push(err286);
+                  }
+                  errors++;
+                }
+                if (data90 < 0 || isNaN(data90)) {
+                  const err287 = { instancePath: instancePath + "/spec/proxy/retries/max", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/max/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.max, data: data90 };
+                  if (vErrors === null) {
+                    vErrors = [err287];
+                  } else {
+                    vErrors.push(err287);
+                  }
+                  errors++;
+                }
+              }
+              let data91 = data89.delay;
+              if (typeof data91 === "string") {
+                if (func2(data91) > 12) {
+                  const err288 = { instancePath: instancePath + "/spec/proxy/retries/delay", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/delay/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay, data: data91 };
+                  if (vErrors === null) {
+                    vErrors = [err288];
+                  } else {
+                    vErrors.push(err288);
+                  }
+                  errors++;
+                }
+                if (!pattern2.test(data91)) {
+                  const err289 = { instancePath: instancePath + "/spec/proxy/retries/delay", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/delay/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay, data: data91 };
+                  if (vErrors === null) {
+                    vErrors = [err289];
+                  } else {
+                    vErrors.push(err289);
+                  }
+                  errors++;
+                }
+              } else {
+                const err290 = { instancePath: instancePath + "/spec/proxy/retries/delay", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/delay/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay.type, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay, data: data91 };
+                if (vErrors === null) {
+                  vErrors = [err290];
+                } else {
+                  vErrors.push(err290);
+                }
+                errors++;
+              }
+            } else {
+              const err291 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.retries.type, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data89 };
+              if (vErrors === null) {
+                vErrors = [err291];
+              } else {
+                vErrors.push(err291);
+              }
+              errors++;
+            }
+          }
+          if (data52.cluster !== void 0) {
+            let data92 = data52.cluster;
+            if (data92 && typeof data92 == "object" && !Array.isArray(data92)) {
+              if (data92.present === void 0) {
+                data92.present = "Server";
+              }
+              if (data92.present === void 0) {
+                const err292 = { instancePath: instancePath + "/spec/proxy/cluster", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/required", keyword: "required", params: { missingProperty: "present" }, message: "must have required property 'present'", schema: schema11.properties.spec.properties.proxy.properties.cluster.required, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster, data: data92 };
+                if (vErrors === null) {
+                  vErrors = [err292];
+                } else {
+                  vErrors.push(err292);
+                }
+                errors++;
+              }
+              for (const key33 in data92) {
+                if (!(key33 === "present")) {
+                  const err293 = { instancePath: instancePath + "/spec/proxy/cluster", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key33 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster, data: data92 };
+                  if (vErrors === null) {
+                    vErrors = [err293];
+                  } else {
+                    vErrors.push(err293);
+                  }
+                  errors++;
+                }
+              }
+              let data93 = data92.present;
+              if (typeof data93 !== "string") {
+                const err294 = { instancePath: instancePath + "/spec/proxy/cluster/present", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/properties/present/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present.type, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present, data: data93 };
+                if (vErrors === null) {
+                  vErrors = [err294];
+                } else {
+                  vErrors.push(err294);
+                }
+                errors++;
+              }
+              if (!(data93 === "Server" || data93 === "Sidecar" || data93 === "Nodes")) {
+                const err295 = { instancePath: instancePath + "/spec/proxy/cluster/present", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/properties/present/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.cluster.properties.present.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present, data: data93 };
+                if (vErrors === null) {
+                  vErrors = [err295];
+                } else {
+                  vErrors.push(err295);
+                }
+                errors++;
+              }
+            } else {
+              const err296 = { instancePath: instancePath + "/spec/proxy/cluster", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.cluster.type, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster, data: data92 };
+              if (vErrors === null) {
+                vErrors = [err296];
+              } else {
+                vErrors.push(err296);
+              }
+              errors++;
+            }
+          }
+          let data94 = data52.isolation;
+          if (typeof data94 !== "string") {
+            const err297 = { instancePath: instancePath + "/spec/proxy/isolation", schemaPath: "#/properties/spec/properties/proxy/properties/isolation/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.isolation.type, parentSchema: schema11.properties.spec.properties.proxy.properties.isolation, data: data94 };
+            if (vErrors === null) {
+              vErrors = [err297];
+            } else {
+              vErrors.push(err297);
+            }
+            errors++;
+          }
+          if (!(data94 === "Shared" || data94 === "PerClient")) {
+            const err298 = { instancePath: instancePath + "/spec/proxy/isolation", schemaPath: "#/properties/spec/properties/proxy/properties/isolation/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.isolation.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.isolation.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.isolation, data: data94 };
+            if (vErrors === null) {
+              vErrors = [err298];
+            } else {
+              vErrors.push(err298);
+            }
+            errors++;
+          }
+          let data95 = data52.holdTimeout;
+          if (typeof data95 === "string") {
+            if (func2(data95) > 12) {
+              const err299 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data95 };
+              if (vErrors === null) {
+                vErrors = [err299];
+              } else {
+                vErrors.push(err299);
+              }
+              errors++;
+            }
+            if (!pattern2.test(data95)) {
+              const err300 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data95 };
+              if (vErrors === null) {
+                vErrors = [err300];
+              } else {
+                vErrors.push(err300);
+              }
+              errors++;
+            }
+          } else {
+            const err301 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.holdTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data95 };
+            if (vErrors === null) {
+              vErrors = [err301];
+            } else {
+              vErrors.push(err301);
+            }
+            errors++;
+          }
+          let data96 = data52.queueTimeout;
+          if (typeof data96 === "string") {
+            if (func2(data96) > 12) {
+              const err302 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data96 };
+              if (vErrors === null) {
+                vErrors = [err302];
+              } else {
+                vErrors.push(err302);
+              }
+              errors++;
+            }
+            if (!pattern2.test(data96)) {
+              const err303 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data96 };
+              if (vErrors === null) {
+                vErrors = [err303];
+              } else {
+                vErrors.push(err303);
+              }
+              errors++;
+            }
+          } else {
+            const err304 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.queueTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data96 };
+            if (vErrors === null) {
+              vErrors = [err304];
+            } else {
+              vErrors.push(err304);
+            }
+            errors++;
+          }
+          let data97 = data52.clientIdleTimeout;
+          if (typeof data97 === "string") {
+            if (func2(data97) > 12) {
+              const err305 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data97 };
+              if (vErrors === null) {
+                vErrors = [err305];
+              } else {
+                vErrors.push(err305);
+              }
+              errors++;
+            }
+            if (!pattern2.test(data97)) {
+              const err306 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data97 };
+              if (vErrors === null) {
+                vErrors = [err306];
+              } else {
+                vErrors.push(err306);
+              }
+              errors++;
+            }
+          } else {
+            const err307 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data97 };
+            if (vErrors === null) {
+              vErrors = [err307];
+            } else {
+              vErrors.push(err307);
+            }
+            errors++;
+          }
+          let data98 = data52.readTimeLimit;
+          if (typeof data98 === "string") {
+            if (func2(data98) > 12) {
+              const err308 = { instancePath: instancePath + "/spec/proxy/readTimeLimit", schemaPath: "#/properties/spec/properties/proxy/properties/readTimeLimit/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.readTimeLimit, data: data98 };
+              if (vErrors === null) {
+                vErrors = [err308];
+              } else {
+                vErrors.push(err308);
+              }
+              errors++;
+            }
+            if (!pattern2.test(data98)) {
+              const err309 = { instancePath: instancePath + "/spec/proxy/readTimeLimit", schemaPath: "#/properties/spec/properties/proxy/properties/readTimeLimit/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.readTimeLimit, data: data98 };
+              if (vErrors === null) {
+                vErrors = [err309];
+              } else {
+                vErrors.push(err309);
+              }
+              errors++;
+            }
+          } else {
+            const err310 = { instancePath: instancePath + "/spec/proxy/readTimeLimit", schemaPath: "#/properties/spec/properties/proxy/properties/readTimeLimit/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.readTimeLimit.type, parentSchema: schema11.properties.spec.properties.proxy.properties.readTimeLimit, data: data98 };
+            if (vErrors === null) {
+              vErrors = [err310];
+            } else {
+              vErrors.push(err310);
+            }
+            errors++;
+          }
+          let data99 = data52.connectionsMax;
+          if (!(typeof data99 == "number" && (!(data99 % 1) && !isNaN(data99)))) {
+            const err311 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.connectionsMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data99 };
+            if (vErrors === null) {
+              vErrors = [err311];
+            } else {
+              vErrors.push(err311);
+            }
+            errors++;
+          }
+          if (typeof data99 == "number") {
+            if (data99 > 64 || isNaN(data99)) {
+              const err312 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data99 };
+              if (vErrors === null) {
+                vErrors = [err312];
+              } else {
+                vErrors.push(err312);
+              }
+              errors++;
+            }
+            if (data99 < 1 || isNaN(data99)) {
+              const err313 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data99 };
+              if (vErrors === null) {
+                vErrors = [err313];
+              } else {
+                vErrors.push(err313);
+              }
+              errors++;
+            }
+          }
+          let data100 = data52.clientsMax;
+          if (!(typeof data100 == "number" && (!(data100 % 1) && !isNaN(data100)))) {
+            const err314 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.clientsMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data100 };
+            if (vErrors === null) {
+              vErrors = [err314];
+            } else {
+              vErrors.push(err314);
+            }
+            errors++;
+          }
+          if (typeof data100 == "number") {
+            if (data100 > 1e6 || isNaN(data100)) {
+              const err315 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e6 }, message: "must be <= 1000000", schema: 1e6, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data100 };
+              if (vErrors === null) {
+                vErrors = [err315];
+              } else {
+                vErrors.push(err315);
+              }
+              errors++;
+            }
+            if (data100 < 1 || isNaN(data100)) {
+              const err316 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data100 };
+              if (vErrors === null) {
+                vErrors = [err316];
+              } else {
+                vErrors.push(err316);
+              }
+              errors++;
+            }
+          }
+          let data101 = data52.workers;
+          if (!(typeof data101 == "number" && (!(data101 % 1) && !isNaN(data101)))) {
+            const err317 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.workers.type, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data101 };
+            if (vErrors === null) {
+              vErrors = [err317];
+            } else {
+              vErrors.push(err317);
+            }
+            errors++;
+          }
+          if (typeof data101 == "number") {
+            if (data101 > 64 || isNaN(data101)) {
+              const err318 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data101 };
+              if (vErrors === null) {
+                vErrors = [err318];
+              } else {
+                vErrors.push(err318);
+              }
+              errors++;
+            }
+            if (data101 < 1 || isNaN(data101)) {
+              const err319 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data101 };
+              if (vErrors === null) {
+                vErrors = [err319];
+              } else {
+                vErrors.push(err319);
+              }
+              errors++;
+            }
+          }
+          let data102 = data52.logLevel;
+          if (typeof data102 !== "string") {
+            const err320 = { instancePath: instancePath + "/spec/proxy/logLevel", schemaPath: "#/properties/spec/properties/proxy/properties/logLevel/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.logLevel.type, parentSchema: schema11.properties.spec.properties.proxy.properties.logLevel, data: data102 };
+            if (vErrors === null) {
+              vErrors = [err320];
+            } else {
+              vErrors.push(err320);
+            }
+            errors++;
+          }
+          if (!(data102 === "error" || data102 === "warn" || data102 === "info" || data102 === "debug")) {
+            const err321 = { instancePath: instancePath + "/spec/proxy/logLevel", schemaPath: "#/properties/spec/properties/proxy/properties/logLevel/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.logLevel.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.logLevel.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.logLevel, data: data102 };
+            if (vErrors === null) {
+              vErrors = [err321];
+            } else {
+              vErrors.push(err321);
+            }
+            errors++;
+          }
+          if (data52.resources !== void 0) {
+            let data103 = data52.resources;
+            if (data103 && typeof data103 == "object" && !Array.isArray(data103)) {
+              for (const key34 in data103) {
+                if (!(key34 === "requests" || key34 === "limits")) {
+                  const err322 = { instancePath: instancePath + "/spec/proxy/resources", schemaPath: "#/properties/spec/properties/proxy/properties/resources/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key34 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.resources, data: data103 };
+                  if (vErrors === null) {
+                    vErrors = [err322];
+                  } else {
+                    vErrors.push(err322);
+                  }
+                  errors++;
+                }
+              }
+              if (data103.requests !== void 0) {
+                let data104 = data103.requests;
+                if (data104 && typeof data104 == "object" && !Array.isArray(data104)) {
+                  if (Object.keys(data104).length > 8) {
+                    const err323 = { instancePath: instancePath + "/spec/proxy/resources/requests", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/maxProperties", keyword: "maxProperties", params: { limit: 8 }, message: "must NOT have more than 8 properties", schema: 8, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests, data: data104 };
+                    if (vErrors === null) {
+                      vErrors = [err323];
+                    } else {
+                      vErrors.push(err323);
+                    }
+                    errors++;
+                  }
+                  for (const key35 in data104) {
+                    if (pattern12.test(key35)) {
+                      let data105 = data104[key35];
+                      if (typeof data105 === "string") {
+                        if (func2(data105) > 32) {
+                          const err324 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key35.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data105 };
+                          if (vErrors === null) {
+                            vErrors = [err324];
+                          } else {
+                            vErrors.push(err324);
+                          }
+                          errors++;
+                        }
+                        if (!pattern6.test(data105)) {
+                          const err325 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key35.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data105 };
+                          if (vErrors === null) {
+                            vErrors = [err325];
+                          } else {
+                            vErrors.push(err325);
                           }
                           errors++;
                         }
                       } else {
-                        const err197 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key20.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"].type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data63 };
+                        const err326 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key35.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"].type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data105 };
                         if (vErrors === null) {
-                          vErrors = [err197];
+                          vErrors = [err326];
                         } else {
-                          vErrors.push(err197);
+                          vErrors.push(err326);
                         }
                         errors++;
                       }
                     }
                   }
                 } else {
-                  const err198 = { instancePath: instancePath + "/spec/proxy/resources/limits", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits, data: data62 };
+                  const err327 = { instancePath: instancePath + "/spec/proxy/resources/requests", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests, data: data104 };
                   if (vErrors === null) {
-                    vErrors = [err198];
+                    vErrors = [err327];
                   } else {
-                    vErrors.push(err198);
+                    vErrors.push(err327);
+                  }
+                  errors++;
+                }
+              }
+              if (data103.limits !== void 0) {
+                let data106 = data103.limits;
+                if (data106 && typeof data106 == "object" && !Array.isArray(data106)) {
+                  if (Object.keys(data106).length > 8) {
+                    const err328 = { instancePath: instancePath + "/spec/proxy/resources/limits", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/maxProperties", keyword: "maxProperties", params: { limit: 8 }, message: "must NOT have more than 8 properties", schema: 8, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits, data: data106 };
+                    if (vErrors === null) {
+                      vErrors = [err328];
+                    } else {
+                      vErrors.push(err328);
+                    }
+                    errors++;
+                  }
+                  for (const key36 in data106) {
+                    if (pattern12.test(key36)) {
+                      let data107 = data106[key36];
+                      if (typeof data107 === "string") {
+                        if (func2(data107) > 32) {
+                          const err329 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key36.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data107 };
+                          if (vErrors === null) {
+                            vErrors = [err329];
+                          } else {
+                            vErrors.push(err329);
+                          }
+                          errors++;
+                        }
+                        if (!pattern6.test(data107)) {
+                          const err330 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key36.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data107 };
+                          if (vErrors === null) {
+                            vErrors = [err330];
+                          } else {
+                            vErrors.push(err330);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err331 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key36.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"].type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data107 };
+                        if (vErrors === null) {
+                          vErrors = [err331];
+                        } else {
+                          vErrors.push(err331);
+                        }
+                        errors++;
+                      }
+                    }
+                  }
+                } else {
+                  const err332 = { instancePath: instancePath + "/spec/proxy/resources/limits", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits, data: data106 };
+                  if (vErrors === null) {
+                    vErrors = [err332];
+                  } else {
+                    vErrors.push(err332);
                   }
                   errors++;
                 }
               }
             } else {
-              const err199 = { instancePath: instancePath + "/spec/proxy/resources", schemaPath: "#/properties/spec/properties/proxy/properties/resources/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources, data: data59 };
+              const err333 = { instancePath: instancePath + "/spec/proxy/resources", schemaPath: "#/properties/spec/properties/proxy/properties/resources/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources, data: data103 };
               if (vErrors === null) {
-                vErrors = [err199];
+                vErrors = [err333];
               } else {
-                vErrors.push(err199);
+                vErrors.push(err333);
               }
               errors++;
             }
           }
         } else {
-          const err200 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.type, parentSchema: schema11.properties.spec.properties.proxy, data: data29 };
+          const err334 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.type, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
           if (vErrors === null) {
-            vErrors = [err200];
+            vErrors = [err334];
           } else {
-            vErrors.push(err200);
+            vErrors.push(err334);
           }
           errors++;
         }
       } else {
-        const err201 = { instancePath: instancePath + "/spec", schemaPath: "#/properties/spec/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.type, parentSchema: schema11.properties.spec, data: data5 };
+        const err335 = { instancePath: instancePath + "/spec", schemaPath: "#/properties/spec/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.type, parentSchema: schema11.properties.spec, data: data5 };
         if (vErrors === null) {
-          vErrors = [err201];
+          vErrors = [err335];
         } else {
-          vErrors.push(err201);
+          vErrors.push(err335);
         }
         errors++;
       }
     }
   } else {
-    const err202 = { instancePath, schemaPath: "#/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.type, parentSchema: schema11, data };
+    const err336 = { instancePath, schemaPath: "#/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.type, parentSchema: schema11, data };
     if (vErrors === null) {
-      vErrors = [err202];
+      vErrors = [err336];
     } else {
-      vErrors.push(err202);
+      vErrors.push(err336);
     }
     errors++;
   }

@@ -4,7 +4,7 @@
  * written when something happened. Pure.
  */
 import { sidecarGraceMs } from '../../../common/limits.ts'
-import type { Condition } from '../../api/redis-proxy.ts'
+import { type Condition, isChosenByOperator } from '../../api/redis-proxy.ts'
 import { describe } from './judge.ts'
 import { type Member, addresses, isAttached, isLive } from './members.ts'
 import type { Decision, Now, Snapshot } from './types.ts'
@@ -23,9 +23,8 @@ export function conditionsOf(
   const parts: readonly Bare[] = [
     ready([stalledFirst(stalled), backend, primaryAvailable, secrets(snapshot), sidecars]),
     primaryAvailable,
-    singlePrimary(members),
+    ...replication(snapshot, members, decision),
     backend,
-    replicationHealthy(members, decision),
     sidecars,
     reconciling(decision),
     stalled,
@@ -116,6 +115,35 @@ function singlePrimary(members: readonly Member[]): Bare {
   return only === undefined
     ? { type, status: 'True', reason: 'NoPrimary', message: 'no member says that it is a primary' }
     : { type, status: 'True', reason: 'OnePrimary', message: `${only.address} is the only primary` }
+}
+
+/** A cluster has several primaries, and the servers of a ring do not know each other. */
+function replication(
+  { proxy: { spec } }: Snapshot,
+  members: readonly Member[],
+  decision: Decision,
+): Bare[] {
+  const { mode } = spec.backend
+  if (mode === 'Ring') return []
+  if (mode === 'Cluster') return [linksHealthy(members)]
+  const single = singlePrimary(members)
+  return isChosenByOperator(spec)
+    ? [single, replicationHealthy(members, decision)]
+    : [single, linksHealthy(members)]
+}
+
+/** Of replicas whose primary is not for the operator to name. */
+function linksHealthy(members: readonly Member[]): Bare {
+  const type = 'ReplicationHealthy'
+  const replicas = members.filter(isLive).filter(({ facts }) => facts.role === 'replica')
+  const behind = replicas.filter(({ facts }) => !facts.isLinkUp || facts.isSyncing)
+  if (behind.length > 0) {
+    const message = `${addresses(behind)} does not follow a primary`
+    return { type, status: 'False', reason: 'ReplicasMissing', message }
+  }
+  return replicas.length === 0
+    ? { type, status: 'True', reason: 'NoReplicas', message: 'no listed server is a replica' }
+    : { type, status: 'True', reason: 'AllAttached', message: 'every replica follows its primary' }
 }
 
 function replicationHealthy(members: readonly Member[], { record }: Decision): Bare {

@@ -3,11 +3,12 @@
  * recorded first, then published, then carried out.
  */
 import { reconcileIdleMs } from '../../../common/limits.ts'
-import type { RedisProxyStatus } from '../../api/redis-proxy.ts'
+import { type RedisProxyStatus, isChosenByOperator } from '../../api/redis-proxy.ts'
 import { planAdoption } from './adopt.ts'
 import { conditionsOf } from './conditions.ts'
 import { type Context, continueFailover } from './failover.ts'
 import { type Member, membersOf } from './members.ts'
+import { observedMembers, planObserved, topologyOf } from './observed.ts'
 import { memberStatuses, sidecarSummary } from './report.ts'
 import { planSteady } from './steady.ts'
 import type { Decision, Now, Plan, Snapshot } from './types.ts'
@@ -30,6 +31,7 @@ function decide(
 ): Decision {
   const status = snapshot.proxy.status ?? {}
   const context: Context = { snapshot, status, members, now }
+  if (!isChosenByOperator(snapshot.proxy.spec)) return planObserved(snapshot, members)
   const { intent, primary } = status
   if (primary !== undefined) return planSteady(context, primary)
   if (intent !== undefined) {
@@ -65,10 +67,14 @@ function statusOf(
   decision: Decision,
   context: { readonly members: readonly Member[]; readonly now: Now },
 ): RedisProxyStatus {
+  const isOurs = isChosenByOperator(snapshot.proxy.spec)
   return {
     observedGeneration: snapshot.proxy.metadata.generation,
     ...decision.record,
-    members: memberStatuses(context.members, decision.record),
+    members: isOurs
+      ? memberStatuses(context.members, decision.record)
+      : observedMembers(context.members),
+    topology: topologyOf(snapshot.proxy.spec, context.members, decision.record),
     sidecars: sidecarSummary(snapshot),
     conditions: conditionsOf(snapshot, decision, context),
   }

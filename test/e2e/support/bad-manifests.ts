@@ -113,6 +113,52 @@ export const badManifests: readonly BadManifest[] = [
     field: 'spec.proxy.resources.limits',
   },
   {
+    name: 'Sentinels of a cluster',
+    spec: {
+      backend: {
+        mode: 'Cluster',
+        endpoints,
+        sentinel: { name: 'mymaster', endpoints: [{ host: 'sentinel' }] },
+      },
+    },
+    field: 'spec.backend',
+  },
+  {
+    name: 'a weight outside of a ring',
+    spec: { backend: { endpoints: [{ host: 'redis-0.redis', weight: 2 }] } },
+    field: 'spec.backend',
+  },
+  {
+    name: 'reads from replicas of a ring',
+    spec: { backend: { mode: 'Ring', endpoints }, proxy: { reads: {} } },
+    field: 'spec',
+  },
+  {
+    name: 'a raw port of a cluster',
+    spec: { backend: { mode: 'Cluster', endpoints }, proxy: { rawPort: 16381 } },
+    field: 'spec',
+  },
+  {
+    name: 'a raw port that is taken',
+    spec: { backend: { endpoints }, proxy: { rawPort: 16380 } },
+    field: 'spec.proxy',
+  },
+  {
+    name: 'replicas that may not be behind at all',
+    spec: { backend: { endpoints }, proxy: { reads: { lagBytesMax: '0' } } },
+    field: 'spec.proxy.reads',
+  },
+  {
+    name: 'a server of a ring that is out for a blink',
+    spec: { backend: { mode: 'Ring', endpoints, ring: { ejectFor: '1ms' } } },
+    field: 'spec.backend.ring',
+  },
+  {
+    name: 'a delay of a minute',
+    spec: { backend: { endpoints }, proxy: { retries: { delay: '1m' } } },
+    field: 'spec.proxy.retries',
+  },
+  {
     name: 'a field that does not exist',
     spec: { backend: { endpoints }, proxy: { prot: 16379 } },
     field: 'spec.proxy',
