@@ -84,9 +84,10 @@ export function sidecarImage(proxy: RedisProxy, options: SidecarOptions): string
 }
 
 export function sidecarContainer(proxy: RedisProxy, wish: Wish, options: SidecarOptions): object {
-  const { adminPort } = proxy.spec.proxy
+  const { adminPort, admin } = proxy.spec.proxy
+  const scheme = admin?.tls === undefined ? {} : { scheme: 'HTTPS' }
   const probe = (path: string, rest: object) => ({
-    httpGet: { path, port: adminPort },
+    httpGet: { path, port: adminPort, ...scheme },
     timeoutSeconds: 2,
     ...rest,
   })
@@ -138,6 +139,8 @@ function sidecarEnv(proxy: RedisProxy, options: SidecarOptions): object[] {
     field('POD_NAME', 'metadata.name'),
     field('POD_NAMESPACE', 'metadata.namespace'),
     value('RESPMESH_ID', '$(POD_NAMESPACE)/$(POD_NAME)'),
+    // Empty where the cluster does not tell pods of their nodes' places.
+    field('RESPMESH_ZONE', "metadata.labels['topology.kubernetes.io/zone']"),
     value('RESPMESH_PROXY', `${namespace}/${name}`),
     value('RESPMESH_STREAM_URL', options.streamUrl),
     value('RESPMESH_STREAM_TOKEN_FILE', tokenFile),

@@ -312,6 +312,22 @@ test('numbers replace those of the source one by one', () => {
   assert.deepEqual(config.upstream.members, base.upstream.members)
 })
 
+test('a zone is for a configuration that splits reads and names none', () => {
+  const { overrides } = read(['--config', '/f.json'], { [settings.zone.env]: 'a' })
+  const base = standaloneConfig({
+    members: [{ host: 'z', port: 3 }],
+    listeners: [{ unixPath: '/s' }],
+  })
+  assert.equal(applyOverrides(base, overrides).upstream.reads, undefined)
+  const splitting = (zone?: string) => {
+    const reads = { policy: 'readsToReplicas', ...(zone !== undefined && { zone }) } as const
+    const upstream = { ...base.upstream, mode: 'replication', reads } as const
+    return applyOverrides({ ...base, upstream }, overrides).upstream.reads?.zone
+  }
+  assert.equal(splitting(), 'a')
+  assert.equal(splitting('b'), 'b')
+})
+
 test('the reference tells of every setting what the help tells', () => {
   const page = readFileSync(
     join(import.meta.dirname, '../../docs/reference/environment.md'),

@@ -78,6 +78,7 @@ export function sidecarOptions(
     ...(kind !== 'stream' && optional('logLevel', logLevel)),
     ...optional('clientAuth', users.clientAuth),
     ...optional('isolation', readIsolation(given.isolation, problems)),
+    ...optional('zone', given.zone?.value),
     ...readNumbers(given, problems),
     ...optional('commands', readCommandPolicy(given, problems)),
     ...upstream.overrides,

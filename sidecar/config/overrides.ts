@@ -24,6 +24,8 @@ export interface Overrides {
   readonly commands?: ProxyConfig['commands']
   readonly credentials?: Credentials
   readonly isolation?: NonNullable<UpstreamConfig['isolation']>
+  /** Only where the configuration splits reads and does not say where the sidecar runs. */
+  readonly zone?: string
   readonly connectionsMax?: number
   readonly workers?: number
   readonly timing?: Partial<Timing>
@@ -52,11 +54,12 @@ export function applyOverrides(config: ProxyConfig, overrides: Overrides): Proxy
 }
 
 function overrideUpstream(upstream: UpstreamConfig, overrides: Overrides): UpstreamConfig {
-  const { credentials, isolation, connectionsMax } = overrides
+  const { credentials, isolation, zone, connectionsMax } = overrides
   const base = {
     ...upstream,
     ...(credentials && { credentials }),
     ...(isolation && { isolation }),
+    ...(zone !== undefined && upstream.reads && { reads: { zone, ...upstream.reads } }),
     ...(connectionsMax !== undefined && { connectionsMax }),
   }
   if (overrides.upstream === undefined) return base

@@ -151,6 +151,11 @@ export const settings = {
     value: 'shared|perClient',
     help: 'whether clients share connections where nothing can tell, or each has one of its own (shared)',
   },
+  zone: {
+    env: 'RESPMESH_ZONE',
+    value: 'NAME',
+    help: 'where this sidecar runs, for reads from replicas of the same zone, where the configuration does not say it',
+  },
   ...numberSettings,
   commandsAllow: {
     env: 'RESPMESH_COMMANDS_ALLOW',
