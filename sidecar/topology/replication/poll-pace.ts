@@ -1,5 +1,5 @@
 /**
- * When replicas are asked again. While they are read from, at a steady pace; otherwise now and then, so that the next
+ * When replicas are asked again. While they are read from or owe something, at a steady pace; otherwise now and then, so that the next
  * read finds something known; and soon where reads are refused because what is known is older than what their clients
  * wrote, but only for so many of them that asking costs little beside.
  */
@@ -14,6 +14,8 @@ import {
 export class PollPace {
   private readonly clock: Clock
   private readonly poll: () => void
+  /** Whether a replica owes anything. */
+  private readonly isOwed: () => boolean
   private timer: NodeJS.Timeout | undefined
   private activeMs = replicaPollMs
   private idleMs = replicaIdlePollMs
@@ -25,9 +27,10 @@ export class PollPace {
   private polledAtMs = Number.NEGATIVE_INFINITY
   private dueAtMs = Number.NEGATIVE_INFINITY
 
-  constructor(clock: Clock, poll: () => void) {
+  constructor(clock: Clock, poll: () => void, isOwed: () => boolean) {
     this.clock = clock
     this.poll = poll
+    this.isOwed = isOwed
   }
 
   /** Begins, or goes on with another bound on lag, of which a good part must remain after each answer. */
@@ -66,7 +69,7 @@ export class PollPace {
   private now(): void {
     if (!this.isRunning) return
     const nowMs = this.clock.monotonicMs()
-    const isUsed = this.readCount !== this.readCountBefore
+    const isUsed = this.readCount !== this.readCountBefore || this.isOwed()
     this.readCountBefore = this.readCount
     this.refusedCount = 0
     this.polledAtMs = nowMs

@@ -50,7 +50,11 @@ export class ReplicaGroup {
   constructor(primary: ServerConnections, clock: Clock) {
     this.primary = primary
     this.clock = clock
-    this.pace = new PollPace(clock, () => this.poll())
+    this.pace = new PollPace(
+      clock,
+      () => this.poll(),
+      () => this.replicas.some(({ isOwing }) => isOwing),
+    )
   }
 
   get servers(): readonly ServerConnections[] {
@@ -97,7 +101,8 @@ export class ReplicaGroup {
   noteView(server: ServerConnections): void {
     const replica = this.replicas.find((one) => one.server === server)
     if (replica !== undefined) {
-      replica.forget()
+      // A stalled one is connected still, and owes what it was asked.
+      if (!server.isStalled) replica.forget()
     } else if (server === this.primary) {
       this.judgeAll()
       this.pace.soon()

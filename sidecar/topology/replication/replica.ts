@@ -36,6 +36,10 @@ export class Replica {
     return this.question?.askedAtMs
   }
 
+  get isOwing(): boolean {
+    return this.question !== undefined || this.server.inFlightCommands > 0
+  }
+
   /** Whether a client that was answered a write at `sinceMs`, or later in the same moment, may read from it. */
   serves(nowMs: number, sinceMs: number): boolean {
     const { verdict, server } = this
