@@ -3,6 +3,7 @@
  * that a pause can have it come back and wait here: the server is asked to unblock it with an error, and that error
  * says that nothing was taken. Then it may be sent again, to another server too.
  */
+import type { Reply } from '../resp/decode.ts'
 import { encodeCommand } from '../resp/encode.ts'
 import { commandAgain } from './command-again.ts'
 import { isSharded } from './cluster/sharded.ts'
@@ -40,8 +41,16 @@ export function callBack(session: Session): void {
   const asked = pinning.server.askAside(request)
   if (asked === undefined) return
   blocked.isCalledBack = true
+  const askAgain = ([reply]: readonly Reply[]) => {
+    const isUnblocked = reply?.kind === 'number' && reply.value === 1
+    if (isUnblocked || pinning.blocked !== blocked || lane.isMidReply) return
+    // It was not blocked: its reply is on its way, or the command itself, over another connection, still is.
+    blocked.isCalledBack = false
+    replies.endRewriting()
+    session.updateSorting()
+  }
   // If this connection is lost, so is the one that it was about.
-  asked.catch(() => undefined)
+  asked.then(askAgain, () => undefined)
   // There every error of a command that blocks is looked at.
   if (isSharded(context)) return
   replies.rewriteNext((reply) => {
