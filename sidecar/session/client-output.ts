@@ -8,6 +8,7 @@ import { Outbox } from '../net/outbox.ts'
 import type { Flushable, Turn } from '../net/turn.ts'
 import { SocketWriter } from '../net/writer.ts'
 import type { DataPlaneCounters } from '../data-plane.ts'
+import type { Splicer } from '../pubsub/splicer.ts'
 
 export interface ClientOutputOwner {
   /** The client left more unread than it may, or has read all of it again. */
@@ -18,6 +19,8 @@ export interface ClientOutputOwner {
 
 export class ClientOutput implements Flushable {
   isBlocked = false
+  /** Set while messages come over several connections. */
+  splicer: Splicer | undefined
   private readonly socket: Socket
   private readonly writer: SocketWriter
   private readonly outbox: Outbox
@@ -45,7 +48,14 @@ export class ClientOutput implements Flushable {
     return this.outbox.backlogBytes
   }
 
+  /** Bytes of replies and of what else is the client’s. */
   push(bytes: Buffer): void {
+    if (this.splicer === undefined) this.write(bytes)
+    else this.splicer.passReplies(bytes)
+  }
+
+  /** What the client gets next. */
+  write(bytes: Buffer): void {
     this.counters.clientBytesWritten += bytes.length
     this.outbox.push(bytes)
     if (this.outbox.backlogBytes > this.bytesMax()) this.flush()

@@ -23,6 +23,8 @@ export class ConnectionState {
   tracking: Tracking | undefined
   /** What CLIENT CACHING said of the command that comes next. */
   caching: string | undefined
+  /** Subscriptions that have connections of their own, beside that of the session. */
+  linkedCount = 0
   readonly subscriptions = new Subscriptions()
 
   get hasFlags(): boolean {
@@ -31,6 +33,11 @@ export class ConnectionState {
 
   /** Whether something must be kept at the server even while the client asks for nothing. */
   get isStanding(): boolean {
+    return this.isHeld || this.linkedCount > 0
+  }
+
+  /** Whether a connection has to be told of something. */
+  get isHeld(): boolean {
     const { tracking, subscriptions } = this
     const isAwaited = tracking !== undefined || subscriptions.count > 0
     return isAwaited || this.isMonitoring || this.hasFlags

@@ -172,7 +172,8 @@ function greet(session: Session, request: HelloRequest, hello: Reply): void {
   const connection = session.pinning.lane?.connection
   const { pinning } = session
   const isChanged = request.protocol !== session.protocol
-  if (session.subscriber.isConfined || (isChanged && pinning.isRaw)) {
+  const isLinked = session.state.linkedCount > 0
+  if (session.subscriber.isConfined || (isChanged && (pinning.isRaw || isLinked))) {
     return session.answer(notWhileSubscribed)
   }
   session.protocol = request.protocol

@@ -196,7 +196,7 @@ export class Pinning {
   private get needsSetUp(): boolean {
     const { clientName, database, state } = this.owner
     const isNamed = clientName !== '' || (this.isPerClient && state.libraryName !== '')
-    return isNamed || database !== 0 || state.isStanding
+    return isNamed || database !== 0 || state.isHeld
   }
 
   private adopt(lane: PinnedLane, isSetUp: boolean): void {

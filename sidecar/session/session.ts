@@ -326,6 +326,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   onOutputBlocked(isBlocked: boolean): void {
     if (isBlocked && !this.isAuthenticated) return this.onOutputOverflow()
     this.pinning.lane?.setReading(!isBlocked)
+    this.subscriber.links?.setReading(!isBlocked)
     if (isBlocked) this.sharedLane?.holdFor(this)
     else this.sharedLane?.goOnFor(this)
     this.order?.onOutputBlocked(isBlocked)

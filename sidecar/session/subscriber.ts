@@ -9,6 +9,8 @@ import { decodeReply } from '../resp/decode.ts'
 import { encodeCommand } from '../resp/encode.ts'
 import { frameArguments } from '../resp/arguments.ts'
 import type { PinnedLane } from '../upstream/pinned-lane.ts'
+import { ShardSubscriber } from './cluster/shard-subscriber.ts'
+import { isSharded } from './cluster/sharded.ts'
 import { noteReplies } from './flow.ts'
 import { pin } from './lanes.ts'
 import { PinReason } from './pinning.ts'
@@ -34,6 +36,8 @@ export class Subscriber {
   private readonly session: Session
   private pending: Pending | undefined
   private restoring: Restoring | undefined
+  /** Where there are several servers. */
+  links: ShardSubscriber | undefined
 
   constructor(session: Session) {
     this.session = session
@@ -50,12 +54,17 @@ export class Subscriber {
 
   /** Whether the server takes nothing but a few commands of this client. */
   get isConfined(): boolean {
-    return this.session.protocol === 2 && this.session.state.subscriptions.count > 0
+    const { protocol, state } = this.session
+    return protocol === 2 && (state.subscriptions.count > 0 || state.linkedCount > 0)
   }
 
   /** Sends SUBSCRIBE, UNSUBSCRIBE or one of their kin. */
   send(command: SpecialCommand): void {
     const { session } = this
+    if (isSharded(session.context)) {
+      this.links ??= new ShardSubscriber(session)
+      return this.links.send(command)
+    }
     const { name, argumentCount, end } = command
     const isAdding = !name.includes('UNSUB')
     const isWrong = isAdding && argumentCount === 1
@@ -136,6 +145,7 @@ export class Subscriber {
   }
 
   clear(): void {
+    this.links?.clear()
     this.pending = undefined
     this.loseRestoring()
   }

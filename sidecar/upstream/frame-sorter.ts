@@ -15,8 +15,8 @@ export type Sorting = 'none' | 'pushes' | 'arrays'
 export interface FrameTaker {
   /** Bytes of replies, of which `replyCount`, 0 or 1, ended in them. */
   onReplyFrame(bytes: Buffer, replyCount: number): void
-  /** Bytes of a message. */
-  onMessageFrame(bytes: Buffer): void
+  /** Bytes of a message, which ends with them or goes on. */
+  onMessageFrame(bytes: Buffer, isEnd: boolean): void
   /** A whole confirmation. */
   onConfirmationFrame(frame: Buffer): void
 }
@@ -65,7 +65,7 @@ export class FrameSorter {
     const { kind } = this
     if (isEnd) this.kind = undefined
     if (kind === 'confirmation') this.taker.onConfirmationFrame(bytes)
-    else if (kind === 'message') this.taker.onMessageFrame(bytes)
+    else if (kind === 'message') this.taker.onMessageFrame(bytes, isEnd)
     else this.taker.onReplyFrame(bytes, isEnd ? 1 : 0)
     return true
   }

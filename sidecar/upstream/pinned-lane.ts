@@ -13,8 +13,8 @@ import { FrameSorter, type Sorting } from './frame-sorter.ts'
 export interface PinnedOwner {
   /** Bytes of replies, of which `replyCount` ended in them; pushes too, unless the lane sorts them out. */
   deliver(bytes: Buffer, replyCount: number): void
-  /** Bytes of messages that no request asked for. */
-  onMessage(bytes: Buffer): void
+  /** Bytes of a message that no request asked for, which ends with them or goes on. */
+  onMessage(bytes: Buffer, isEnd: boolean): void
   /** A whole confirmation of a subscription. */
   onConfirmation(frame: Buffer): void
   /** A reply said that the server is a replica. */
@@ -106,7 +106,7 @@ export class PinnedLane implements ConnectionOwner {
     const { owner } = this
     const sorter = (this.sorter ??= new FrameSorter({
       onReplyFrame: (slice, replyCount) => owner.deliver(slice, replyCount),
-      onMessageFrame: (slice) => owner.onMessage(slice),
+      onMessageFrame: (slice, isEnd) => owner.onMessage(slice, isEnd),
       onConfirmationFrame: (frame) => owner.onConfirmation(frame),
     }))
     const isSound = sorter.receive(bytes, this.sorting === 'none' ? 'pushes' : this.sorting)

@@ -24,6 +24,12 @@ import { ShardTransaction } from './shard-transaction.ts'
 export function takeOwn(session: Session, end: number, count: number): boolean | undefined {
   const { pinning, input } = session
   if (shardedBackend(session.context) === undefined) return undefined
+  const { isConfined, links } = session.subscriber
+  if (isConfined && links !== undefined) {
+    if (session.holdError !== undefined) return undefined
+    const first = count === 1 ? end : endOfCommand(input.bytes, input.start, end)
+    return links.sendConfined(first) && count === 1
+  }
   const { transaction } = pinning
   if (transaction === undefined) return pinning.isRaw ? sendRaw(session, end, count) : undefined
   for (let left = count; left > 0; left -= 1) {

@@ -25,6 +25,10 @@ import {
   shardedBackend,
 } from './sharded.ts'
 
+/** Refused within a transaction, wherever its keys are, and never queued. */
+const isWatch = (frame: Buffer) =>
+  /^\*\d+\r\n\$5\r\nwatch\r\n/i.test(frame.toString('latin1', 0, 24))
+
 interface Queued {
   /** As the client sent it. */
   readonly frame: Buffer
@@ -73,7 +77,7 @@ export class ShardTransaction {
     const { input, context, pinning } = session
     const backend = shardedBackend(context)
     const frame = Buffer.from(input.bytes.subarray(input.start, end))
-    const isKeyed = backend !== undefined && last === undefined
+    const isKeyed = backend !== undefined && last === undefined && !isWatch(frame)
     const found = isKeyed ? hashOfCommand(backend, frame, 0, frame.length) : noKey
     const server = this.serverFor(found)
     if (!this.reach(server)) return false
