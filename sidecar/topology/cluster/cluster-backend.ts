@@ -23,6 +23,7 @@ import { Look, type LookResult } from './look.ts'
 import { LookPace } from './look-pace.ts'
 import { NodeLink } from './node-link.ts'
 import { type MergedNode, isSame } from './nodes.ts'
+import { readerPlaces, replicasOf } from './readers.ts'
 import type { Seed } from './seeds.ts'
 import { saysTheSame } from './slot-map.ts'
 
@@ -70,7 +71,8 @@ export class ClusterBackend implements Backend {
     this.config = config
     const { members, credentials, tls } = config.upstream
     const way = JSON.stringify([members, credentials, tls, config.timing.connectTimeoutMs])
-    if (way === this.way) return
+    this.splitsReads = config.upstream.reads?.policy === 'readsToReplicas'
+    if (way === this.way) return this.keepServers()
     this.way = way
     const isSamePlace = before?.upstream.members.some((one) =>
       members.some((other) => isSame(one, other)),
@@ -90,8 +92,16 @@ export class ClusterBackend implements Backend {
 
   /** A server can be used again, or cannot any more. */
   noteView(server: ServerConnections): void {
-    if (server.view !== 'ok' && this.shards.some(({ primary }) => primary === server)) {
-      this.pace.soon()
+    for (const { primary, replicas } of this.shards) {
+      replicas?.noteView(server)
+      if (primary === server && server.view !== 'ok') this.pace.soon()
+    }
+  }
+
+  /** A server can be asked aside. */
+  noteReserve(server: ServerConnections): void {
+    for (const { primary, replicas } of this.shards) {
+      if (primary === server || replicas?.servers.includes(server)) replicas?.askSoon()
     }
   }
 
@@ -144,7 +154,8 @@ export class ClusterBackend implements Backend {
 
   topologyView(): TopologyView {
     const { map, version, splitsReads } = this
-    return viewCluster({ map, version, splitsReads })
+    const nowMs = this.modules.clock.monotonicMs()
+    return viewCluster({ map, version, splitsReads, nowMs })
   }
 
   private connectionsTo({ address }: MergedNode): ServerConnections | undefined {
@@ -214,11 +225,26 @@ export class ClusterBackend implements Backend {
     if (isChanged) this.modules.onChange()
   }
 
+  /** Begins and ends connections as the map has it. */
   private keepServers(): void {
-    const nowMs = this.modules.clock.monotonicMs()
-    for (const [server, untilMs] of this.asked) if (untilMs < nowMs) this.asked.delete(server)
-    const primaries = this.shards.map(({ primary }) => primary)
-    this.modules.pool.retain(new Set([...primaries, ...this.asked.keys()]))
+    const { config, shards, map } = this
+    const { clock, pool } = this.modules
+    if (config === undefined) return
+    const { members, reads } = config.upstream
+    const split = this.splitsReads ? reads : undefined
+    const connect = (address: ServerAddress) => pool.get(address, 'reader')
+    const kept = new Set(shards.map(({ primary }) => primary))
+    for (const shard of shards) {
+      const replicas = split === undefined ? [] : replicasOf(shard, map.nodes)
+      shard.use(readerPlaces(replicas, members, connect), split, clock)
+      for (const server of shard.replicas?.servers ?? []) kept.add(server)
+    }
+    const nowMs = clock.monotonicMs()
+    for (const [server, untilMs] of this.asked) {
+      if (untilMs < nowMs) this.asked.delete(server)
+      else kept.add(server)
+    }
+    pool.retain(kept)
   }
 
   private linkTo({ address, name }: Seed, config: ProxyConfig): NodeLink {

@@ -79,6 +79,7 @@ export class ClusterMap {
   }
 
   forget(): void {
+    for (const shard of this.shards) shard.close()
     this.shards = []
     this.slots.fill(undefined)
     this.nodes = new Map()
@@ -115,7 +116,9 @@ export class ClusterMap {
 
   private keepUsed(found: readonly ClusterShard[]): void {
     const used = new Set(this.slots)
-    this.shards = [...new Set([...this.shards, ...found])].filter((shard) => used.has(shard))
+    const all = [...new Set([...this.shards, ...found])]
+    for (const shard of all) if (!used.has(shard)) shard.close()
+    this.shards = all.filter((shard) => used.has(shard))
   }
 
   private create(node: MergedNode): ClusterShard | undefined {

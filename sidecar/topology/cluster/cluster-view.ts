@@ -1,6 +1,7 @@
 /** What is shown of a cluster. */
 import { formatHostPort } from '../../../common/redis/url.ts'
 import type { ServerConnections } from '../../upstream/server-connections.ts'
+import { viewReplica } from '../replication/replication-view.ts'
 import {
   type MemberView,
   type ShardView,
@@ -11,21 +12,24 @@ import {
 import type { ClusterMap } from './cluster-map.ts'
 import type { ClusterShard } from './cluster-shard.ts'
 import type { MergedNode } from './nodes.ts'
+import { replicasOf } from './readers.ts'
 import { rangesByOwner } from './slot-map.ts'
 
 export interface Shown {
   readonly map: ClusterMap
   readonly version: number
   readonly splitsReads: boolean
+  readonly nowMs: number
 }
 
-export function viewCluster({ map, version, splitsReads }: Shown): TopologyView {
+export function viewCluster(shown: Shown): TopologyView {
+  const { map, version, splitsReads } = shown
   const ranges = rangesByOwner(map.slots)
   const shards = map.shards.map(
     (shard): ShardView => ({
       id: shard.id,
       slots: ranges.get(shard) ?? [],
-      members: [viewPrimary(shard), ...viewReplicas(shard, map)],
+      members: [viewPrimary(shard), ...viewReplicas(shard, shown)],
     }),
   )
   const slotsUncovered = map.slots.filter((shard) => shard === undefined).length
@@ -47,12 +51,18 @@ function viewPrimary({ primary, primaryId, address }: ClusterShard): MemberView 
 }
 
 /** Those that are not read from have no connections. */
-function viewReplicas({ primaryId }: ClusterShard, { nodes }: ClusterMap): MemberView[] {
-  const replicas = [...nodes.values()].filter((node) => node.primaryId === primaryId)
-  return replicas.flatMap((node): MemberView[] => {
+function viewReplicas(shard: ClusterShard, { map, nowMs }: Shown): MemberView[] {
+  const read = new Map(
+    shard.replicas?.replicas.map((one) => [formatHostPort(one.address), one]) ?? [],
+  )
+  return replicasOf(shard, map.nodes).flatMap((node): MemberView[] => {
     const { id, address } = node
     if (address === undefined) return []
-    const reason = stateOf(node)
+    const replica = read.get(formatHostPort(address))
+    if (replica !== undefined && shard.replicas !== undefined) {
+      const primary = shard.replicas.primaryState()
+      return [{ ...viewReplica(replica, { primary, nowMs }), name: id }]
+    }
     return [
       {
         address: formatHostPort(address),
@@ -60,7 +70,7 @@ function viewReplicas({ primaryId }: ClusterShard, { nodes }: ClusterMap): Membe
         role: 'replica',
         state: 'connecting',
         isFit: false,
-        reason,
+        reason: stateOf(node),
         inFlightCommands: 0,
         connections: 0,
       },

@@ -44,7 +44,10 @@ function viewPrimary(address: ServerAddress, server: ServerConnections): MemberV
   }
 }
 
-function viewReplica(replica: Replica, { primary, nowMs }: Shown): MemberView {
+export function viewReplica(
+  replica: Replica,
+  { primary, nowMs }: { readonly primary: PrimaryState; readonly nowMs: number },
+): MemberView {
   const { address, zone, server, learnt, freshAsOfMs, latencyMs, verdict } = replica
   const reason = unusable(server) ?? (nowMs < verdict.untilMs ? undefined : verdict.reason)
   const hasOffsets = learnt !== undefined && primary.last !== undefined

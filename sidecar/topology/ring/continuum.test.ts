@@ -49,7 +49,7 @@ test('shares are those of the weights, and make one', () => {
   const shares = ring.shares(3)
   assert(Math.abs(shares.reduce((sum, share) => sum + share, 0) - 1) < 1e-9)
   for (const [at, weight] of weights.entries()) {
-    assert(Math.abs((shares[at] as number) - weight / 8) < 0.05, `${shares.join(' ')}`)
+    assert(Math.abs((shares[at] as number) - weight / 8) < 0.05, shares.join(' '))
   }
 })
 
