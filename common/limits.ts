@@ -137,8 +137,8 @@ export const sentinelsMax = 16
 export const replicaPollMs = 1000
 export const replicaIdlePollMs = 5000
 /** The same where reads found no replica that has what their clients wrote: for so many reads per server, no closer than this. */
-export const replicaPollSoonMs = 20
-export const replicaPollReadsMin = 8
+export const replicaPollSoonMs = 25
+export const replicaPollReadsMin = 16
 /** A replica that owes such an answer for so long gets no reads; after the second its connections are ended. */
 export const replicaSilentMs = 500
 export const replicaHungMs = 3000
@@ -194,6 +194,8 @@ export const bootstrapRefreshMs = 600_000
 
 /** On a laptop, a child process that does not end when asked is killed after this. */
 export const localStopTimeoutMs = 3000
+/** Longest time in which servers started on a laptop become one cluster. */
+export const localClusterMs = 30_000
 /** A local server or sidecar that died is started again after this, as a cluster would do. */
 export const localRestartMs = 3000
 export const localSidecarRestartMs = 500
@@ -230,6 +232,8 @@ export const clientOutputCutBytes = 64 * 1024 * 1024
 export const defaultRetries = { maxRetries: 16, retryDelayMs: 10 } as const
 /** Longest wait before a command that a server did not run is sent again. */
 export const retryDelayMaxMs = 1000
+/** Bytes of replies from several servers that are put together before a client is given them. */
+export const outgoingBytesMax = 16 * 1024
 /** Bytes of the replies of several servers that are held to be made one; the command fails when there are more. */
 export const mergedReplyBytesMax = 64 * 1024 * 1024
 /** Servers of one backend, counted per role; a further one gets no connections. */
@@ -300,6 +304,8 @@ export const drainPollMs = 5
 export const switchFinishMs = 250
 /** Longest wait, after a switch, for clients that need a connection of their own; the others go on then. */
 export const switchSettleMs = 2000
+/** Clients of raw listeners at once, per process; the next is closed. */
+export const rawPipesMax = 1024
 /** A subscriber that leaves more unread than it may for so long is closed; it is looked for this often. */
 export const slowSubscriberMs = 60_000
 export const slowSubscriberLookMs = 5000
