@@ -83,11 +83,6 @@ function upstreamIssues({ upstream }: ProxyConfig): ValidationIssue[] {
       `is readsToReplicas, and mode: ${mode} knows no replicas`,
     ],
     [
-      reads?.choose === 'zone' && reads.zone === undefined,
-      'reads.zone',
-      'is missing, and needed with choose: zone',
-    ],
-    [
       mode === 'ring' && new Set(members.map(nameInRing)).size < members.length,
       'members',
       'two have the same name in the ring',
