@@ -6,7 +6,7 @@
  * sent, or was refused.
  */
 import { transactionBytesMax } from '../../../common/limits.ts'
-import { encodeCommand } from '../../resp/encode.ts'
+import { encodeCommand, encodeError } from '../../resp/encode.ts'
 import type { PinnedLane } from '../../upstream/pinned-lane.ts'
 import type { ServerConnections } from '../../upstream/server-connections.ts'
 import { noteGone } from '../flow.ts'
@@ -25,7 +25,7 @@ import {
   shardedBackend,
 } from './sharded.ts'
 
-/** Refused within a transaction, wherever its keys are, and never queued. */
+/** Refused within a transaction, which goes on, and never queued. */
 const isWatch = (frame: Buffer) =>
   /^\*\d+\r\n\$5\r\nwatch\r\n/i.test(frame.toString('latin1', 0, 24))
 
@@ -42,6 +42,7 @@ const multi = encodeCommand(['MULTI'])
 /** Cannot be queued, so that EXEC aborts. */
 const spoiler = encodeCommand(['GET'])
 const nothing = Buffer.alloc(0)
+const noWatch = encodeError('ERR WATCH inside MULTI is not allowed')
 
 export class ShardTransaction {
   private readonly session: Session
@@ -77,7 +78,8 @@ export class ShardTransaction {
     const { input, context, pinning } = session
     const backend = shardedBackend(context)
     const frame = Buffer.from(input.bytes.subarray(input.start, end))
-    const isKeyed = backend !== undefined && last === undefined && !isWatch(frame)
+    if (isWatch(frame)) return this.refuseWatch(end)
+    const isKeyed = backend !== undefined && last === undefined
     const found = isKeyed ? hashOfCommand(backend, frame, 0, frame.length) : noKey
     const server = this.serverFor(found)
     if (!this.reach(server)) return false
@@ -90,6 +92,16 @@ export class ShardTransaction {
     if (isApart) this.enqueue({ frame, sent: spoiler }, crossSlot)
     else this.enqueue({ frame, sent: frame })
     if (last !== undefined) session.wait = 'replies'
+    return true
+  }
+
+  /** Its keys may be at another server, which knows nothing of the transaction. */
+  private refuseWatch(end: number): boolean {
+    const { session } = this
+    if (!session.waitForReplies()) return false
+    session.input.start = end
+    session.context.counters.commands += 1
+    session.answer(noWatch)
     return true
   }
 
