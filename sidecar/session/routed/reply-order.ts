@@ -13,6 +13,7 @@ import type { SharedLane } from '../../upstream/shared-lane.ts'
 import { ownReplies } from '../own-replies.ts'
 import type { Session } from '../session.ts'
 import { Leg, LegList, type LegOwner, nobodysLeg, plainKind } from './leg.ts'
+import { Outgoing } from './outgoing.ts'
 import { Recovery } from './recovery.ts'
 import type { RefusalKind } from './refusal.ts'
 import { isReadOnly, isTakenBack, refusalOf } from './resend.ts'
@@ -36,6 +37,7 @@ export class ReplyOrder implements LegOwner {
   /** That of the backend when the commands in flight were sent. */
   version = -1
   readonly recovery = new Recovery(this)
+  private readonly outgoing: Outgoing
   private readonly ways = new Map<ServerConnections, Way>()
   /** A lane that wakes the session when it is writable. */
   private waitsAt: SharedLane | undefined
@@ -43,6 +45,7 @@ export class ReplyOrder implements LegOwner {
 
   constructor(session: Session) {
     this.session = session
+    this.outgoing = new Outgoing(session)
   }
 
   get isEmpty(): boolean {
@@ -125,7 +128,7 @@ export class ReplyOrder implements LegOwner {
   /** Bytes of replies to a leg, of which `replyCount` ended in them; `left` has been lowered by these. */
   take(leg: Leg, bytes: Buffer, replyCount: number): void {
     this.noteAnswered(leg, replyCount)
-    if (leg === this.list.head) this.session.deliver(bytes, replyCount)
+    if (leg === this.list.head) this.outgoing.push(bytes, replyCount, leg.next !== undefined)
     else leg.owner.hold(leg, bytes, replyCount)
     if (leg.left === 0 && !this.isClosed) this.finish(leg)
   }
@@ -156,7 +159,7 @@ export class ReplyOrder implements LegOwner {
     const { list } = this
     for (;;) {
       const { head } = list
-      if (head === undefined) return
+      if (head === undefined) return this.outgoing.flush()
       if (head.held !== undefined) this.giveHeld(head)
       if (this.isClosed) return
       if (head.state !== 'done') return this.goOn(head)
@@ -169,7 +172,7 @@ export class ReplyOrder implements LegOwner {
     this.heldBytes -= leg.heldBytes
     leg.dropHeld()
     for (const [index, bytes] of held.entries()) {
-      if (!this.isClosed) this.session.deliver(bytes, heldCounts[index] as number)
+      if (!this.isClosed) this.outgoing.push(bytes, heldCounts[index] as number, true)
     }
   }
 
