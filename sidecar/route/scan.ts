@@ -11,7 +11,7 @@
  */
 import { scanShardsMax } from '../../common/limits.ts'
 import type { CommandFrame } from './command-frame.ts'
-import { readHeader, valueEnd } from './merge/reply-walk.ts'
+import { readHeader, replyType, valueEnd } from './merge/reply-walk.ts'
 
 /** As servers say it. */
 export const invalidCursorError = '-ERR invalid cursor\r\n'
@@ -53,7 +53,7 @@ export function scanReply(reply: Buffer, shard: number, shardCount: number): Buf
   const head = readHeader(reply, 0)
   if (head === undefined) return undefined
   if (head.isError) return reply
-  if (head.type !== '*' || head.count !== 2) return undefined
+  if (head.type !== replyType.list || head.count !== 2) return undefined
   const end = valueEnd(reply, head.end)
   const cursor = cursorOf(reply, head.end)
   if (end < 0 || cursor === undefined) return undefined
@@ -74,7 +74,7 @@ function nextCursor(cursor: bigint, shard: number, shardCount: number): bigint {
 
 function cursorOf(reply: Buffer, at: number): bigint | undefined {
   const head = readHeader(reply, at)
-  if (head?.type !== '$' || head.count < 1) return undefined
+  if (head?.type !== replyType.bulk || head.count < 1) return undefined
   const text = reply.toString('latin1', head.end, head.end + head.count)
   return /^\d{1,20}$/.test(text) ? BigInt(text) : undefined
 }

@@ -2,6 +2,7 @@
  * Spreads the keys of one command over one command per hash, those of a shard one after the other, so that they can be
  * sent to it at once. A cluster takes no command with keys of two slots, even if one server has both.
  */
+import { ByteWriter } from './byte-writer.ts'
 import type { CommandFrame } from './command-frame.ts'
 import type { KeyPlaces } from './plan.ts'
 import type { CommandTraits } from './traits.ts'
@@ -70,6 +71,18 @@ interface Group {
   readonly keys: number[]
 }
 
+/** What every command of a split has beside its keys. */
+interface Frame {
+  readonly frame: CommandFrame
+  /** Arguments of a key, itself and its value. */
+  readonly step: number
+  /** Whether it tells how many keys it has. */
+  readonly isCounted: boolean
+  /** The argument behind the keys, from which on all commands are alike. */
+  readonly tail: number
+  readonly nameStart: number
+}
+
 function partOf<Shard>(
   frame: CommandFrame,
   traits: CommandTraits,
@@ -77,41 +90,56 @@ function partOf<Shard>(
 ): SplitPart<Shard> {
   const spec = traits.keys[0]
   const step = spec?.step ?? 1
-  const isCounted = spec?.find === 'count'
-  // Behind the keys, and the same for all: what says how they are to be set.
   const tail = frame.keyArgument(frame.keyCount - 1) + step
-  const name = rawArguments(frame, 0, 1)
-  const rest = isCounted ? rawArguments(frame, tail, frame.argumentCount) : empty
-  const restCount = isCounted ? frame.argumentCount - tail : 0
-  const pieces: Buffer[] = []
-  const commands: SplitCommand[] = []
-  let end = 0
-  for (const { hash, keys } of groups) {
-    const start = end
-    const count = 1 + (isCounted ? 1 : 0) + keys.length * step + restCount
-    const before = pieces.length
-    pieces.push(Buffer.from(`*${count}\r\n`, 'latin1'), name)
-    if (isCounted) pieces.push(encodedCount(keys.length))
-    for (const key of keys) {
-      const argument = frame.keyArgument(key)
-      pieces.push(rawArguments(frame, argument, argument + step))
-    }
-    pieces.push(rest)
-    for (let at = before; at < pieces.length; at += 1) end += (pieces[at] as Buffer).length
-    commands.push({ hash, start, end, keys })
+  const nameStart = frame.headerStart(0)
+  const of = { frame, step, tail, nameStart, isCounted: spec?.find === 'count' }
+  let size = 0
+  for (const { keys } of groups) size += sizeOf(of, keys)
+  const writer = new ByteWriter(size)
+  const commands = groups.map(({ hash, keys }) => {
+    const start = writer.length
+    write(writer, of, keys)
+    return { hash, start, end: writer.length, keys }
+  })
+  return { shard, bytes: writer.bytes, commands }
+}
+
+function sizeOf(of: Frame, keys: readonly number[]): number {
+  const { frame, step, isCounted, tail, nameStart } = of
+  let size = `*${argumentCountOf(of, keys)}\r\n`.length + rawEnd(frame, 1) - nameStart
+  if (isCounted) {
+    const count = String(keys.length)
+    size += `$${count.length}\r\n${count}\r\n`.length
+    size += rawEnd(frame, frame.argumentCount) - rawEnd(frame, tail)
   }
-  return { shard, bytes: Buffer.concat(pieces, end), commands }
+  for (const key of keys) {
+    const argument = frame.keyArgument(key)
+    size += rawEnd(frame, argument + step) - rawEnd(frame, argument)
+  }
+  return size
 }
 
-const empty = Buffer.alloc(0)
-
-function encodedCount(count: number): Buffer {
-  const digits = String(count)
-  return Buffer.from(`$${digits.length}\r\n${digits}\r\n`, 'latin1')
+function write(writer: ByteWriter, of: Frame, keys: readonly number[]): void {
+  const { frame, step, isCounted, tail, nameStart } = of
+  const { bytes } = frame
+  writer.text(`*${argumentCountOf(of, keys)}\r\n`)
+  writer.copy(bytes, nameStart, rawEnd(frame, 1))
+  if (isCounted) {
+    const count = String(keys.length)
+    writer.text(`$${count.length}\r\n${count}\r\n`)
+  }
+  for (const key of keys) {
+    const argument = frame.keyArgument(key)
+    writer.copy(bytes, rawEnd(frame, argument), rawEnd(frame, argument + step))
+  }
+  if (isCounted) writer.copy(bytes, rawEnd(frame, tail), rawEnd(frame, frame.argumentCount))
 }
 
-/** Arguments `from` to before `to` with their headers, a view. */
-function rawArguments(frame: CommandFrame, from: number, to: number): Buffer {
-  if (from >= to) return empty
-  return frame.bytes.subarray(frame.headerStart(from), frame.argumentEnd(to - 1) + 2)
+function argumentCountOf({ frame, step, isCounted, tail }: Frame, keys: readonly number[]): number {
+  return 1 + keys.length * step + (isCounted ? frame.argumentCount - tail + 1 : 0)
+}
+
+/** Where the arguments before `index` end, CRLF included. */
+function rawEnd(frame: CommandFrame, index: number): number {
+  return frame.argumentEnd(index - 1) + 2
 }

@@ -6,7 +6,8 @@
  * whatever the others say; where one success is enough, the first success is. Attributes of a reply are dropped.
  */
 import type { CommandMerge } from '../../../common/redis/command-routes.ts'
-import { readHeader, type ReplyHead, valueEnd } from './reply-walk.ts'
+import { ByteWriter } from '../byte-writer.ts'
+import { readHeader, type ReplyHead, replyType, valueEnd } from './reply-walk.ts'
 
 export interface MergeOptions {
   /** For `positional`: for each element, in the order of the replies, its place in the whole (`keyOrder`). */
@@ -87,38 +88,53 @@ function tellingError(parts: readonly Part[]): Part {
   return telling ?? (parts[0] as Part)
 }
 
-/** The places of a reply’s elements: each begins where the one before ends, the first behind the header. */
-function elementEnds({ bytes, head }: Part): readonly number[] | undefined {
-  const ends: number[] = []
+function isList({ type }: ReplyHead): boolean {
+  return type === replyType.list || type === replyType.set
+}
+
+function elementsOf({ bytes, head }: Part): readonly Buffer[] | undefined {
+  if (!isList(head)) return undefined
+  const elements: Buffer[] = []
   let at = head.end
-  for (let index = 0; index < head.count; index += 1) {
-    at = valueEnd(bytes, at)
-    if (at < 0) return undefined
-    ends.push(at)
+  for (let left = head.count; left > 0; left -= 1) {
+    const end = valueEnd(bytes, at)
+    elements.push(bytes.subarray(at, end))
+    at = end
   }
-  return ends
+  return elements
 }
 
-function elementsOf(part: Part): readonly Buffer[] | undefined {
-  if (!'*~'.includes(part.head.type)) return undefined
-  const ends = elementEnds(part)
-  return ends?.map((end, index) => part.bytes.subarray(ends[index - 1] ?? part.head.end, end))
-}
-
+/** One copy of each element, straight to its place. */
 function positional(parts: readonly Part[], order: readonly number[]): Buffer | undefined {
-  const whole: (Buffer | undefined)[] = Array.from({ length: order.length })
+  const { length } = order
+  const sources: (Part | undefined)[] = Array.from({ length })
+  const starts = new Int32Array(length)
+  const ends = new Int32Array(length)
   let seen = 0
+  let size = 0
   for (const part of parts) {
-    const elements = elementsOf(part)
-    if (elements === undefined || seen + elements.length > order.length) return undefined
-    for (const element of elements) {
-      whole[order[seen] as number] = element
+    if (!isList(part.head) || seen + part.head.count > length) return undefined
+    let at = part.head.end
+    for (let left = part.head.count; left > 0; left -= 1) {
+      const place = order[seen] as number
+      sources[place] = part
+      starts[place] = at
+      at = valueEnd(part.bytes, at)
+      ends[place] = at
       seen += 1
     }
+    size += part.end - part.head.end
   }
-  const elements = whole.filter((element) => element !== undefined)
-  if (elements.length !== order.length) return undefined
-  return Buffer.concat([Buffer.from(`*${order.length}\r\n`), ...elements])
+  if (seen !== length) return undefined
+  const head = `*${length}\r\n`
+  const whole = new ByteWriter(head.length + size)
+  whole.text(head)
+  for (let place = 0; place < length; place += 1) {
+    const source = sources[place]
+    if (source === undefined) return undefined
+    whole.copy(source.bytes, starts[place] as number, ends[place] as number)
+  }
+  return whole.isFull ? whole.bytes : undefined
 }
 
 /** Lists, sets or maps, all of one type; a null is none of them and adds nothing. */
@@ -130,14 +146,20 @@ function joined(
   const [first] = lists
   if (first === undefined) return bytesOf(parts[0] as Part)
   const { type } = first.head
-  if (!'*~%'.includes(type) || lists.some(({ head }) => head.type !== type)) return undefined
-  if (type === '%') {
+  const isMap = type === replyType.map
+  if (!(isMap || isList(first.head)) || lists.some(({ head }) => head.type !== type))
+    return undefined
+  if (isMap) {
     const pairs = lists.reduce((sum, { head }) => sum + head.count / 2, 0)
     const bodies = lists.map(({ bytes, head, end }) => bytes.subarray(head.end, end))
     return Buffer.concat([Buffer.from(`%${pairs}\r\n`), ...bodies])
   }
   const elements = choose(lists.flatMap((part) => elementsOf(part) ?? []))
-  return Buffer.concat([Buffer.from(`${type}${elements.length}\r\n`), ...elements])
+  return Buffer.concat([headOf(type, elements.length), ...elements])
+}
+
+function headOf(type: number, count: number): Buffer {
+  return Buffer.from(`${String.fromCharCode(type)}${count}\r\n`, 'latin1')
 }
 
 function distinct(elements: readonly Buffer[]): readonly Buffer[] {
@@ -159,12 +181,12 @@ function isRunning({ bytes, head }: Part): boolean {
 /** Numbers, or lists of the same length in which all that is no number is the same everywhere. */
 function combined(parts: readonly Part[], combine: Combine): Buffer | undefined {
   const [first, ...others] = parts as readonly [Part, ...Part[]]
-  if (first.head.type === ':') {
+  if (first.head.type === replyType.number) {
     const numbers = parts.map((part) => numberAt(part.bytes, part.head.end))
     return encoded(numbers, combine)
   }
   const rows = [first, ...others].map(elementsOf)
-  const pieces: Buffer[] = [Buffer.from(`${first.head.type}${first.head.count}\r\n`)]
+  const pieces: Buffer[] = [headOf(first.head.type, first.head.count)]
   for (let index = 0; index < first.head.count; index += 1) {
     const column = rows.map((row) => row?.[index])
     const piece = column[0] && combinedElement(column, combine)
@@ -180,7 +202,7 @@ function combinedElement(
 ): Buffer | undefined {
   const [first] = column
   if (first === undefined) return undefined
-  if (first[0] === colon) {
+  if (first[0] === replyType.number) {
     return encoded(
       column.map((bytes) => (bytes === undefined ? undefined : numberAt(bytes, bytes.length))),
       combine,
@@ -189,11 +211,9 @@ function combinedElement(
   return column.every((bytes) => bytes?.equals(first)) ? first : undefined
 }
 
-const colon = 58
-
 /** Of the line that ends at `end`; undefined when it is no number that can be reckoned with exactly. */
 function numberAt(bytes: Buffer, end: number): number | undefined {
-  const start = bytes.lastIndexOf(colon, end - 1)
+  const start = bytes.lastIndexOf(replyType.number, end - 1)
   const text = bytes.toString('latin1', start + 1, end - 2)
   const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN
   return start >= 0 && Number.isSafeInteger(value) ? value : undefined

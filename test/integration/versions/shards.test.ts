@@ -40,7 +40,7 @@ for (const state of await seriesStates()) {
 async function compare(t: TestContext, program: ServerProgram, series: string): Promise<void> {
   const servers = []
   for (let index = 0; index <= shardCount; index += 1) {
-    const server = await startServer({ program })
+    const server = await startServer({ program, args: ['--slowlog-log-slower-than', '-1'] })
     t.after(() => server.stop())
     servers.push(server)
   }
