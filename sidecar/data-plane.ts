@@ -12,6 +12,8 @@ import type { SidecarUse } from './overload/process-use.ts'
 export interface DataPlaneCounters {
   clientsAccepted: number
   clientsRefused: number
+  /** Clients of raw listeners, which are counted apart. */
+  rawAccepted: number
   /** Closed because of what the client sent: protocol errors and other protocols’ openings. */
   protocolErrors: number
   commands: number
@@ -58,6 +60,7 @@ export function newCounters(): DataPlaneCounters {
   return {
     clientsAccepted: 0,
     clientsRefused: 0,
+    rawAccepted: 0,
     protocolErrors: 0,
     commands: 0,
     clientBytesRead: 0,
@@ -94,6 +97,7 @@ export interface WorkerView {
 export interface DataPlaneView {
   readonly counters: Readonly<DataPlaneCounters>
   readonly clients: number
+  readonly rawConnections: number
   readonly inFlightCommands: number
   readonly heldCommands: number
   readonly upstreamConnections: number
@@ -135,6 +139,8 @@ export interface DataPlane {
    *   changed then, and it goes on; ConfigError as `apply`
    */
   switchTo(config: ProxyConfig): Promise<void>
+  /** Ends the connections of all clients of raw listeners. */
+  terminateRaw(): void
   view(): DataPlaneView
   /** Calls back when `view().primary` changes. */
   onPrimaryChange(listener: (view: PrimaryView) => void): void

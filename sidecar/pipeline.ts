@@ -19,7 +19,7 @@ import { Backends } from './backends.ts'
 import { type DataPlaneView, type LocalDataPlane, newCounters } from './data-plane.ts'
 import { Maintenance } from './maintenance/maintenance.ts'
 import { ListenerSet } from './net/listener-set.ts'
-import { ClientListener } from './net/listener.ts'
+import { ClientListener, listenerKey } from './net/listener.ts'
 import { Turn } from './net/turn.ts'
 import { ClientGuard } from './overload/client-guard.ts'
 import type { ProcessBounds } from './overload/process-bounds.ts'
@@ -27,6 +27,7 @@ import { ReadTimeLimit } from './overload/read-time-limit.ts'
 import { UserSource } from './policy/authentication-source.ts'
 import { AuthThrottle } from './policy/authentication.ts'
 import { RoutePlanner } from './route/plan.ts'
+import { RawPipes } from './raw/raw-pipes.ts'
 import { CommandRules } from './route/command-rules.ts'
 import type { SessionContext } from './session/context.ts'
 import { countCommands } from './session/held-commands.ts'
@@ -86,6 +87,7 @@ class Pipeline implements LocalDataPlane {
   private readonly guard: ClientGuard
   private readonly timeLimit = new ReadTimeLimit()
   private readonly pauses: Pause
+  private readonly raw: RawPipes
   private readonly maintenance: Maintenance
   private tickTimer: NodeJS.Timeout | undefined
   private nextClientId: number
@@ -129,6 +131,7 @@ class Pipeline implements LocalDataPlane {
     this.guard = new ClientGuard({ counters, sessions, bounds, log: modules.log })
     const { log } = modules
     const access = new UpstreamAccess(this.files, modules.env)
+    this.raw = new RawPipes({ access, counters, log })
     const { clock, turn, scripts } = this
     const random = modules.random ?? Math.random
     const modulesOfPool = { log, access, counters, turn, random, scripts, clock }
@@ -213,6 +216,10 @@ class Pipeline implements LocalDataPlane {
     this.maintenance.look()
   }
 
+  terminateRaw(): void {
+    this.raw.terminate()
+  }
+
   view(): DataPlaneView {
     const { address } = this.backends.primary
     const memoryBytesMax = this.config?.limits.memoryBytesMax ?? this.modules.bounds?.memoryBytesMax
@@ -223,6 +230,7 @@ class Pipeline implements LocalDataPlane {
     return {
       counters: this.counters,
       clients: this.sessions.size,
+      rawConnections: this.raw.count,
       inFlightCommands: this.pauses.inFlightCommands,
       heldCommands,
       upstreamConnections: this.pool.connectionCount,
@@ -253,6 +261,7 @@ class Pipeline implements LocalDataPlane {
     this.queue.stop()
     this.watchdog.stop()
     for (const session of this.sessions) session.destroy()
+    this.raw.close()
     this.backends.close()
     this.pool.disconnect()
   }
@@ -268,6 +277,7 @@ class Pipeline implements LocalDataPlane {
     context.hasPrimary = config.upstream.primary !== undefined
     this.rules.use(config.commands)
     this.backends.use(config)
+    this.raw.use(config)
     context.backend = this.backends.present
     context.primary = this.backends.primary
     this.maintenance.look()
@@ -314,7 +324,11 @@ class Pipeline implements LocalDataPlane {
   private newListener(listener: Listener): ClientListener {
     const { files, clock, counters } = this
     const { log } = this.modules
-    const accept = (socket: Socket) => this.accept(socket)
+    const key = listenerKey(listener)
+    const accept = (socket: Socket) => {
+      if (this.raw.owns(key)) this.raw.accept(socket)
+      else this.accept(socket)
+    }
     return new ClientListener(listener, { accept, files, clock, log, counters })
   }
 

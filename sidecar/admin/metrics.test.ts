@@ -9,6 +9,7 @@ import { type MetricSource, sidecarMetrics } from './metrics.ts'
 const view: DataPlaneView = {
   counters: { ...newCounters(), clientsAccepted: 3, commands: 17 },
   clients: 2,
+  rawConnections: 0,
   inFlightCommands: 1,
   heldCommands: 0,
   upstreamConnections: 1,

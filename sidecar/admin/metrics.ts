@@ -35,6 +35,11 @@ const counters: readonly Definition[] = [
     'Client connections refused because the limit of clients was reached.',
   ),
   counter(
+    'respmesh_raw_connections_total',
+    'rawAccepted',
+    'Connections of clients to raw listeners.',
+  ),
+  counter(
     'respmesh_client_protocol_errors_total',
     'protocolErrors',
     'Client connections closed because of what the client sent.',
@@ -132,6 +137,11 @@ const flag = (value: boolean) => (value ? 1 : 0)
 
 const gauges: readonly Definition[] = [
   gauge('respmesh_clients', 'Client connections open.', ({ view }) => view.clients),
+  gauge(
+    'respmesh_raw_connections',
+    'Client connections to raw listeners open.',
+    ({ view }) => view.rawConnections,
+  ),
   gauge(
     'respmesh_commands_in_flight',
     'Commands sent to a server and not yet answered.',

@@ -20,6 +20,7 @@ export interface Status {
   readonly stream?: StreamView
   readonly listeners: readonly string[]
   readonly clients: number
+  readonly rawConnections: number
   readonly inFlightCommands: number
   readonly heldCommands: number
   readonly upstreamConnections: number

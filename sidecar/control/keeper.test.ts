@@ -38,6 +38,7 @@ function fakeDataPlane(start: () => Promise<void> = async () => {}) {
     addresses: () => [],
     pause: async () => {},
     resume: () => {},
+    terminateRaw: () => {},
     async switchTo(config) {
       if (refusal !== undefined) throw refusal
       obeyed.push(config)

@@ -14,6 +14,7 @@ export type Sum = Omit<DataPlaneView, 'primary' | 'isPaused' | 'workerRestarts'>
 export const emptySum = (): Sum => ({
   counters: newCounters(),
   clients: 0,
+  rawConnections: 0,
   inFlightCommands: 0,
   heldCommands: 0,
   upstreamConnections: 0,
@@ -45,6 +46,7 @@ export function addUp(
     uses.push({ pid, clients: view.clients, use })
     Object.assign(gauges, {
       clients: gauges.clients + view.clients,
+      rawConnections: gauges.rawConnections + view.rawConnections,
       inFlightCommands: gauges.inFlightCommands + view.inFlightCommands,
       heldCommands: gauges.heldCommands + view.heldCommands,
       upstreamConnections: gauges.upstreamConnections + view.upstreamConnections,

@@ -57,6 +57,10 @@ class Workers implements DataPlane {
     return this.inner.switchTo(config)
   }
 
+  terminateRaw(): void {
+    this.inner.terminateRaw()
+  }
+
   view(): DataPlaneView {
     return this.inner.view()
   }

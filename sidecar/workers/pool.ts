@@ -127,6 +127,10 @@ export class WorkerPool implements DataPlane {
     if (failed?.status === 'rejected') throw failed.reason
   }
 
+  terminateRaw(): void {
+    for (const worker of this.workers) void worker.ask({ kind: 'terminateRaw' }, workerAnswerMs)
+  }
+
   view(): DataPlaneView {
     const sum = addUp(this.past, this.workers)
     const memoryBytesMax = this.config?.limits.memoryBytesMax ?? this.modules.bounds?.memoryBytesMax

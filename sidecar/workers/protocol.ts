@@ -9,7 +9,7 @@ import type { SidecarUse } from '../overload/process-use.ts'
 
 export type Request =
   | { readonly kind: 'start' | 'apply'; readonly config: ProxyConfig }
-  | { readonly kind: 'pause' | 'resume' | 'hold' | 'settle' | 'endHold' | 'stop' }
+  | { readonly kind: 'pause' | 'resume' | 'terminateRaw' | 'hold' | 'settle' | 'endHold' | 'stop' }
 
 export type ToWorker =
   | { readonly kind: 'request'; readonly id: number; readonly request: Request }

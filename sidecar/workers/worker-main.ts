@@ -90,6 +90,8 @@ async function obey(plane: LocalDataPlane, request: Request): Promise<void> {
       return plane.pause()
     case 'resume':
       return plane.resume()
+    case 'terminateRaw':
+      return plane.terminateRaw()
     case 'hold':
       return plane.hold()
     case 'settle':

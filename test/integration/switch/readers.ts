@@ -98,13 +98,13 @@ async function blockedOnNews(muster: Muster): Promise<void> {
   let count = 0
   muster.add('XREAD BLOCK from the end on', async (member) => {
     const reading = consumer.ask('XREAD', 'BLOCK', '0', 'STREAMS', 'news', '$')
-    let isWaiting = true
+    const read = { isDone: false }
     const end = () => {
-      isWaiting = false
+      read.isDone = true
     }
     reading.then(end, end)
     // Nothing orders the first ones after a reader that a switch held back.
-    while (isWaiting) {
+    while (!read.isDone) {
       await member.rest(100)
       await producer.ask('XADD', 'news', '*', 'n', String(count))
     }
