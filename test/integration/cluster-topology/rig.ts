@@ -5,6 +5,8 @@ import { type ProxyConfig, standaloneConfig } from '../../../common/contract/pro
 import { silentLog } from '../../../common/log.ts'
 import { FileWatch } from '../../../common/secret-files.ts'
 import { newCounters } from '../../../sidecar/data-plane.ts'
+import { keySlot, slotCount } from '../../../common/redis/slots.ts'
+import { encodeCommand } from '../../../sidecar/resp/encode.ts'
 import { Turn } from '../../../sidecar/net/turn.ts'
 import { ClusterBackend } from '../../../sidecar/topology/cluster/index.ts'
 import { UpstreamAccess } from '../../../sidecar/upstream/access.ts'
@@ -12,8 +14,6 @@ import { ScriptMemory } from '../../../sidecar/upstream/script-memory.ts'
 import { ServerPool } from '../../../sidecar/upstream/server-pool.ts'
 import type { RedisCluster } from '../../support/cluster.ts'
 import { until } from '../../support/servers.ts'
-
-const slotCount = 16_384
 
 export interface Place {
   readonly host: string
@@ -103,6 +103,52 @@ export function startTopology(t: TestContext, config: ProxyConfig): TopologyRig 
   }
 }
 
+const redirectsMax = 100
+
+/** A key of each slot. */
+export const keyOfSlot: readonly string[] = findKeys()
+
+function findKeys(): string[] {
+  const keys: string[] = []
+  for (let number = 0, found = 0; found < slotCount; number += 1) {
+    const key = `k${number}`
+    const slot = keySlot(Buffer.from(key), 0, key.length)
+    if (keys[slot] !== undefined) continue
+    keys[slot] = key
+    found += 1
+  }
+  return keys
+}
+
+/**
+ * Asks for a key of the slot as the router would, until a server answers; gives how often it was sent elsewhere, and
+ * how long it took.
+ */
+export async function reach(
+  { backend }: TopologyRig,
+  slot: number,
+): Promise<{ readonly redirects: number; readonly ms: number }> {
+  const startedMs = performance.now()
+  const request = encodeCommand(['GET', keyOfSlot[slot] ?? ''])
+  let redirects = 0
+  const ask = async (server = backend.shardOf(slot)?.primary): Promise<boolean> => {
+    const [reply] = (await server?.askAside(request)?.catch(() => undefined)) ?? []
+    if (reply !== undefined && reply.kind !== 'error') return true
+    const [kind, , address = ''] = reply?.text.split(' ') ?? []
+    if (kind !== 'MOVED' || redirects > redirectsMax) {
+      backend.lookAgain()
+      return false
+    }
+    redirects += 1
+    const colon = address.lastIndexOf(':')
+    const host = address.slice(0, colon)
+    const next = backend.onMoved(slot, { host, port: Number(address.slice(colon + 1)) })
+    return next !== undefined && ask(next)
+  }
+  await until(`slot ${slot} is reached`, () => ask())
+  return { redirects, ms: performance.now() - startedMs }
+}
+
 /** Whether every slot is at the server that the cluster says. */
 export async function isRight(rig: TopologyRig, cluster: RedisCluster): Promise<boolean> {
   const owners = new Int32Array(slotCount)
@@ -116,6 +162,7 @@ export async function isRight(rig: TopologyRig, cluster: RedisCluster): Promise<
 /** Waits until the map is that of the cluster; gives how long it took, ms. */
 export async function untilRight(rig: TopologyRig, cluster: RedisCluster): Promise<number> {
   const startedMs = performance.now()
-  await until('the slots are known as they are', () => isRight(rig, cluster))
+  const deadlineMs = 20_000
+  await until('the slots are known as they are', () => isRight(rig, cluster), deadlineMs)
   return performance.now() - startedMs
 }
