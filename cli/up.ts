@@ -111,7 +111,7 @@ function readKeys(world: LocalWorld, quit: () => void): () => void {
   const { stdin } = process
   const onKey = (data: Buffer) => {
     const key = data.toString('latin1')
-    const primary = world.proxy().status?.primary?.address
+    const primary = world.proxy().status?.topology?.primary
     if (key === 'k' && primary !== undefined) world.servers?.signal(primary, 'SIGKILL')
     if (key === 'q' || key === '\x03' || key === '\x04') quit()
   }

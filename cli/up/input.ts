@@ -5,7 +5,7 @@ import { stringify } from 'yaml'
 import { ConfigError } from '../../common/errors.ts'
 import { type ServerUrl, parseServerUrl } from '../../common/redis/url.ts'
 import { type Manifests, parseManifests } from '../../operator/api/manifest.ts'
-import type { RedisProxy } from '../../operator/api/redis-proxy.ts'
+import { type RedisProxy, isChosenByOperator } from '../../operator/api/redis-proxy.ts'
 import type { UpOptions } from './options.ts'
 
 export interface UpInput {
@@ -30,10 +30,18 @@ export async function readInput(options: UpOptions): Promise<UpInput> {
     throw new ConfigError('RM_CONFIG_INVALID', `${source} holds ${count} RedisProxy; up runs one`)
   }
   const needsServers = options.file === undefined || options.withServers || options.isDemo
-  if (needsServers && proxy.spec.backend.tls !== undefined) {
+  const { tls, sentinel } = proxy.spec.backend
+  if (needsServers && (tls ?? sentinel?.tls) !== undefined) {
+    const field = tls === undefined ? 'sentinel.tls' : 'tls'
     throw new ConfigError(
       'RM_CONFIG_INVALID',
-      `${source}: spec.backend.tls is set, and servers started here speak plain TCP; take it out or leave --with-servers out`,
+      `${source}: spec.backend.${field} is set, and servers started here speak plain TCP; take it out or leave --with-servers out`,
+    )
+  }
+  if (options.isDemo && !isChosenByOperator(proxy.spec)) {
+    throw new ConfigError(
+      'RM_CONFIG_INVALID',
+      `${source}: --demo shows how the operator replaces a primary, which it does not do in this mode; leave --demo out`,
     )
   }
   return { proxy, secrets, needsServers, source }

@@ -21,7 +21,8 @@ export interface UpOptions {
 
 export const upHelp = `Usage: respmesh up [OPTIONS]
 
-Runs everything on this machine: a primary and replicas, the controller, two sidecars, a status page.
+Runs everything on this machine: a primary and replicas, the controller, two sidecars, a status page. With a FILE it
+plays what that has: a cluster, Sentinels, a ring.
 
   -f, --file FILE        manifest with a RedisProxy (default: examples/redisproxy.yaml, played by local servers)
       --with-servers     start local servers in place of the endpoints that FILE names

@@ -1,4 +1,5 @@
 /** What `respmesh up` prints: a block to begin with, then one line per event. */
+import { assertNever } from '../../common/errors.ts'
 import type { ConsoleEvent, LocalWorld } from '../../operator/local/index.ts'
 import { obstacleOf } from './readiness.ts'
 
@@ -44,10 +45,7 @@ export function readyBlock(
   const ports = world.sidecars().map(({ port }) => port)
   const [first = 0, ...more] = ports
   const { socketPath, tlsPort } = world.sidecars()[0] ?? {}
-  const primary = status.primary?.address
-  const others = (status.members ?? [])
-    .map(({ address }) => address)
-    .filter((each) => each !== primary)
+  const primary = status.topology?.primary
   const also =
     more.length === 0
       ? ''
@@ -63,8 +61,7 @@ export function readyBlock(
     `  endpoint     ${paint.bold(`127.0.0.1:${first}`)}${also}`,
     ...(tlsPort === undefined ? [] : [`  with TLS     127.0.0.1:${tlsPort}`]),
     ...(socketPath === undefined ? [] : [`  unix socket  ${socketPath}`]),
-    `  primary      ${primary ?? 'none yet'}`,
-    `  replicas     ${others.length === 0 ? 'none' : others.join(', ')}`,
+    ...serverRows(world),
     `  status page  ${consoleUrl}`,
     '',
     '  try',
@@ -75,6 +72,40 @@ export function readyBlock(
     `  Ctrl-C ends everything that was started.`,
     '',
   ].join('\n')
+}
+
+/** Which server is which, as far as the mode has it. */
+function serverRows(world: LocalWorld): readonly string[] {
+  const { spec, status } = world.proxy()
+  const members = status?.members ?? []
+  const { primary, shards, slots } = status?.topology ?? {}
+  const those = (role: string) =>
+    members.filter((member) => member.role === role).map(({ address }) => address)
+  const list = (found: readonly string[], none: string) =>
+    found.length === 0 ? none : found.join(', ')
+  switch (spec.backend.mode) {
+    case 'Cluster':
+      return [
+        `  cluster      ${shards ?? 0} shards, ${slots ?? '0'} slots`,
+        `  primaries    ${list(those('primary'), 'none yet')}`,
+        `  replicas     ${list(those('replica'), 'none')}`,
+      ]
+    case 'Ring':
+      return [`  ring         ${list(those('primary'), 'none yet')}`]
+    case 'Standalone':
+    case 'Replication': {
+      const others = members.map(({ address }) => address).filter((each) => each !== primary)
+      const { sentinel } = spec.backend
+      const watchers = sentinel?.endpoints.map(({ host, port }) => `${host}:${port}`)
+      return [
+        `  primary      ${primary ?? 'none yet'}`,
+        `  replicas     ${list(others, 'none')}`,
+        ...(watchers === undefined ? [] : [`  Sentinels    ${watchers.join(', ')}`]),
+      ]
+    }
+    default:
+      return assertNever(spec.backend.mode)
+  }
 }
 
 function killAdvice(

@@ -1,18 +1,22 @@
 /**
- * The servers of a laptop: one process per endpoint on loopback. The first starts as the primary, the others as
- * its replicas; one that died comes back parked, so that it can never be a second primary.
+ * The servers of a laptop: one process per endpoint on loopback, arranged as the backend is that they stand in for. Where
+ * the operator or Sentinels arrange them, one that died comes back parked, so that it can never be a second primary.
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { localRestartMs } from '../../common/limits.ts'
 import type { Secret } from '../../common/secret.ts'
-import { parkSource } from '../controller/observation.ts'
+import { type Arrangement, commonArgs, passwordArgs, sourceArgs } from './arrangement.ts'
 import { Child } from './child.ts'
+import { formCluster } from './cluster.ts'
 import type { Guard } from './guard.ts'
 
 export interface LocalServersOptions {
   readonly program: string
+  readonly arrangement: Arrangement
   readonly ports: readonly number[]
+  /** One for each port, of nodes of a cluster. */
+  readonly busPorts?: readonly number[]
   readonly directory: string
   readonly env: Readonly<Record<string, string | undefined>>
   readonly password?: Secret
@@ -25,12 +29,14 @@ export interface LocalServerEvents {
 }
 
 export class LocalServers {
+  private readonly options: LocalServersOptions
   private readonly children: ReadonlyMap<string, Child>
 
   constructor(
     options: LocalServersOptions,
     modules: { readonly guard: Guard; readonly events: LocalServerEvents },
   ) {
+    this.options = options
     this.children = new Map(
       options.ports.map((port, index) => {
         const address = `127.0.0.1:${port}`
@@ -49,6 +55,12 @@ export class LocalServers {
 
   async start(): Promise<void> {
     await Promise.all([...this.children.values()].map((child) => child.start()))
+    const { arrangement, busPorts = [], password, ports } = this.options
+    if (arrangement !== 'cluster') return
+    await formCluster(
+      ports.map((port, index) => ({ port, busPort: busPorts[index] ?? 0 })),
+      password,
+    )
   }
 
   /** @returns whether there is such a server and it ran */
@@ -75,7 +87,11 @@ function makeChild(
 ): Child {
   const directory = join(options.directory, `server-${port}`)
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  const [primaryPort = port] = options.ports
+  const { arrangement, busPorts, ports } = options
+  const [primaryPort = port] = ports
+  const busPort = busPorts?.[index]
+  const place = { port, directory, ...(busPort !== undefined && { busPort }) }
+  const isAlone = ports.length === 1
   return new Child(
     {
       name: address,
@@ -84,8 +100,8 @@ function makeChild(
       logFile: join(directory, 'server.log'),
       restartAfterMs: options.restartAfterMs ?? localRestartMs,
       args: ({ isFirst }) => [
-        ...commonArgs(port, directory),
-        ...sourceArgs({ isFirst, index, primaryPort, isAlone: options.ports.length === 1 }),
+        ...commonArgs(place),
+        ...sourceArgs({ arrangement, isFirst, index, primaryPort, isAlone }),
         ...passwordArgs(options.password),
       ],
     },
@@ -97,35 +113,4 @@ function makeChild(
       },
     },
   )
-}
-
-/** Data survives the process in an append-only file, as on a volume; the folder goes with us. */
-function commonArgs(port: number, directory: string): readonly string[] {
-  const settings = {
-    port: String(port),
-    bind: '127.0.0.1',
-    dir: directory,
-    save: '',
-    appendonly: 'yes',
-    appendfsync: 'no',
-    'repl-diskless-sync': 'yes',
-    'repl-diskless-sync-delay': '0',
-  }
-  return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])
-}
-
-function sourceArgs(start: {
-  readonly isFirst: boolean
-  readonly index: number
-  readonly primaryPort: number
-  readonly isAlone: boolean
-}): readonly string[] {
-  if (start.isAlone || (start.isFirst && start.index === 0)) return []
-  if (start.isFirst) return ['--replicaof', '127.0.0.1', String(start.primaryPort)]
-  return ['--replicaof', parkSource.host, String(parkSource.port)]
-}
-
-function passwordArgs(password: Secret | undefined): readonly string[] {
-  if (password === undefined) return []
-  return ['--requirepass', password.reveal(), '--masterauth', password.reveal()]
 }

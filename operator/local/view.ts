@@ -55,7 +55,7 @@ function stateOf(world: LocalWorld, log: EventLog): ConsoleState {
   const status = proxy.status ?? {}
   const ready = status.conditions?.find(({ type }) => type === 'Ready')
   const [first] = world.sidecars()
-  const { primary, lastFailover } = status
+  const { topology, lastFailover } = status
   return {
     name: `${proxy.metadata.namespace}/${proxy.metadata.name}`,
     ...(first && { endpoint: `127.0.0.1:${first.port}` }),
@@ -66,7 +66,7 @@ function stateOf(world: LocalWorld, log: EventLog): ConsoleState {
     },
     phase: status.phase ?? 'Waiting',
     epoch: status.epoch ?? 0,
-    ...(primary && { primary: primary.address }),
+    ...(topology?.primary !== undefined && { primary: topology.primary }),
     members: membersOf(world),
     sidecars: sidecarsOf(world),
     ...(lastFailover && { lastFailover }),

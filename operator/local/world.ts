@@ -14,6 +14,8 @@ import { createStreamServer, createToken, sharedTokenAuthentication } from '../s
 import { Guard } from './guard.ts'
 import { freePort } from './ports.ts'
 import { LocalProvider } from './provider.ts'
+import { arrangementOf } from './arrangement.ts'
+import { LocalSentinels } from './sentinels.ts'
 import { LocalServers } from './servers.ts'
 import {
   type ListenerFiles,
@@ -62,6 +64,8 @@ export interface LocalWorld {
 }
 
 const serverPortWanted = 16401
+const busPortWanted = 17401
+const sentinelPortWanted = 18401
 
 /** @throws SystemError RM_LOCAL_START, RM_LISTEN_FAILED; nothing is left behind then */
 export async function startWorld(
@@ -94,7 +98,10 @@ async function assemble(
   const { stack, directory } = ground
   const taken = new Set<number>()
   const servers = await startServers(options, modules, { ...ground, taken })
-  const proxy = servers === undefined ? options.proxy : withEndpoints(options.proxy, servers)
+  const sentinels =
+    servers && (await startSentinels(options, modules, { ...ground, taken, servers }))
+  const proxy =
+    servers === undefined ? options.proxy : withEndpoints(options.proxy, servers, sentinels ?? [])
   const token = createToken()
   const tokenFile = join(directory, 'stream-token')
   writeFileSync(tokenFile, token, { mode: 0o600 })
@@ -153,20 +160,20 @@ async function startServers(
 ): Promise<LocalServers | undefined> {
   const { serverProgram: program, proxy, env, restartAfterMs } = options
   if (program === undefined) return undefined
-  const ports: number[] = []
-  for (const _endpoint of proxy.spec.backend.endpoints) {
-    const wanted = (ports.at(-1) ?? (options.serverPort ?? serverPortWanted) - 1) + 1
-    const port = await freePort(wanted, taken)
-    taken.add(port)
-    ports.push(port)
-  }
+  const { endpoints } = proxy.spec.backend
+  const arrangement = arrangementOf(proxy.spec)
+  const ports = await takePorts(endpoints.length, options.serverPort ?? serverPortWanted, taken)
+  const busPorts =
+    arrangement === 'cluster' ? await takePorts(endpoints.length, busPortWanted, taken) : undefined
   const tell = (reason: string, message: string) =>
     onEvent({ type: 'Normal', reason, action: 'Supervise', message })
   const password = passwordOf(options)
   const servers = new LocalServers(
     {
       program,
+      arrangement,
       ports,
+      ...(busPorts && { busPorts }),
       directory,
       env,
       ...(password && { password }),
@@ -183,6 +190,59 @@ async function startServers(
   stack.add('servers', servers)
   await servers.start()
   return servers
+}
+
+async function takePorts(count: number, first: number, taken: Set<number>): Promise<number[]> {
+  const ports: number[] = []
+  while (ports.length < count) {
+    const port = await freePort((ports.at(-1) ?? first - 1) + 1, taken)
+    taken.add(port)
+    ports.push(port)
+  }
+  return ports
+}
+
+/** @returns the ports of the Sentinels, in the order of the spec; undefined: there are none */
+async function startSentinels(
+  { proxy, secrets, serverProgram, env }: WorldOptions,
+  { onEvent }: WorldModules,
+  ground: Ground & { readonly taken: Set<number>; readonly servers: LocalServers },
+): Promise<readonly number[] | undefined> {
+  const { sentinel, auth } = proxy.spec.backend
+  if (sentinel === undefined || serverProgram === undefined) return undefined
+  const { directory, guard, stack, taken, servers } = ground
+  const ports = await takePorts(sentinel.endpoints.length, sentinelPortWanted, taken)
+  const password = passwordIn(secrets, proxy, auth?.adminSecretRef ?? auth?.secretRef)
+  const ownPassword = passwordIn(secrets, proxy, sentinel.auth?.secretRef)
+  const sentinels = new LocalSentinels(
+    {
+      program: serverProgram,
+      ports,
+      name: sentinel.name,
+      primaryPort: portOf(servers.addresses()[0]),
+      ...(password && { password }),
+      ...(ownPassword && { ownPassword }),
+      directory,
+      env,
+    },
+    {
+      guard,
+      onExit: (address, how) =>
+        onEvent({
+          type: 'Warning',
+          reason: 'ServerExited',
+          action: 'Supervise',
+          message: `Sentinel ${address} ended (${how})`,
+        }),
+    },
+  )
+  stack.add('sentinels', sentinels)
+  await sentinels.start()
+  return ports
+}
+
+function portOf(address: string | undefined): number {
+  return Number((address ?? '').split(':')[1])
 }
 
 async function prepareSidecars(
@@ -232,21 +292,39 @@ async function prepareSidecars(
   )
 }
 
-function withEndpoints(proxy: RedisProxy, servers: LocalServers): RedisProxy {
+function withEndpoints(
+  proxy: RedisProxy,
+  servers: LocalServers,
+  sentinelPorts: readonly number[],
+): RedisProxy {
   const { backend } = proxy.spec
+  const { sentinel } = backend
   const addresses = servers.addresses()
   const endpoints = backend.endpoints.map((endpoint, index) => ({
     ...endpoint,
     host: '127.0.0.1',
-    port: Number((addresses[index] ?? '').split(':')[1]),
+    port: portOf(addresses[index]),
   }))
-  return { ...proxy, spec: { ...proxy.spec, backend: { ...backend, endpoints } } }
+  const watchers = sentinelPorts.map((port) => ({ host: '127.0.0.1', port }))
+  const local = {
+    ...backend,
+    endpoints,
+    ...(sentinel && { sentinel: { ...sentinel, endpoints: watchers } }),
+  }
+  return { ...proxy, spec: { ...proxy.spec, backend: local } }
 }
 
 /** Servers that we start ask for the password that the manifest says they have. */
 function passwordOf({ proxy, secrets }: WorldOptions): Secret | undefined {
   const { auth } = proxy.spec.backend
-  const name = (auth?.adminSecretRef ?? auth?.secretRef)?.name
-  const password = secrets.get(`${proxy.metadata.namespace}/${name ?? ''}`)?.['password']
+  return passwordIn(secrets, proxy, auth?.adminSecretRef ?? auth?.secretRef)
+}
+
+function passwordIn(
+  secrets: WorldOptions['secrets'],
+  { metadata }: RedisProxy,
+  ref: { readonly name: string } | undefined,
+): Secret | undefined {
+  const password = secrets.get(`${metadata.namespace}/${ref?.name ?? ''}`)?.['password']
   return password === undefined ? undefined : new Secret(password)
 }

@@ -43,11 +43,11 @@ type Redis = Awaited<ReturnType<typeof open>>
 
 /** Counts one by one until told to stop. */
 function counting(redis: Redis, key: string) {
-  let isOver = false
+  const state = { isOver: false }
   const errors: string[] = []
   let last = 0
   const ended = (async () => {
-    while (!isOver) {
+    while (!state.isOver) {
       try {
         last = await redis.incr(key)
       } catch (error) {
@@ -61,7 +61,7 @@ function counting(redis: Redis, key: string) {
       return last
     },
     stop: async () => {
-      isOver = true
+      state.isOver = true
       await ended
       return { errors, last }
     },
