@@ -17,10 +17,13 @@ import { type Address, isSamePlace } from './choose-primary.ts'
 import { SelfDiscovery } from './self-discovery.ts'
 import { SentinelDiscovery } from './sentinel/sentinel-discovery.ts'
 
-export interface DiscoveryModules {
+export interface SearchModules {
   readonly env: Environment
   readonly log: Log
   readonly clock: Clock
+}
+
+export interface DiscoveryModules extends SearchModules {
   readonly primary: () => PrimaryView
   /** Obeys what was found. */
   readonly follow: (primary: UpstreamPrimary | undefined, replicas: readonly Address[]) => void

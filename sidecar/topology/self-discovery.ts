@@ -17,7 +17,7 @@ import {
   isReplica,
   isSamePlace,
 } from './choose-primary.ts'
-import type { DiscoveryModules, Found, Search } from './discovery.ts'
+import type { Found, Search, SearchModules } from './discovery.ts'
 import { isNamed, lookAround } from './look-around.ts'
 import { Probe } from './probe.ts'
 
@@ -32,13 +32,13 @@ interface Known {
 
 export class SelfDiscovery implements Search {
   private readonly config: ProxyConfig
-  private readonly modules: DiscoveryModules
+  private readonly modules: SearchModules
   private readonly known = new Map<string, Known>()
   /** What was last told, so that it is told once for each change of mind. */
   private said = ''
 
   /** `config` as its source gave it. */
-  constructor(config: ProxyConfig, modules: DiscoveryModules) {
+  constructor(config: ProxyConfig, modules: SearchModules) {
     this.config = config
     this.modules = modules
   }

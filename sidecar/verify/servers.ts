@@ -1,14 +1,16 @@
 /** Whether the servers of a configuration are there, let the sidecar in, and are what it takes them for. */
 import { isDeepStrictEqual } from 'node:util'
+import { systemClock } from '../../common/clock.ts'
 import type { ProxyConfig, Sentinel, UpstreamPrimary } from '../../common/contract/proxy-config.ts'
 import { UpstreamError } from '../../common/errors.ts'
 import { formatHostPort } from '../../common/redis/url.ts'
+import { silentLog } from '../../common/log.ts'
 import type { FileWatch } from '../../common/secret-files.ts'
 import type { Environment } from '../config/index.ts'
 import { newCounters } from '../data-plane.ts'
 import { type Reply, textOf } from '../resp/decode.ts'
 import { encodeCommand } from '../resp/encode.ts'
-import { choosePrimary } from '../topology/index.ts'
+import { type Address, SentinelDiscovery, choosePrimary, lookAround } from '../topology/index.ts'
 import { Probe } from '../topology/probe.ts'
 import { UpstreamAccess } from '../upstream/access.ts'
 import { type Target, connectServer } from '../upstream/connect.ts'
@@ -45,7 +47,7 @@ export async function verifyServers(
   const found =
     sentinel === undefined
       ? await findPrimary(config, { env, current, findings })
-      : await askSentinels(config, sentinel, { link, findings })
+      : await askSentinels(config, sentinel, { env, current, findings })
   if (found !== undefined) await tryTarget(targetOf(config, found), link, findings)
   return found
 }
@@ -61,14 +63,10 @@ async function findPrimary(
   config: ProxyConfig,
   { env, current, findings }: Pick<ServerModules, 'env' | 'current' | 'findings'>,
 ): Promise<UpstreamPrimary | undefined> {
-  const { upstream, timing } = config
-  const probes = upstream.members.map(
-    ({ host, port }) =>
-      new Probe({ address: { host, port }, upstream, env, timeoutMs: timing.connectTimeoutMs }),
-  )
-  const observations = await Promise.all(probes.map((probe) => probe.observe()))
-  for (const probe of probes) probe.close()
-  const isSameBackend = isDeepStrictEqual(placesOf(config), current && placesOf(current))
+  const observations = await observe(config, env)
+  // What is in force may know more of them than it was told.
+  const known = new Set(current && placesOf(current))
+  const isSameBackend = placesOf(config).every((place) => known.has(place))
   const present = isSameBackend ? current?.upstream.primary : undefined
   const choice = choosePrimary(observations, present)
   const isFound = choice.kind === 'primary'
@@ -84,40 +82,48 @@ async function findPrimary(
   return undefined
 }
 
+/** The members, and of a replicated backend those whom they name. */
+async function observe({ upstream, timing }: ProxyConfig, env: Environment) {
+  const probes: Probe[] = []
+  const ask = ({ host, port }: Address) => {
+    const timeoutMs = timing.connectTimeoutMs
+    const probe = new Probe({ address: { host, port }, upstream, env, timeoutMs })
+    probes.push(probe)
+    return probe.observe()
+  }
+  const { mode, members } = upstream
+  const observations =
+    mode === 'replication' ? await lookAround(members, ask) : await Promise.all(members.map(ask))
+  for (const probe of probes) probe.close()
+  return observations
+}
+
 function placesOf({ upstream }: ProxyConfig): string[] {
   return upstream.members.map(formatHostPort)
 }
 
-/** The first Sentinel that knows the name decides. */
+/** As they are followed: one that was away in a failover names nobody. */
 async function askSentinels(
   config: ProxyConfig,
   sentinel: Sentinel,
-  { link, findings }: { readonly link: Link; readonly findings: Findings },
+  { env, current, findings }: Pick<ServerModules, 'env' | 'current' | 'findings'>,
 ): Promise<UpstreamPrimary | undefined> {
-  const { connectTimeoutMs } = config.timing
-  const reasons: string[] = []
-  for (const server of sentinel.members) {
-    const { credentials, tls } = sentinel
-    const target: Target = {
-      server,
-      role: 'member',
-      connectTimeoutMs,
-      ...(credentials && { credentials }),
-      ...(tls && { tls }),
-    }
-    try {
-      const reply = await link.use(target, (connection) =>
-        askOne(connection, ['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', sentinel.name]),
-      )
-      const [host, port] = reply?.kind === 'list' ? reply.items.map(textOf) : []
-      if (host !== undefined && port !== undefined) return { host, port: Number(port) }
-      reasons.push(`Sentinel ${formatHostPort(server)}: it knows no primary "${sentinel.name}"`)
-    } catch (error) {
-      reasons.push(`Sentinel ${formatHostPort(server)}: ${reasonOf(error)}`)
-    }
+  const isSame = isDeepStrictEqual(current?.upstream.sentinel, sentinel)
+  const present = isSame ? current?.upstream.primary : undefined
+  const modules = { env, log: silentLog, clock: systemClock, onNews: () => {} }
+  const search = new SentinelDiscovery(config, sentinel, modules)
+  const { isKept, primary } = await search.look(present)
+  const failures = search.failures()
+  search.close()
+  const found = isKept ? present : primary
+  for (const failure of failures) {
+    if (found === undefined) findings.add(failure)
+    else findings.remark(failure)
   }
-  for (const reason of reasons) findings.add(reason)
-  return undefined
+  if (found === undefined && failures.length === 0) {
+    findings.add(`the Sentinels agree on no primary "${sentinel.name}" [RM_NO_PRIMARY]`)
+  }
+  return found
 }
 
 /** One node of a cluster that covers all slots is enough: it knows the others. */

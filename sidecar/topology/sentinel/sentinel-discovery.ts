@@ -11,13 +11,13 @@ import type {
 import { membersLearntMax, sentinelsMax } from '../../../common/limits.ts'
 import { formatHostPort } from '../../../common/redis/url.ts'
 import { type Address, isSamePlace } from '../choose-primary.ts'
-import type { DiscoveryModules, Found, Search } from '../discovery.ts'
+import type { Found, Search, SearchModules } from '../discovery.ts'
 import { Probe } from '../probe.ts'
 import { type Verdict, chooseBySentinels } from './choose-by-sentinels.ts'
 import { SentinelLink } from './sentinel-link.ts'
 import type { SentinelSays } from './sentinel-replies.ts'
 
-export interface SentinelModules extends DiscoveryModules {
+export interface SentinelModules extends SearchModules {
   /** A Sentinel announced something. */
   readonly onNews: () => void
 }
@@ -64,6 +64,13 @@ export class SentinelDiscovery implements Search {
   close(): void {
     for (const link of this.links.values()) link.close()
     this.links.clear()
+  }
+
+  /** Why Sentinels could not be asked, or what they do not know. */
+  failures(): readonly string[] {
+    return [...this.links].flatMap(([address, { failure }]) =>
+      failure === undefined ? [] : `Sentinel ${address}: ${failure}`,
+    )
   }
 
   /** What a majority says is tried; fewer are followed only to a primary that says so, from one that does not. */

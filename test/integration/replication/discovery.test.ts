@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import dns from 'node:dns'
 import { type TestContext, test } from 'node:test'
+import { verifyConfig } from '../../../sidecar/verify/index.ts'
 import { startReplicated } from '../../support/replicas.ts'
 import { type RedisServer, freePort, startServer, until } from '../../support/servers.ts'
 import { at, connect, knows, replicatedConfig, startFront } from './harness.ts'
@@ -21,6 +22,13 @@ test('from one replica the primary and all replicas are learnt, those of replica
   const front = await startFront(t, replicatedConfig([second]))
   await knows(front, rig.primary, [first, second, below])
   assert.equal(await (await front.client()).ask('SET', 'a', '1'), '+OK\r\n')
+  // So it is before a configuration comes into force.
+  const current = front.keeper.config
+  const verified = await verifyConfig(replicatedConfig([second]), {
+    ...{ env: process.env, current, connects: true },
+  })
+  assert.deepEqual(verified.reasons, [])
+  assert.equal(verified.primary && at(verified.primary), at(rig.primary))
 })
 
 test('replicas that come are learnt, and the epoch of the primary stays', async (t) => {

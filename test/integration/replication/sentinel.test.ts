@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { UpstreamConfig } from '../../../common/contract/proxy-config.ts'
+import { verifyConfig } from '../../../sidecar/verify/index.ts'
 import { type SentinelOptions, type SentinelRig, startSentinels } from '../../support/sentinel.ts'
 import { startServer, until } from '../../support/servers.ts'
 import { type Front, at, knows, replicatedConfig, startFront } from './harness.ts'
@@ -124,6 +125,18 @@ test('one Sentinel that lies does not move a client from its primary', async (t)
   const next = await rig.failover()
   await until('the failover is followed', () => front.primary() === at(next))
   assert.ok(liar.questions > 1)
+  // Nor does it before a configuration comes into force; who cannot be asked is told.
+  const away = { host: '127.0.0.1', port: 1 }
+  const config = replicatedConfig([primary], {
+    discovery: 'sentinel',
+    sentinel: { name: rig.name, members: [away, ...members.slice(1)] },
+  })
+  const verified = await verifyConfig(config, {
+    ...{ env: process.env, current: undefined, connects: true },
+  })
+  assert.deepEqual(verified.reasons, [])
+  assert.match(verified.remarks.join(), /Sentinel 127\.0\.0\.1:1: .*ECONNREFUSED/)
+  assert.equal(verified.primary && at(verified.primary), at(next))
   assert.equal(await (await front.client()).ask('SET', 'a', '1'), '+OK\r\n')
   assert.match(await foreign.command('DBSIZE'), /^:0/)
 })
