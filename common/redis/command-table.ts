@@ -21,6 +21,8 @@ export type CommandKind =
   | 'client'
   | 'script'
   | 'function'
+  /** Tells of servers, which may be shown as one or as others. */
+  | 'topology'
   /** State of the connection. */
   | 'select'
   | 'multi'
@@ -50,6 +52,7 @@ const decided: Readonly<Partial<Record<CommandKind, readonly string[]>>> = {
   client: ['CLIENT'],
   script: ['SCRIPT'],
   function: ['FUNCTION'],
+  topology: ['CLUSTER', 'INFO'],
   select: ['SELECT'],
   multi: ['MULTI'],
   exec: ['EXEC'],

@@ -15,6 +15,7 @@ const handling: Readonly<Record<CommandKind, string>> = {
   client: shared,
   script: shared,
   function: shared,
+  topology: shared,
   select: 'own connection while the database is not 0',
   multi: 'own connection until EXEC or DISCARD',
   exec: 'ends MULTI',

@@ -4,6 +4,7 @@ import { nameError } from '../policy/names.ts'
 import type { Reply } from '../resp/decode.ts'
 import { type Encodable, encodeCommand, encodeError, encodeValue } from '../resp/encode.ts'
 import type { ProtocolVersion } from '../upstream/connection.ts'
+import { presentedTo } from './cluster/cluster-command.ts'
 import { queueAnswer, queueInstead } from './queued-login.ts'
 import type { Session } from './session.ts'
 import { ownReplies } from './own-replies.ts'
@@ -204,10 +205,18 @@ function helloReply(hello: Reply, session: Session): string {
     if (key?.kind !== 'text' || value === undefined) continue
     if (key.text === 'proto') pairs.push(['proto', session.protocol])
     else if (key.text === 'id') pairs.push(['id', session.id])
+    else if (key.text === 'mode') pairs.push(['mode', modeOf(session, value)])
     else if (key.text === 'modules') pairs.push(['modules', modulesOf(value)])
     else pairs.push([key.text, plain(value)])
   }
   return encodeValue({ pairs }, session.protocol)
+}
+
+/** A cluster that is shown as one server calls itself one. */
+function modeOf(session: Session, value: Reply): Encodable {
+  const presented = presentedTo(session)
+  if (presented === undefined) return plain(value)
+  return presented === 'server' ? 'standalone' : 'cluster'
 }
 
 function modulesOf(value: Reply): Encodable {

@@ -53,7 +53,8 @@ export function handleSpecial(session: Session): void {
     if (session.waitForReplies()) refuseCommand(session, read, encodeError(refusalText(refused)))
     return
   }
-  if (kind === undefined || (!session.isAuthenticated && !isLogin)) {
+  const isPlain = kind === undefined || (kind === 'topology' && !isSharded(session.context))
+  if (isPlain || (!session.isAuthenticated && !isLogin)) {
     session.forwardRun(end, 1)
     return
   }
@@ -247,6 +248,7 @@ function route(session: Session, command: SpecialCommand): void {
     case 'quit':
     case 'reset':
     case 'scripting':
+    case 'topology':
       throw new Error(`${command.name} is not routed`)
     default:
       return assertNever(command.kind)
@@ -261,7 +263,7 @@ function isQueued(session: Session, command: SpecialCommand): boolean {
   if (command.kind === 'discard') return command.argumentCount !== 1
   if (command.kind === 'unwatch') return true
   if (['subscription', 'monitor', 'raw'].includes(command.kind)) return false
-  const isHarmless = ['blocking', 'blockingIfAsked', 'function'].includes(command.kind)
+  const isHarmless = ['blocking', 'blockingIfAsked', 'function', 'topology'].includes(command.kind)
   // What it will do to the connection when EXEC runs it is not followed: the session keeps the connection.
   if (!isHarmless && session.pinning.transaction !== undefined) session.pinning.markSetUp()
   else if (!isHarmless) session.pinning.add(PinReason.sticky)

@@ -76,6 +76,8 @@ export class ShardTransaction {
   take(end: number, last?: Last): boolean {
     const { session } = this
     const { input, context, pinning } = session
+    // What comes behind its end is none of it; a session may be woken before that was answered.
+    if (this.last !== undefined && !session.waitForReplies()) return false
     const backend = shardedBackend(context)
     const frame = Buffer.from(input.bytes.subarray(input.start, end))
     if (isWatch(frame)) return this.refuseWatch(end)
@@ -120,6 +122,7 @@ export class ShardTransaction {
 
   /** A command is going to be passed on in pieces; false when it has to wait. It cannot be given to another server. */
   beginLarge(hash: number): boolean {
+    if (this.last !== undefined && !this.session.waitForReplies()) return false
     if (!this.reach(this.serverFor(hash))) return false
     if (this.hash === noKey && hash >= 0) this.hash = hash
     this.forget()

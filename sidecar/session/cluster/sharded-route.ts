@@ -5,6 +5,7 @@ import { PinReason } from '../pinning.ts'
 import type { Session } from '../session.ts'
 import { type SpecialCommand, answerCommand, asksToBlock } from '../special.ts'
 import { handleShardedClient } from './client-commands.ts'
+import { answerTopology, noCluster, presentedTo } from './cluster-command.ts'
 import { askAllAside } from './every-server.ts'
 import { beginTransaction, endTransaction, sendBlocking, unwatch, watch } from './own-commands.ts'
 import { anyServer } from './send-own.ts'
@@ -42,6 +43,7 @@ const handlers: Readonly<Partial<Record<SpecialCommand['kind'], Handler>>> = {
     else endScript(session, command)
   },
   function: endScript,
+  topology: answerTopology,
 }
 
 /** A cluster has one database, and a ring is treated alike. */
@@ -80,11 +82,9 @@ const notWhileWatching = encodeError('ERR the command is not possible while keys
 /** Reads go where the sidecar says, whatever a client that knows clusters says; ASKING is the sidecar’s own affair. */
 function answerFlag(session: Session, command: SpecialCommand): void {
   if (command.argumentCount !== 1) return void session.forwardRun(command.end, 1)
-  const isHidden = (session.context.upstream.cluster?.present ?? 'server') === 'server'
-  answerCommand(session, command, isHidden ? noCluster : ownReplies.ok)
+  const presented = presentedTo(session) ?? 'server'
+  answerCommand(session, command, presented === 'server' ? noCluster : ownReplies.ok)
 }
-
-export const noCluster = encodeError('ERR This instance has cluster support disabled')
 
 /** One server runs it, and nobody knows which. */
 function endScript(session: Session, command: SpecialCommand): void {

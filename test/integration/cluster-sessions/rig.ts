@@ -27,6 +27,15 @@ export async function startClusterRig(
 ): Promise<ClusterRig> {
   const cluster = await startCluster({ replicasPerPrimary: 0, ...options })
   t.after(() => cluster.stop())
+  return rigBefore(t, cluster, changes)
+}
+
+/** One more sidecar before a cluster. */
+export async function rigBefore(
+  t: TestContext,
+  cluster: RedisCluster,
+  changes: ConfigChanges = {},
+): Promise<ClusterRig> {
   const [first] = cluster.nodes
   if (first === undefined) throw new Error('no node')
   const members = cluster.nodes.map(({ host, port }) => ({ host, port, role: 'unknown' as const }))
