@@ -219,4 +219,13 @@ test('what a live server says of a command finds its keys, and never sends it to
   const keyless = live(traitsOfInfo(info([], [])))
   assert.equal(keyless.plan(cluster, bytes, 0, bytes.length), 'anywhere')
   assert.equal(traitsOfInfo({ kind: 'null' }), undefined)
+  const sub = list(text('m.get|raw'), number(-3), list(), number(2), number(2), number(1))
+  const nothing = [number(0), number(0), number(0), list(), list(), list()]
+  const container = live(
+    traitsOfInfo(list(text('m.get'), number(-2), list(), ...nothing, list(sub))),
+  )
+  const raw = encodeCommand(['M.GET', 'Raw', 'a'])
+  assert.equal(container.plan(cluster, raw, 0, raw.length), 'shard')
+  assert.equal(container.hash, keySlot(Buffer.from('a'), 0, 1))
+  assert.equal(container.plan(cluster, bytes, 0, bytes.length), 'unknown')
 })

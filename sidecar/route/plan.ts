@@ -95,8 +95,10 @@ export class RoutePlanner {
   }
 
   private findLive(): CommandTraits | undefined {
-    const name = this.frame.argument(0).toString('latin1').toUpperCase()
-    return this.findOther(name)
+    const { frame } = this
+    const found = this.findOther(frame.argument(0).toString('latin1').toUpperCase())
+    if (found?.subcommands === undefined || frame.seenCount < 2) return found
+    return found.subcommands.get(frame.argument(1).toString('latin1').toLowerCase())
   }
 }
 

@@ -9,7 +9,12 @@ import {
   routeFactsOf,
 } from '../../common/redis/command-routes.ts'
 import { commandRouteRows } from '../../common/redis/generated/command-route-rows.ts'
-import { type KeySpec, keySpecOf, parseKeySpec } from '../../common/redis/key-specs.ts'
+import {
+  type KeySpec,
+  keySpecOf,
+  parseKeySpec,
+  unknownKeySpec,
+} from '../../common/redis/key-specs.ts'
 import type { Reply } from '../resp/decode.ts'
 import type { CommandFrame } from './command-frame.ts'
 
@@ -29,6 +34,8 @@ export interface CommandTraits {
   readonly byHand: 'sort' | 'migrate' | undefined
   /** Its second word is a sub-command. */
   readonly isContainer: boolean
+  /** By their second word in lower case, where a live server told them; those of the table are found by `findTraits`. */
+  readonly subcommands?: ReadonlyMap<string, CommandTraits>
 }
 
 /** Their own servers find the keys of these by code, and so do we. */
@@ -188,16 +195,14 @@ export function allTraits(): readonly CommandTraits[] {
  * it alone knows what it does. Undefined when the entry is none.
  */
 export function traitsOfInfo(info: Reply | undefined): CommandTraits | undefined {
-  if (info?.kind !== 'list') return undefined
-  const [name, arity, flags, first, last, step, , , specs, subcommands] = info.items
+  const [name, arity, flags, first, last, step, , , specs, subs] = itemsOf(info)
   if (name?.kind !== 'text') return undefined
   const told = itemsOf(specs).map(specOfReply)
   const keys = told.length > 0 ? told : rangeOfInfo(first, last, step)
-  const isMovable = itemsOf(flags).some(
-    (flag) => flag.kind === 'text' && flag.text === 'movablekeys',
-  )
+  const isMovable = itemsOf(flags).some((flag) => wordOf(flag) === 'movablekeys')
   // Keys of which no specification tells have to be asked for.
-  const all = isMovable && keys.length === 0 ? [parseKeySpec('?')] : keys
+  const all = isMovable && keys.length === 0 ? [unknownKeySpec] : keys
+  const subcommands = itemsOf(subs).flatMap((sub) => traitsOfInfo(sub) ?? [])
   return {
     name: name.text.toLowerCase(),
     arity: arity?.kind === 'number' ? arity.value : -1,
@@ -207,7 +212,10 @@ export function traitsOfInfo(info: Reply | undefined): CommandTraits | undefined
     keys: all,
     onlyKey: onlyKeyOf(all),
     byHand: undefined,
-    isContainer: itemsOf(subcommands).length > 0,
+    isContainer: subcommands.length > 0,
+    ...(subcommands.length > 0 && {
+      subcommands: new Map(subcommands.map((sub) => [sub.name.split('|')[1] ?? sub.name, sub])),
+    }),
   }
 }
 

@@ -4,18 +4,20 @@
  */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { readCommandFile } from '../../../scripts/generate/commands.ts'
+import { keySpecTexts, readCommandFile } from '../../../scripts/generate/commands.ts'
 import { factsIn } from '../../../scripts/generate/commands-model.ts'
+import { formatKeySpec } from '../../../common/redis/key-specs.ts'
+import { decodeReply } from '../../../sidecar/resp/decode.ts'
 import { encodeCommand } from '../../../sidecar/resp/encode.ts'
 import { CommandFrame } from '../../../sidecar/route/command-frame.ts'
 import { findKeys } from '../../../sidecar/route/keys.ts'
-import { findTraits } from '../../../sidecar/route/traits.ts'
+import { findTraits, traitsOfInfo } from '../../../sidecar/route/traits.ts'
 import { keyed } from '../../fuzz/vocabulary.ts'
 import { drawWords } from '../../fuzz/words.ts'
 import { Random } from '../../sim/random.ts'
 import { type ServerProgram, seriesStates } from '../../support/server-versions.ts'
 import { startServer } from '../../support/servers.ts'
-import { connect } from '../sidecar/harness.ts'
+import { type Client, connect } from '../sidecar/harness.ts'
 
 const isFull = process.env['RESPMESH_TEST_SIZE'] === 'full'
 const seed = 1 + Math.floor(Date.now() % 1_000_000)
@@ -38,6 +40,7 @@ async function compare(t: TestContext, program: ServerProgram, series: string): 
   const server = await startServer({ program })
   t.after(() => server.stop())
   const client = await connect(t, server.port)
+  await compareLive(client, series)
   const random = new Random(seed)
   const commands = [...nonsense(random, series), ...sensible(random)]
   let found = 0
@@ -74,6 +77,25 @@ function isMisread([name = '', ...words]: readonly string[], series: string): bo
     destinations.filter((word) => word.startsWith('store')).length > 1 ||
     destinations[0]?.startsWith('store') === true
   )
+}
+
+/** What the server says of a command while the sidecar runs is understood like what it was asked beforehand. */
+async function compareLive(client: Client, series: string): Promise<void> {
+  const reply = decodeReply(Buffer.from(await client.ask('COMMAND'), 'latin1'))
+  assert.equal(reply?.kind, 'list')
+  const infos = reply?.kind === 'list' ? reply.items : []
+  const told = infos.flatMap((info) => {
+    const traits = traitsOfInfo(info)
+    return traits === undefined ? [] : [traits, ...(traits.subcommands?.values() ?? [])]
+  })
+  const known = factsIn(file, series)
+  assert.deepEqual(told.map(({ name }) => name).toSorted(), [...known.keys()].toSorted())
+  for (const { name, keys, arity } of told) {
+    const facts = known.get(name)
+    assert.ok(facts, name)
+    assert.deepEqual(keys.map(formatKeySpec), keySpecTexts([{ ...facts, in: [] }]), name)
+    assert.equal(arity, facts.arity, name)
+  }
 }
 
 const frame = new CommandFrame()
