@@ -70,12 +70,12 @@ test('a slot that moves while a client writes to it loses and swaps nothing', as
   const key = (index: number) => `{${tag}}-${index}`
   const slot = await cluster.slotOf(key(0))
   for (let index = 0; index < 20; index += 1) await one.ask('SET', key(index), '0')
-  let isMoving = true
+  const moving = { isOver: false }
   const moves = (async () => {
     for (const target of [1, 2, 0]) await (await cluster.slotMove(slot, target)).run()
-    isMoving = false
+    moving.isOver = true
   })()
-  for (let round = 1; isMoving; round += 1) {
+  for (let round = 1; !moving.isOver; round += 1) {
     const commands: string[] = []
     const expected: string[] = []
     for (let index = 0; index < 20; index += 1) {
