@@ -7,7 +7,9 @@ import type { ProxyConfig } from '../common/contract/proxy-config.ts'
 import type { BackendModules, RunningBackend } from './route/backend.ts'
 import { ClusterBackend } from './topology/cluster/index.ts'
 import { ReplicationBackend, splitsReads } from './topology/replication/backend.ts'
+import { viewPlain } from './topology/plain-view.ts'
 import { RingBackend } from './topology/ring/index.ts'
+import type { TopologyView } from './topology/view.ts'
 import type { UpstreamAccess } from './upstream/access.ts'
 import type { ServerConnections } from './upstream/server-connections.ts'
 import type { ServerPool } from './upstream/server-pool.ts'
@@ -59,6 +61,10 @@ export class Backends {
       this.present = kind && this.create(kind)
     }
     this.present?.use(config)
+  }
+
+  topology(config: ProxyConfig): TopologyView {
+    return this.present?.topologyView() ?? viewPlain(config, this.pool.primary)
   }
 
   close(): void {

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net'
 import type { ProxyConfig } from '../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../common/contract/stream.ts'
 import type { SidecarUse } from './overload/process-use.ts'
+import type { TopologyView } from './topology/view.ts'
 
 /** Plain numbers that only rise, read when metrics are scraped. */
 export interface DataPlaneCounters {
@@ -31,6 +32,13 @@ export interface DataPlaneCounters {
   commandsHeldTooLong: number
   /** Commands that a server did not run and that were sent again: redirects and retries. */
   commandsSentAgain: number
+  /** Why servers did not run commands that they were sent: redirects and refusals, by their first word. */
+  refusedMoved: number
+  refusedAsk: number
+  refusedTryAgain: number
+  refusedClusterDown: number
+  /** LOADING, MASTERDOWN and READONLY. */
+  refusedByState: number
   /** Commands refused, unsent, because too much waited for the server. */
   commandsShed: number
   /** Times that a server was found to owe replies and say nothing. */
@@ -73,6 +81,11 @@ export function newCounters(): DataPlaneCounters {
     commandsLost: 0,
     commandsHeldTooLong: 0,
     commandsSentAgain: 0,
+    refusedMoved: 0,
+    refusedAsk: 0,
+    refusedTryAgain: 0,
+    refusedClusterDown: 0,
+    refusedByState: 0,
     commandsShed: 0,
     upstreamStalls: 0,
     clientsCutSlow: 0,
@@ -142,6 +155,8 @@ export interface DataPlane {
   /** Ends the connections of all clients of raw listeners. */
   terminateRaw(): void
   view(): DataPlaneView
+  /** The servers and what is sent to them; undefined before a configuration was given. */
+  topology(): TopologyView | undefined
   /** Calls back when `view().primary` changes. */
   onPrimaryChange(listener: (view: PrimaryView) => void): void
   /** Accepts no more, lets commands in flight finish (drainTimeoutMs at most), closes everything. */

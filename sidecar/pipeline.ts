@@ -40,6 +40,7 @@ import { firstClientId } from './session/client-ids.ts'
 import { Watchdog } from './session/watchdog.ts'
 import { Pause } from './switch/pause.ts'
 import { switchOver } from './switch/switch-over.ts'
+import type { TopologyView } from './topology/view.ts'
 import { UpstreamAccess } from './upstream/access.ts'
 import { ScriptMemory } from './upstream/script-memory.ts'
 import { type PoolEvents, ServerPool } from './upstream/server-pool.ts'
@@ -125,6 +126,7 @@ class Pipeline implements LocalDataPlane {
       sessions,
       context: () => this.context,
       release: () => this.releaseHeld(),
+      onChange: () => this.maintenance.look(),
       isConnected: () => this.backends.primary.view !== 'failing',
     })
     this.maintenance = new Maintenance({ clock: this.clock, context: () => this.context })
@@ -187,14 +189,11 @@ class Pipeline implements LocalDataPlane {
   }
 
   async pause(): Promise<void> {
-    const isDone = this.pauses.begin()
-    this.maintenance.look()
-    await isDone
+    await this.pauses.begin()
   }
 
   resume(): void {
     this.pauses.end()
-    this.maintenance.look()
   }
 
   switchTo(config: ProxyConfig): Promise<void> {
@@ -202,9 +201,7 @@ class Pipeline implements LocalDataPlane {
   }
 
   hold(): Promise<void> {
-    const isDone = this.pauses.hold()
-    this.maintenance.look()
-    return isDone
+    return this.pauses.hold()
   }
 
   settle(): Promise<void> {
@@ -213,7 +210,6 @@ class Pipeline implements LocalDataPlane {
 
   endHold(): void {
     this.pauses.endHold()
-    this.maintenance.look()
   }
 
   terminateRaw(): void {
@@ -241,6 +237,10 @@ class Pipeline implements LocalDataPlane {
       isPaused: this.pauses.isAsked,
       staleFiles: this.files.staleCount,
     }
+  }
+
+  topology(): TopologyView | undefined {
+    return this.config && this.backends.topology(this.config)
   }
 
   onPrimaryChange(listener: (view: PrimaryView) => void): void {

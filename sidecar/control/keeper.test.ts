@@ -43,6 +43,7 @@ function fakeDataPlane(start: () => Promise<void> = async () => {}) {
       if (refusal !== undefined) throw refusal
       obeyed.push(config)
     },
+    topology: () => undefined,
     view: () => assert.fail('not asked for'),
     onPrimaryChange: () => {},
     stop: async () => {},

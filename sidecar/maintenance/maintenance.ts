@@ -200,9 +200,7 @@ export class Maintenance {
 
 /** Whether something may stand now between what the client was sent and what it will be. */
 function mayTake(session: Session): boolean {
-  const { output, pinning, sharedLane, context } = session
+  const { order, output, pinning, sharedLane } = session
   if (output.isBlocked || pinning.isRaw || pinning.isMidReply) return false
-  // Over several servers it is not known here whose reply is passing.
-  if (context.backend !== undefined && pinning.lane === undefined) return session.inFlight === 0
-  return sharedLane?.isMidReplyOf(session) !== true
+  return sharedLane?.isMidReplyOf(session) !== true && order?.isMidReply !== true
 }

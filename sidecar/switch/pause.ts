@@ -20,6 +20,8 @@ export interface PauseModules {
   readonly context: () => SessionContext | undefined
   /** Commands may go on. */
   readonly release: () => void
+  /** Commands are held from now on, or are not any more. */
+  readonly onChange: () => void
   /** Whether the servers can be used, as far as there are any. */
   readonly isConnected: () => boolean
 }
@@ -77,6 +79,7 @@ export class Pause {
     const context = this.modules.context()
     if (context === undefined) return true
     context.isPaused = true
+    this.modules.onChange()
     const start = clock.monotonicMs()
     for (;;) {
       const waitedMs = clock.monotonicMs() - start
@@ -128,6 +131,7 @@ export class Pause {
     if (context === undefined) return
     context.isPaused = this.isByHand || this.isSwitching
     context.isFinishing = false
+    this.modules.onChange()
     if (!context.isPaused) this.modules.release()
   }
 }

@@ -13,6 +13,9 @@ export interface TopologyView {
   readonly shards: readonly ShardView[]
   /** Hash slots that nobody is known to have; 0 where there are none. */
   readonly slotsUncovered: number
+  /** Times that servers were asked for the slots, and that nothing could be concluded; only of a cluster. */
+  readonly looks?: number
+  readonly looksFailed?: number
 }
 
 export interface ShardView {
@@ -44,6 +47,8 @@ export interface MemberView {
   readonly latencyMs?: number
   readonly inFlightCommands: number
   readonly connections: number
+  /** Over connections that clients share, since there were connections to it. */
+  readonly commandsSent: number
 }
 
 /**
@@ -73,6 +78,8 @@ export const unfitReasons = [
   'lagBytes',
   /** The cluster says that it failed. */
   'failed',
+  /** Nothing is sent to it, and so nothing is known of it. */
+  'unused',
 ] as const
 
 export type UnfitReason = (typeof unfitReasons)[number]

@@ -73,6 +73,7 @@ export class ServerConnections implements Supervised {
   private lanesMax = 1
   private pinnedMax = pinnedConnectionsMax
   private readonly bounds = new QueueBounds()
+  readonly load = { commandCount: 0 }
   private readonly liveness = new Liveness(this)
   private currentView: PrimaryView = 'none'
 
@@ -285,6 +286,7 @@ export class ServerConnections implements Supervised {
       {
         protocol,
         bounds: this.bounds,
+        load: this.load,
         isWary: at === this.lanesMax,
         onLost: (lost) => {
           const wasRetired = this.retired.delete(lost)

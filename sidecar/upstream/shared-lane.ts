@@ -30,10 +30,16 @@ import { RequestBatch } from './request-batch.ts'
 /** Room, as a share of what may be in flight, at which those who wait are woken. */
 const wakeShare = 0.25
 
+export interface ServerLoad {
+  commandCount: number
+}
+
 export interface SharedLaneOptions {
   readonly protocol: ProtocolVersion
   /** What may wait for the server before clients are asked to wait. */
   readonly bounds: QueueBounds
+  /** What all lanes to the server have sent. */
+  readonly load?: ServerLoad
   /** Its clients may all ask for much: few commands are in flight until replies turn out to be small. */
   readonly isWary?: boolean
   /** The connection ended or was discarded; all its commands have been answered for. */
@@ -123,10 +129,12 @@ export class SharedLane implements ConnectionOwner, Flushable {
 
   flush(): void {
     const { connection, batch } = this
+    const { load } = this.options
     if (connection === undefined || batch.isEmpty) return
     if (connection.writer.isFull) return
     batch.forEachOwner(this.owe)
     connection.countWritten(batch.byteCount)
+    if (load !== undefined) load.commandCount += batch.commandCount
     const isTaken = connection.writer.write(batch.bytes())
     batch.clear(!isTaken)
   }

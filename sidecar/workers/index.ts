@@ -5,6 +5,7 @@
 import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../../common/contract/stream.ts'
 import type { DataPlane, DataPlaneView } from '../data-plane.ts'
+import type { TopologyView } from '../topology/view.ts'
 import { type DataPlaneModules, createDataPlane } from '../pipeline.ts'
 
 export function createWorkers(modules: DataPlaneModules): DataPlane {
@@ -63,6 +64,10 @@ class Workers implements DataPlane {
 
   view(): DataPlaneView {
     return this.inner.view()
+  }
+
+  topology(): TopologyView | undefined {
+    return this.inner.topology()
   }
 
   onPrimaryChange(listener: (view: PrimaryView) => void): void {

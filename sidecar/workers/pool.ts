@@ -25,11 +25,13 @@ import { ListenerSet } from '../net/listener-set.ts'
 import { ClientListener, listenerKey } from '../net/listener.ts'
 import type { AcceptorModules } from '../net/tls-acceptor.ts'
 import { tooManyClients } from '../overload/client-guard.ts'
+import type { TopologyView } from '../topology/view.ts'
 import type { DataPlaneModules } from '../pipeline.ts'
 import { switchOver } from '../switch/switch-over.ts'
 import { type Sum, addUp, emptySum } from './aggregate.ts'
 import type { Request } from './protocol.ts'
 import { shareOf } from './share.ts'
+import { addTopologies } from './topology-sum.ts'
 import { Worker } from './worker.ts'
 
 interface Waiting {
@@ -141,6 +143,10 @@ export class WorkerPool implements DataPlane {
       workerRestarts: this.restartCount,
       ...(memoryBytesMax !== undefined && { memoryBytesMax }),
     }
+  }
+
+  topology(): TopologyView | undefined {
+    return addTopologies([...this.workers].flatMap(({ state }) => state?.topology ?? []))
   }
 
   onPrimaryChange(listener: (view: PrimaryView) => void): void {

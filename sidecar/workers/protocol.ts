@@ -6,6 +6,7 @@ import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
 import { ConfigError, type ErrorCode, ProxyError } from '../../common/errors.ts'
 import type { DataPlaneView } from '../data-plane.ts'
 import type { SidecarUse } from '../overload/process-use.ts'
+import type { TopologyView } from '../topology/view.ts'
 
 export type Request =
   | { readonly kind: 'start' | 'apply'; readonly config: ProxyConfig }
@@ -18,6 +19,7 @@ export type ToWorker =
 export interface WorkerState {
   readonly view: DataPlaneView
   readonly use: SidecarUse
+  readonly topology: TopologyView | undefined
 }
 
 export interface Failure {

@@ -49,11 +49,18 @@ export async function sidecarWorker(): Promise<number> {
   process.exit(0)
 }
 
+/** What changes by itself, as lag and latency do, is told this many times more seldom. */
+const topologyTicks = 10
+
 type ReadState = () => Promise<WorkerState>
 
 function stateOf(plane: DataPlane): ReadState {
   const meter = new UseMeter(systemClock)
-  return async () => ({ view: plane.view(), use: await meter.read() })
+  return async () => ({
+    view: plane.view(),
+    use: await meter.read(),
+    topology: plane.topology(),
+  })
 }
 
 function tell(message: ToMain): void {
@@ -62,9 +69,12 @@ function tell(message: ToMain): void {
 
 function tellChanges(plane: DataPlane, state: ReadState): void {
   let before = ''
+  let sinceTopology = 0
   setInterval(() => {
     const seen = JSON.stringify(plane.view())
-    if (seen === before) return
+    sinceTopology += 1
+    if (seen === before && sinceTopology < topologyTicks) return
+    sinceTopology = 0
     before = seen
     void state().then((now) => tell({ kind: 'state', state: now }))
   }, workerStateMs)

@@ -2,6 +2,7 @@
  * Errors by which a server says that it did not run a command, and that it is worth while to send it again: to another
  * server, or later. Only what begins a reply counts; the words are those of servers.
  */
+import type { DataPlaneCounters } from '../../data-plane.ts'
 import type { ServerAddress } from '../../route/backend.ts'
 import type { ServerConnections } from '../../upstream/server-connections.ts'
 
@@ -51,6 +52,22 @@ const words: readonly (readonly [string, RefusalKind])[] = [
   ['-READONLY ', 'readOnly'],
 ]
 const wordBytesMax = '-CLUSTERDOWN '.length
+
+/** What a server said; a connection that ended said nothing. */
+const countedBy: Readonly<Partial<Record<RefusalKind, keyof DataPlaneCounters>>> = {
+  moved: 'refusedMoved',
+  ask: 'refusedAsk',
+  tryAgain: 'refusedTryAgain',
+  clusterDown: 'refusedClusterDown',
+  loading: 'refusedByState',
+  masterDown: 'refusedByState',
+  readOnly: 'refusedByState',
+}
+
+export function countRefusal(counters: DataPlaneCounters, kind: RefusalKind): void {
+  const name = countedBy[kind]
+  if (name !== undefined) counters[name] += 1
+}
 
 /** What the error line in `bytes` from `start` on says; undefined: it is an answer like others. */
 export function refusalKind(bytes: Buffer, start: number, end: number): RefusalKind | undefined {

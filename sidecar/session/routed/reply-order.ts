@@ -52,6 +52,13 @@ export class ReplyOrder implements LegOwner {
     return this.list.head === undefined
   }
 
+  /** Whether the client may have a part of a reply and not its end. */
+  get isMidReply(): boolean {
+    const { head } = this.list
+    if (head === undefined) return false
+    return head.parts !== undefined || head.way?.isMidReplyOf(head) === true
+  }
+
   // Requests
 
   /** The way over `lane`; undefined while replies are owed over another lane to the same server. */

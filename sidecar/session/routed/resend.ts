@@ -4,7 +4,7 @@ import type { ServerConnections } from '../../upstream/server-connections.ts'
 import type { SessionContext } from '../context.ts'
 import { ownReplies } from '../own-replies.ts'
 import type { Leg } from './leg.ts'
-import { type Refusal, type RefusalKind, readRedirect } from './refusal.ts'
+import { type Refusal, type RefusalKind, countRefusal, readRedirect } from './refusal.ts'
 
 /** Redirects that are followed without a wait, before servers are given time to agree. */
 const redirectsAtOnce = 3
@@ -18,10 +18,11 @@ export function isTakenBack({ backend }: SessionContext, kind: RefusalKind, leg:
 
 /** Notes why the command of `leg` was not run, and has the backend learn of it. */
 export function refusalOf(
-  { backend, clock }: SessionContext,
+  { backend, clock, counters }: SessionContext,
   leg: Leg,
   { kind, error }: { readonly kind: RefusalKind; readonly error: Buffer },
 ): Refusal {
+  countRefusal(counters, kind)
   const { count, sinceMs } = leg.refusal ?? { count: 0, sinceMs: clock.monotonicMs() }
   const refusal = { kind, error, count: kind === 'unsent' ? count : count + 1, sinceMs }
   if (kind !== 'moved' && kind !== 'ask') {

@@ -42,6 +42,11 @@ export class Way implements ReplySink {
     return this.first === undefined
   }
 
+  /** Whether a part of a reply to `leg` was given on and its end was not. */
+  isMidReplyOf(leg: Leg): boolean {
+    return this.isMidReply && this.first === leg
+  }
+
   /** Sends a leg. Only while the lane is ready. */
   send(leg: Leg): void {
     this.push(leg)

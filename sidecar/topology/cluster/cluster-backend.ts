@@ -155,7 +155,8 @@ export class ClusterBackend implements Backend {
   topologyView(): TopologyView {
     const { map, version, splitsReads } = this
     const nowMs = this.modules.clock.monotonicMs()
-    return viewCluster({ map, version, splitsReads, nowMs })
+    const { looks, looksFailed } = this
+    return { ...viewCluster({ map, version, splitsReads, nowMs }), looks, looksFailed }
   }
 
   private connectionsTo({ address }: MergedNode): ServerConnections | undefined {

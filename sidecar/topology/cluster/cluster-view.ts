@@ -73,6 +73,7 @@ function viewReplicas(shard: ClusterShard, { map, nowMs }: Shown): MemberView[] 
         reason: stateOf(node),
         inFlightCommands: 0,
         connections: 0,
+        commandsSent: 0,
       },
     ]
   })
@@ -83,6 +84,12 @@ function stateOf({ isFailed, health }: MergedNode): UnfitReason {
   return health === 'loading' ? 'syncing' : 'connecting'
 }
 
-function use(server: ServerConnections): Pick<MemberView, 'inFlightCommands' | 'connections'> {
-  return { inFlightCommands: server.inFlightCommands, connections: server.connectionCount }
+function use(
+  server: ServerConnections,
+): Pick<MemberView, 'inFlightCommands' | 'connections' | 'commandsSent'> {
+  return {
+    inFlightCommands: server.inFlightCommands,
+    connections: server.connectionCount,
+    commandsSent: server.load.commandCount,
+  }
 }

@@ -65,22 +65,34 @@ export class Look {
   /** Never rejects; takes as long as a few connections that nobody accepts. */
   async run(): Promise<LookResult> {
     const { known } = this.modules
+    const isFirst = known.ids.size === 0
     let isSampling = this.sample.length > 0
     for (;;) {
       const judgement = judge(this.answers, known.ids)
-      if (judgement.kind === 'settled') return { kind: 'elected', judgement }
+      const isIdle = this.pending === 0 && this.waiting.length === 0
+      if (judgement.kind === 'settled' && (this.isSure(judgement) || (isFirst && isIdle))) {
+        return { kind: 'elected', judgement }
+      }
       if (isSampling && this.isConfirmed(judgement)) {
         return { kind: 'confirmed', answers: judgement.answers }
       }
-      const isIdle = this.pending === 0 && this.waiting.length === 0
       if (isIdle || !(await this.news())) {
         isSampling = false
-        const hasMore = await this.widen(judgement)
-        if (hasMore) this.askWaiting()
-        else if (judgement.kind === 'majority') return { kind: 'elected', judgement }
+        if (await this.widen(judgement)) this.askWaiting()
+        else if (judgement.kind !== 'minority') return { kind: 'elected', judgement }
         else if (isIdle) return { kind: 'unknown' }
       }
     }
+  }
+
+  /**
+   * Most of the primaries that were known have answered: nobody’s word alone makes a cluster of fewer. Without them the
+   * answers count when there is nobody left to be asked.
+   */
+  private isSure({ answers }: Judgement): boolean {
+    const { ids } = this.modules.known
+    const heard = new Set(answers.flatMap(({ self, isCredible }) => (isCredible ? self.id : [])))
+    return ids.intersection(heard).size * 2 > ids.size
   }
 
   /** Most of a sample say what is known, and nobody says otherwise. */

@@ -41,6 +41,7 @@ function viewPrimary(address: ServerAddress, server: ServerConnections): MemberV
     ...(reason && { reason }),
     inFlightCommands: server.inFlightCommands,
     connections: server.connectionCount,
+    commandsSent: server.load.commandCount,
   }
 }
 
@@ -63,6 +64,7 @@ export function viewReplica(
     ...(latencyMs !== undefined && { latencyMs }),
     inFlightCommands: server.inFlightCommands,
     connections: server.connectionCount,
+    commandsSent: server.load.commandCount,
   }
 }
 

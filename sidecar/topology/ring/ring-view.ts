@@ -35,5 +35,6 @@ function viewServer({ id, address, zone, primary, ejection }: RingShard): Member
     ...(reason && { reason }),
     inFlightCommands: primary.inFlightCommands,
     connections: primary.connectionCount,
+    commandsSent: primary.load.commandCount,
   }
 }
