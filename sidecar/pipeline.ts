@@ -301,7 +301,7 @@ class Pipeline implements LocalDataPlane {
       scripts: this.scripts,
       primary: this.backends.primary,
       backend: undefined,
-      planner: new RoutePlanner(),
+      planner: new RoutePlanner((name) => this.rules.live.traits(name)),
       holds: this.holds,
       restores: this.restores,
       sessions: this.sessions,

@@ -22,6 +22,7 @@ import {
 } from '../../common/limits.ts'
 import type { Reply } from '../resp/decode.ts'
 import { encodeCommand } from '../resp/encode.ts'
+import { type CommandTraits, traitsOfInfo } from './traits.ts'
 
 export interface LiveCommand {
   /** In upper case; of a renamed command the name that the table knows. */
@@ -43,6 +44,8 @@ export interface LiveCommandsModules {
 interface Entry {
   /** Undefined: the server has no such command. */
   readonly command: LiveCommand | undefined
+  /** Where it goes if there are several servers. */
+  readonly traits: CommandTraits | undefined
   readonly atMs: number
 }
 
@@ -90,6 +93,11 @@ export class LiveCommands {
     return this.entries.get(name)?.command
   }
 
+  /** Where the server said that its keys are. */
+  traits(name: string): CommandTraits | undefined {
+    return this.entries.get(name)?.traits
+  }
+
   /** Asks for the name; settles when `find` can tell. Undefined: it can now, or never will. */
   lookUp(name: string): Promise<void> | undefined {
     if (isKnownCommand(name) || name.length > liveNameLengthMax) return undefined
@@ -133,7 +141,8 @@ export class LiveCommands {
       const oldest = this.entries.keys().next().value
       if (this.entries.size >= liveCommandsMax && oldest !== undefined) this.entries.delete(oldest)
       const atMs = this.modules.clock.monotonicMs() - age
-      this.entries.set(key, { command: commandOf(infos[index]), atMs })
+      const info = infos[index]
+      this.entries.set(key, { command: commandOf(info), traits: traitsOfInfo(info), atMs })
     }
   }
 
