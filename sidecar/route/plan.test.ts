@@ -70,6 +70,8 @@ test('without keys the tips and the decisions tell', () => {
     INFO: 'anywhere',
     GET: 'anywhere',
     'EVAL s 0': 'anywhere',
+    'EVAL s 0 x': 'anywhere',
+    'PFMERGE k': 'shard',
     'CONFIG GET x': 'anywhere',
     DBSIZE: 'allShards',
     'DBSIZE x': 'anywhere',

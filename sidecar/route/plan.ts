@@ -19,7 +19,7 @@
  * | `unknown` | neither table nor server tell of its keys: a primary, which redirects; in a ring only COMMAND GETKEYS helps |
  */
 import { CommandFrame } from './command-frame.ts'
-import { findKeys } from './keys.ts'
+import { findKeys, firstKey } from './keys.ts'
 import { type CommandTraits, findTraits } from './traits.ts'
 
 /** The part of a backend that plans ask. */
@@ -87,6 +87,12 @@ export class RoutePlanner {
     const isComplete = arity < 0 ? argumentCount >= -arity : argumentCount === arity
     // One server can tell what is wrong with it.
     if (!isComplete) return 'anywhere'
+    const first = traits.keys[0]?.find === 'range' ? firstKey(frame, traits) : 0
+    if (first > 0) {
+      // Not all of its keys can be told, as with PFMERGE of none; the server of this one says what is wrong, if it is.
+      this.hash = places.hashOf(frame.bytes, frame.argumentStart(first), frame.argumentEnd(first))
+      return 'shard'
+    }
     if (route === 'allShards' || route === 'allNodes' || route === 'scan') return route
     if (route === 'message' && places.kind === 'ring') return 'allShards'
     if (route !== 'slotNumber') return 'anywhere'

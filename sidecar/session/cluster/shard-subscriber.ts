@@ -24,6 +24,7 @@ import { ownReplies } from '../own-replies.ts'
 import type { Session } from '../session.ts'
 import { type SpecialCommand, answerCommand, refuseCommand } from '../special.ts'
 import { everywhere, findMissing, placeOf, serversOf } from './channel-places.ts'
+import { confinedReply } from './confined-reply.ts'
 import { openLink } from './open-link.ts'
 import { readRefusal, serverToldOf } from './redirects.ts'
 import { shardedBackend } from './sharded.ts'
@@ -102,7 +103,9 @@ export class ShardSubscriber implements LinkOwner {
     session.inFlight += 1
     session.wait = 'replies'
     session.replies.noteSent()
-    const onReply = (bytes: Buffer, isEnd: boolean) => session.deliver(bytes, isEnd ? 1 : 0)
+    const onReply = (bytes: Buffer, isEnd: boolean) => {
+      session.deliver(isEnd ? confinedReply(bytes, frame) : bytes, isEnd ? 1 : 0)
+    }
     link.ask(frame, onReply, () => session.lose(1, false))
     return true
   }
@@ -169,13 +172,14 @@ export class ShardSubscriber implements LinkOwner {
 
   /** Names from `at` on that one command can name at one server. */
   private groupAt(kind: ChannelKind, names: readonly string[], at: number): string[] {
-    const group: string[] = []
+    const group = new Set<string>()
     const first = this.placeOf(kind, names[at] ?? '')
-    for (let next = at; next < names.length; next += 1) {
-      if (this.placeOf(kind, names[next] ?? '') !== first) break
-      group.push(names[next] ?? '')
+    for (const name of names.slice(at)) {
+      // One that is named twice is confirmed twice.
+      if (group.has(name) || this.placeOf(kind, name) !== first) break
+      group.add(name)
     }
-    return group
+    return [...group]
   }
 
   private placeOf(kind: ChannelKind, name: string): number {
