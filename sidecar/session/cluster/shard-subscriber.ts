@@ -103,9 +103,8 @@ export class ShardSubscriber implements LinkOwner {
     session.inFlight += 1
     session.wait = 'replies'
     session.replies.noteSent()
-    const onReply = (bytes: Buffer, isEnd: boolean) => {
+    const onReply = (bytes: Buffer, isEnd: boolean) =>
       session.deliver(isEnd ? confinedReply(bytes, frame) : bytes, isEnd ? 1 : 0)
-    }
     link.ask(frame, onReply, () => session.lose(1, false))
     return true
   }
@@ -170,12 +169,11 @@ export class ShardSubscriber implements LinkOwner {
     return undefined
   }
 
-  /** Names from `at` on that one command can name at one server. */
+  /** Names from `at` on that one command can name at one server; one that comes twice is confirmed twice. */
   private groupAt(kind: ChannelKind, names: readonly string[], at: number): string[] {
     const group = new Set<string>()
     const first = this.placeOf(kind, names[at] ?? '')
     for (const name of names.slice(at)) {
-      // One that is named twice is confirmed twice.
       if (group.has(name) || this.placeOf(kind, name) !== first) break
       group.add(name)
     }
