@@ -26,6 +26,10 @@ const programs: Readonly<
     summary: 'one screen of what a sidecar, or respmesh up, says of itself',
     load: async () => (await import('./status.ts')).status,
   },
+  topology: {
+    summary: 'the servers behind a sidecar: shards, roles, health, lag, load',
+    load: async () => (await import('./topology.ts')).topology,
+  },
   verify: {
     summary: 'check a manifest file and list all its errors: respmesh verify FILE',
     load: async () => (await import('./verify.ts')).verify,

@@ -159,6 +159,15 @@ export const movingTtlSeconds = 15
 export const adminBodyBytesMax = 4096
 export const adminConnectionsMax = 64
 export const adminRequestTimeoutMs = 5000
+/** Wrong passwords of an address that change nothing, by how much each later one has it wait longer, and at most. */
+export const adminFailuresFree = 5
+export const adminWaitStepMs = 200
+export const adminWaitMaxMs = 5000
+/** They are forgotten after this time; and of more addresses the one that failed longest ago is. */
+export const adminForgetMs = 60_000
+export const adminAddressesMax = 256
+/** `respmesh pause` and its kin: longest wait for the answer beyond what a drain may take. */
+export const controlTimeoutMs = 60_000
 /** An app is let start without Redis this long after the sidecar has its configuration. */
 export const startGraceMs = 10_000
 /** Shutdown that takes longer than the drain timeout and this is cut off. */
@@ -304,6 +313,13 @@ export const drainPollMs = 5
 export const switchFinishMs = 250
 /** Longest wait, after a switch, for clients that need a connection of their own; the others go on then. */
 export const switchSettleMs = 2000
+/** Longest time, and most lines, that messages are logged on request; and of how many bytes of a command keys are looked for. */
+export const messagesSecondsMax = 3600
+export const messagesLoggedMax = 1_000_000
+export const messageKeysBytesMax = 64 * 1024
+/** Keys of one message that are shown, and bytes of each; the rest is counted. */
+export const messageKeysMax = 16
+export const messageKeyBytesMax = 256
 /** Clients of raw listeners at once, per process; the next is closed. */
 export const rawPipesMax = 1024
 /** A subscriber that leaves more unread than it may for so long is closed; it is looked for this often. */
@@ -386,7 +402,11 @@ export const consoleBodyBytesMax = 1024
 export const consoleRefreshMs = 100
 /** Events that the status page remembers; older ones are forgotten. */
 export const consoleEventsMax = 200
-/** `respmesh status`: longest wait for an answer, and the longest answer. */
+/** Servers that metrics are shown of; of the others the topology tells. */
+export const metricServersMax = 256
+/** `respmesh topology --watch` asks again after this. */
+export const topologyWatchMs = 1000
+/** `respmesh status`, `respmesh topology`: longest wait for an answer, and the longest answer. */
 export const statusTimeoutMs = 5000
 export const statusBytesMax = 4 * 1024 * 1024
 /** A step of the demo that does not come to pass in this time is a failure of the demo. */

@@ -3,6 +3,8 @@ import { type MetricDefinition, processMetrics } from '../../common/metrics.ts'
 import type { StreamView } from '../control/stream-client.ts'
 import type { DataPlaneCounters, DataPlaneView } from '../data-plane.ts'
 import type { SidecarUse } from '../overload/process-use.ts'
+import type { TopologyView } from '../topology/view.ts'
+import { topologyMetrics } from './topology-metrics.ts'
 
 export interface MetricSource {
   readonly view: DataPlaneView
@@ -14,6 +16,7 @@ export interface MetricSource {
     readonly appliedAtMs: number
   }
   readonly isReady: boolean
+  readonly topology?: TopologyView
   readonly stream?: StreamView
 }
 
@@ -258,6 +261,7 @@ const info: Definition = {
 export const sidecarMetrics: readonly Definition[] = [
   ...counters,
   ...gauges,
+  ...topologyMetrics,
   ...streamCounters,
   ...processMetrics,
   info,
