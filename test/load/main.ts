@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { connectionChurn, connectionStorm, fileExhaustion, idleClients } from './clients.ts'
+import { failovers, resharding, stoppedShard } from './cluster.ts'
 import { memoryCeiling, slowReaders, slowSubscriber, slowloris, stalledServer } from './hoarders.ts'
 import { overload } from './overload.ts'
 import { isFullSize } from './rig.ts'
@@ -28,6 +29,10 @@ const rows: Readonly<Record<string, () => Promise<unknown>>> = {
   L13: () => slowloris(size(5000, 300), 5000),
   L14: () => slowSubscriber(size(100, 60)),
   storm: () => connectionStorm(2000),
+  'resharding under load': () => resharding(size(30, 8), size(1000, 30)),
+  'failovers under load': () => failovers(size(30, 8), size(20, 3), false),
+  'primaries killed under load': () => failovers(size(30, 8), size(20, 2), true),
+  'one shard stopped': () => stoppedShard(size(20, 8), size(4000, 1500)),
 }
 
 const { values } = parseArgs({ options: { json: { type: 'string' }, only: { type: 'string' } } })
