@@ -138,11 +138,11 @@ export class ServerConnections implements Supervised {
     this.pinned.clear()
   }
 
-  /** The shared lane of a client; it may not be ready. Newcomers may all ask for much, and have their own. */
-  lane(protocol: ProtocolVersion, clientId: number, isNewcomer = false): SharedLane {
+  /** The shared lane of a client; it may not be ready. Those who ask for much, or may, have others. */
+  lane(protocol: ProtocolVersion, clientId: number, isNewcomer = false, isLarge = false) {
     const lane = this.laneAt(protocol, clientId % this.lanesMax)
-    if (!isNewcomer || !lane.isReady) return lane
-    const other = this.laneAt(protocol, this.lanesMax)
+    if ((!isNewcomer && !isLarge) || !lane.isReady) return lane
+    const other = this.laneAt(protocol, this.lanesMax + (isLarge ? 2 : 0))
     return other.isReady ? other : lane
   }
 

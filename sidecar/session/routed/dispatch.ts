@@ -189,7 +189,7 @@ export class Run {
   private laneOf(server: ServerConnections): SharedLane {
     const { id, protocol, window, isForwardingScript } = this.session
     if (isForwardingScript) return server.scriptLane(protocol)
-    return server.lane(protocol, id, window.isNewcomer)
+    return server.lane(protocol, id, window.isNewcomer, window.isLarge)
   }
 
   /** Has the session wait, or gives it the error that it got for having waited in vain; true when it did. */

@@ -103,7 +103,8 @@ export class Recovery implements Wakeable, Holdable {
     const { session } = order
     const { context } = session
     const server = serverFor(context, leg)
-    const lane = server?.lane(session.protocol, session.id, session.window.isNewcomer)
+    const { protocol, id, window } = session
+    const lane = server?.lane(protocol, id, window.isNewcomer, window.isLarge)
     if (server === undefined || lane === undefined || !lane.isReady) {
       // A server that was named may be gone; who has the keys is looked up again.
       if (leg.refusal?.server !== undefined) leg.refusal = { ...leg.refusal, server: undefined }
