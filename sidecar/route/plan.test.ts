@@ -82,6 +82,7 @@ test('without keys the tips and the decisions tell', () => {
     'SCRIPT LOAD x': 'allNodes',
     'CLUSTER COUNTKEYSINSLOT 7': 'shard',
     'CLUSTER COUNTKEYSINSLOT x': 'anywhere',
+    'CLUSTER COUNTKEYSINSLOT 16384': 'anywhere',
     'SOME.MODULE a': 'unknown',
     'CONFIG NEW x': 'unknown',
     'SPUBLISH c m': 'shard',

@@ -18,6 +18,7 @@
  * | `scan` | to the shard that the cursor names, with the server’s own cursor |
  * | `unknown` | neither table nor server tell of its keys: a primary, which redirects; in a ring only COMMAND GETKEYS helps |
  */
+import { slotCount } from '../../common/redis/slots.ts'
 import { CommandFrame } from './command-frame.ts'
 import { findKeys, firstKey } from './keys.ts'
 import { type CommandTraits, findTraits } from './traits.ts'
@@ -96,8 +97,10 @@ export class RoutePlanner {
     if (route === 'allShards' || route === 'allNodes' || route === 'scan') return route
     if (route === 'message' && places.kind === 'ring') return 'allShards'
     if (route !== 'slotNumber') return 'anywhere'
-    this.hash = frame.number(2)
-    return this.hash < 0 ? 'anywhere' : 'shard'
+    const slot = frame.number(2)
+    if (slot < 0 || slot >= slotCount) return 'anywhere'
+    this.hash = slot
+    return 'shard'
   }
 
   private findLive(): CommandTraits | undefined {
