@@ -1,5 +1,7 @@
 /** The status page: one small document without scripts, styles or images from elsewhere. */
+import type { MemberView } from '../topology/view.ts'
 import type { Status } from './status.ts'
+import type { TopologyAnswer } from './topology.ts'
 
 const escapes: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -30,7 +32,7 @@ function asHtml(value: unknown): string {
   return String(value).replace(/[&<>"']/g, (character) => escapes[character] ?? '')
 }
 
-export function statusPage(status: Status): string {
+export function statusPage(status: Status, topology?: TopologyAnswer): string {
   const rows: readonly (readonly [string, string | number])[] = [
     ['Redis', status.primary.address ?? 'no primary'],
     ['State', `${status.primary.state}${status.isPaused ? ', paused' : ''}`],
@@ -55,14 +57,42 @@ export function statusPage(status: Status): string {
 <title>respmesh sidecar</title>
 <style>
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 44em; margin: 2em auto; padding: 0 1em }
-th { text-align: left; padding-right: 2em; font-weight: 600; vertical-align: top }
+th, td { text-align: left; padding-right: 2em; vertical-align: top }
+th { font-weight: 600 }
 </style>
 <h1>respmesh sidecar</h1>
 <p>${status.ready.isOk ? 'Ready' : `Not ready: ${status.ready.reason}`}</p>
 <table>${rows.map(([name, value]) => html`<tr><th scope="row">${name}<td>${value}</tr>`)}</table>
-<p><a href="/status">status</a> · <a href="/config">config</a> · <a href="/metrics">metrics</a></p>
+${topology === undefined ? '' : topologyTable(topology)}
+<p><a href="/status">status</a> · <a href="/topology">topology</a> · <a href="/config">config</a> · <a href="/metrics">metrics</a></p>
 </html>
 `.text
+}
+
+/** Rows on the page; `/topology` has all. */
+const serversShown = 64
+
+function topologyTable({ kind, shards, cluster, serverCount, fitCount }: TopologyAnswer): Html {
+  const members = shards.flatMap((shard) => shard.members).slice(0, serversShown)
+  const slots =
+    cluster === undefined ? '' : `, ${cluster.slotsServed} of ${cluster.slotsAll} slots served`
+  const heads = ['Server', 'Role', 'Health', 'Lag', 'Latency', 'Sent']
+  return html`<h2>Servers</h2>
+<p>${kind}: ${fitCount} of ${serverCount} servers in use${slots}</p>
+<table><tr>${heads.map((head) => html`<th scope="col">${head}`)}</tr>
+${members.map((member) => html`<tr>${cellsOf(member).map((cell) => html`<td>${cell}`)}</tr>`)}</table>`
+}
+
+function cellsOf(member: MemberView): readonly string[] {
+  const { address, role, isFit, reason, state, lagBytes, latencyMs, commandsSent } = member
+  return [
+    address,
+    role,
+    isFit ? 'ok' : (reason ?? state),
+    lagBytes === undefined ? '' : `${lagBytes} bytes`,
+    latencyMs === undefined ? '' : `${latencyMs.toFixed(1)} ms`,
+    String(commandsSent),
+  ]
 }
 
 function describeCuts({ counters }: Status): string {
