@@ -90,7 +90,8 @@ test('a replica that is not read from at all is no fault, one that cannot be is'
     ],
   })
   assert.equal(isWell({ shards: [shard('unused')] }), true)
-  assert.equal(isWell({ shards: [shard('lagBytes')] }), false)
+  assert.equal(isWell({ shards: [shard('lagBytes')] }), true)
+  assert.equal(isWell({ splitsReads: true, shards: [shard('lagBytes')] }), false)
   assert.equal(isWell({ shards: [] }), false)
   assert.equal(isWell({ ...cluster, shards: [shard('unused')], cluster: { state: 'fail' } }), false)
 })

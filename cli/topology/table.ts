@@ -65,16 +65,19 @@ const rangesShown = 3
 const idLength = 8
 
 export function topologyText(topology: Topology, paint: Paint): string {
-  const rows = (topology.shards ?? []).flatMap((shard, index) => rowsOf(shard, index))
+  const first = ({ slots }: Shard) => slots?.[0]?.[0] ?? 0
+  const shards = (topology.shards ?? []).toSorted((a, b) => first(a) - first(b))
+  const rows = shards.flatMap((shard, index) => rowsOf(shard, index))
   return [paint.bold(headline(topology)), ...details(topology), '', ...table(rows, paint)].join(
     '\n',
   )
 }
 
 /** Whether every server is as it should be, and every key has one. */
-export function isWell({ cluster, shards = [] }: Topology): boolean {
+export function isWell({ cluster, splitsReads, shards = [] }: Topology): boolean {
   const members = shards.flatMap((shard) => shard.members ?? [])
-  const isUsed = ({ reason }: Member) => reason !== 'unused'
+  const isUsed = ({ reason, role }: Member) =>
+    reason !== 'unused' && (role !== 'replica' || splitsReads === true)
   const isCovered = cluster === undefined || cluster.state === 'ok'
   return (
     isCovered && members.length > 0 && members.filter(isUsed).every(({ isFit }) => isFit === true)

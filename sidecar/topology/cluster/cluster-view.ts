@@ -51,7 +51,7 @@ function viewPrimary({ primary, primaryId, address }: ClusterShard): MemberView 
 }
 
 /** Those that are not read from have no connections. */
-function viewReplicas(shard: ClusterShard, { map, nowMs }: Shown): MemberView[] {
+function viewReplicas(shard: ClusterShard, { map, nowMs, splitsReads }: Shown): MemberView[] {
   const read = new Map(
     shard.replicas?.replicas.map((one) => [formatHostPort(one.address), one]) ?? [],
   )
@@ -70,7 +70,7 @@ function viewReplicas(shard: ClusterShard, { map, nowMs }: Shown): MemberView[] 
         role: 'replica',
         state: 'connecting',
         isFit: false,
-        reason: stateOf(node),
+        reason: stateOf(node, splitsReads),
         inFlightCommands: 0,
         connections: 0,
         commandsSent: 0,
@@ -79,9 +79,10 @@ function viewReplicas(shard: ClusterShard, { map, nowMs }: Shown): MemberView[] 
   })
 }
 
-function stateOf({ isFailed, health }: MergedNode): UnfitReason {
+function stateOf({ isFailed, health }: MergedNode, splitsReads: boolean): UnfitReason {
   if (isFailed || health === 'failed') return 'failed'
-  return health === 'loading' ? 'syncing' : 'connecting'
+  if (health === 'loading') return 'syncing'
+  return splitsReads ? 'connecting' : 'unused'
 }
 
 function use(
