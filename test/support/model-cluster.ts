@@ -27,6 +27,8 @@ export class ModelServer {
   readonly address: string
   /** Refuses so many of the commands that come next. */
   refusals = 0
+  /** What it says to every command but ASKING; undefined: it runs them. */
+  said: string | undefined
   isStalled = false
   readonly prefersOwn = false
   readonly view = 'ok'
@@ -130,6 +132,7 @@ export class ModelServer {
     const isAsking = this.isAsking
     this.isAsking = name === 'ASKING'
     if (this.isAsking) return '+OK\r\n'
+    if (this.said !== undefined) return this.said
     if (this.refusals > 0) {
       this.refusals -= 1
       return '-CLUSTERDOWN The cluster is down\r\n'

@@ -33,7 +33,7 @@ class Rig {
   private received = Buffer.alloc(0)
   private readonly scanner = new ReplyScanner({ allowsPushes: false, lineBytesMax: 1000 })
 
-  constructor(clientOutputBytesMax: number) {
+  constructor(clientOutputBytesMax: number, maxRetries = 1000) {
     const [client, socket] = duplexPair()
     this.client = client
     this.holds = new HoldQueue(systemClock, () => 5000)
@@ -55,7 +55,7 @@ class Rig {
       backend: cluster.backend,
       limits: { ...defaultLimits, clientOutputBytesMax },
       timing: defaultTiming,
-      upstream: { retries: { maxRetries: 1000, retryDelayMs: 1 } },
+      upstream: { retries: { maxRetries, retryDelayMs: 1 } },
       authenticator: undefined,
       isPerClient: false,
       isPaused: false,
@@ -263,4 +263,53 @@ test('each command gets one reply, in order, and sees those before it, whatever 
     ),
     { numRuns: Number(process.env.RUNS ?? 150) },
   )
+})
+
+async function settled(rig: Rig, replyCount: number): Promise<void> {
+  for (let round = 0; rig.replies.length < replyCount; round += 1) {
+    assert.ok(round < 2000, 'no reply came')
+    for (const server of rig.cluster.servers) {
+      server.work()
+      server.say(1000)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+}
+
+const redirected = /^-PROXY RM_REDIRECTS /
+const hostile: readonly (readonly [string, readonly (string | undefined)[], RegExp])[] = [
+  ['send each other round', ['-MOVED 0 model:2\r\n', '-MOVED 0 model:1\r\n'], redirected],
+  ['ask each other round', ['-ASK 0 model:2\r\n', '-ASK 0 model:1\r\n'], redirected],
+  ['name an unknown address', ['-MOVED 0 evil:6379\r\n'], redirected],
+  ['name no address', ['-MOVED 0 model\r\n'], redirected],
+  ['never serve the slot', ['-CLUSTERDOWN Hash slot not served\r\n'], /^-CLUSTERDOWN Hash/],
+  ['always have the keys apart', ['-TRYAGAIN later\r\n'], /^-TRYAGAIN later/],
+]
+for (const [what, said, expected] of hostile) {
+  test(`servers that ${what} cost an error, and a bounded number of attempts`, async () => {
+    const rig = new Rig(1_000_000, 5)
+    for (const [at, text] of said.entries()) {
+      const server = rig.cluster.servers[at]
+      if (server !== undefined) server.said = text
+    }
+    rig.send(Buffer.concat([encodeCommand(['GET', 'k0']), encodeCommand(['GET', 'k2'])]))
+    await settled(rig, 2)
+    assert.match(rig.replies[0] as string, expected)
+    assert.equal(rig.replies[1], '$-1\r\n', 'another server’s key')
+    assert.equal(rig.counters.commandsSentAgain, 5)
+    rig.stop()
+  })
+}
+
+test('errors that are no refusals are the client’s, wherever they stand', async () => {
+  const rig = new Rig(1_000_000)
+  const [server] = rig.cluster.servers
+  if (server !== undefined) server.said = '-MOVEDNOT 1\r\n'
+  rig.send(encodeCommand(['GET', 'k0']))
+  await settled(rig, 1)
+  if (server !== undefined) server.said = '+-MOVED 1 model:2\r\n'
+  rig.send(encodeCommand(['GET', 'k0']))
+  await settled(rig, 2)
+  assert.deepEqual(rig.replies, ['-MOVEDNOT 1\r\n', '+-MOVED 1 model:2\r\n'])
+  rig.stop()
 })

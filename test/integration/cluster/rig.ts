@@ -1,5 +1,6 @@
 /** A data plane before a real cluster, shared by the tests of one file. */
 import type { TestContext } from 'node:test'
+import type { ProxyConfig } from '../../../common/contract/proxy-config.ts'
 import { type ConfigChanges, connect, configFor, portOf, startPlane } from '../sidecar/harness.ts'
 import type { LocalDataPlane } from '../../../sidecar/data-plane.ts'
 import { type ClusterOptions, type RedisCluster, startCluster } from '../../support/cluster.ts'
@@ -8,6 +9,7 @@ import type { Client } from '../sidecar/harness.ts'
 export interface ClusterRig {
   readonly cluster: RedisCluster
   readonly plane: LocalDataPlane
+  readonly config: ProxyConfig
   readonly client: () => Promise<Client>
 }
 
@@ -23,8 +25,9 @@ export async function planeBefore(
   const upstream = { mode: 'cluster' as const, members, discovery: 'self' as const }
   const config = configFor(first, { ...changes, upstream: { ...upstream, ...changes.upstream } })
   const { primary: _none, ...rest } = config.upstream
-  const plane = await startPlane(t, { ...config, upstream: rest })
-  return { cluster, plane, client: () => connect(t, portOf(plane)) }
+  const clustered = { ...config, upstream: rest }
+  const plane = await startPlane(t, clustered)
+  return { cluster, plane, config: clustered, client: () => connect(t, portOf(plane)) }
 }
 
 export async function startRig(
