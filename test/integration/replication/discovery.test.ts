@@ -48,6 +48,11 @@ test('replicas that come are learnt, and the epoch of the primary stays', async 
     rig.replicas.map(({ server }) => server),
   )
   assert.equal(front.keeper.config?.epoch, epoch)
+  // Another setting of the same backend changes nobody.
+  const known = [front.primary(), ...front.replicas()]
+  await front.keeper.replace({ ...replicatedConfig([rig.primary]), logLevel: 'warn' })
+  assert.equal(front.keeper.config?.logLevel, 'warn')
+  assert.deepEqual([front.primary(), ...front.replicas()], known)
 })
 
 test('a replica is known by the address that it announces', async (t) => {

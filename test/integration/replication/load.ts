@@ -5,6 +5,8 @@ import { type RedisServer, encodeCommand } from '../../support/servers.ts'
 import { ReplyScanner } from '../../../sidecar/resp/reply-scanner.ts'
 import type { Front } from './harness.ts'
 
+const deadlineMs = 20_000
+
 /** One command at a time; its reply as the bytes that came, as latin1. */
 export class QuickClient {
   private readonly socket: Socket
@@ -25,10 +27,18 @@ export class QuickClient {
     return new QuickClient(socket)
   }
 
-  ask(...words: readonly string[]): Promise<string> {
-    this.waiting = Promise.withResolvers<string>()
+  /** @throws Error if the reply does not come */
+  async ask(...words: readonly string[]): Promise<string> {
+    const waiting = Promise.withResolvers<string>()
+    this.waiting = waiting
+    const late = () => waiting.reject(new Error(`no reply to ${words.join(' ')}`))
+    const timer = setTimeout(late, deadlineMs)
     this.socket.write(encodeCommand(words))
-    return this.waiting.promise
+    try {
+      return await waiting.promise
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   close(): void {

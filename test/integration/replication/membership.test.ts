@@ -122,6 +122,28 @@ test('reads go on without the primary until what replicas have is too old', asyn
   await until('it serves', async () => (await client.ask('SET', 'a', '1')) === '+OK\r\n')
 })
 
+test('while a control plane withdraws the primary reads go on, and what writes is held', async (t) => {
+  const rig = await startReplicated()
+  t.after(() => rig.stop())
+  const { host, port } = rig.primary
+  const members = [
+    { host, port, role: 'primary' as const },
+    ...serversOf(rig).map((one) => ({ host: one.host, port: one.port, role: 'replica' as const })),
+  ]
+  const config = replicatedConfig([], { discovery: 'operator', members, reads })
+  const named = { ...config, upstream: { ...config.upstream, primary: { host, port } } }
+  const front = await startFront(t, named)
+  await readFrom(front, rig)
+  const [reader, writer] = [await front.client(), await front.client()]
+  await front.keeper.offer({ ...config, epoch: 1 })
+  writer.send(encodeCommand(['SET', 'a', '1']))
+  for (let count = 0; count < 20; count += 1) assert.equal(await reader.ask('GET', 'a'), '$-1\r\n')
+  assert.equal(writer.text(), '')
+  await front.keeper.offer({ ...named, epoch: 2 })
+  assert.equal(await writer.reply(), '+OK\r\n')
+  assert.equal(await writer.ask('GET', 'a'), bulk('1'))
+})
+
 test('when all are down errors are whole, in order, and of their own commands', async (t) => {
   const rig = await startReplicated()
   t.after(() => rig.stop())
