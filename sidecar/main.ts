@@ -19,9 +19,11 @@ import {
   AdminServer,
   type HealthInput,
   type Status,
+  type TopologyAnswer,
   readiness,
   sidecarMetrics,
   startup,
+  topologyAnswer,
 } from './admin/index.ts'
 import {
   type HostPort,
@@ -69,6 +71,7 @@ export class Sidecar {
         started: () => startup(this.health()),
         status: () => this.status(),
         config: () => this.keeper.config,
+        topology: () => this.topology(),
         metrics: () => this.metrics(),
         pause: () => dataPlane.pause(),
         resume: () => dataPlane.resume(),
@@ -250,11 +253,19 @@ export class Sidecar {
     }
   }
 
+  private topology(): TopologyAnswer | undefined {
+    const { config } = this.keeper
+    const view = this.modules.dataPlane.topology()
+    return config && view && topologyAnswer(config, view)
+  }
+
   private async metrics() {
     const { config, appliedAt } = this.keeper
     const view = this.modules.dataPlane.view()
+    const topology = this.modules.dataPlane.topology()
     return renderMetrics(sidecarMetrics, {
       view,
+      ...(topology && { topology }),
       process: addUses(await this.meter.read(), view.workers?.map(({ use }) => use) ?? []),
       version,
       isReady: readiness(this.health()).isOk,

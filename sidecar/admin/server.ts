@@ -18,6 +18,7 @@ import { refusalOf } from './guard.ts'
 import type { Health } from './health.ts'
 import { statusPage } from './page.ts'
 import type { Status } from './status.ts'
+import type { TopologyAnswer } from './topology.ts'
 
 /** What the port shows and sets off. */
 export interface AdminSource {
@@ -26,6 +27,8 @@ export interface AdminSource {
   status(): Status
   /** The configuration in force; it holds references to secrets, never secrets. */
   config(): unknown
+  /** Undefined while no configuration is in force. */
+  topology(): TopologyAnswer | undefined
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>
   pause(): Promise<void>
   resume(): void
@@ -57,12 +60,16 @@ const reads: Readonly<Record<string, Route>> = {
   '/': (source) => ({
     status: 200,
     type: 'text/html; charset=utf-8',
-    body: statusPage(source.status()),
+    body: statusPage(source.status(), source.topology()),
   }),
   '/livez': () => text('ok'),
   '/readyz': (source) => health(source.ready()),
   '/startz': (source) => health(source.started()),
   '/status': (source) => json(source.status()),
+  '/topology': (source) => {
+    const topology = source.topology()
+    return topology === undefined ? text('no configuration is in force', 404) : json(topology)
+  },
   '/config': (source) => {
     const config = source.config()
     return config === undefined ? text('no configuration is in force', 404) : json(config)
