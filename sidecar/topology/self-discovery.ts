@@ -75,7 +75,9 @@ export class SelfDiscovery implements Search {
 
   private observe(first: readonly Address[]): Promise<Observation[]> {
     if (this.isReplicated) return lookAround(first, (one) => this.probeOf(one).observe())
-    return Promise.all(first.map((one) => this.probeOf(one).observe()))
+    // One that was found is a member too, and a connection takes one batch of questions at a time.
+    const probes = new Set(first.map((one) => this.probeOf(one)))
+    return Promise.all([...probes].map((probe) => probe.observe()))
   }
 
   /** The members; one whose name stands for several servers is all of them. */
