@@ -66,6 +66,8 @@ export class Pinning {
   /** The command that waits at the server. */
   blocked: BlockedCommand | undefined
   reasons = 0
+  /** Where there are several servers: of the keys that were watched last. */
+  watchedHash = -1
   private readonly owner: PinningOwner
   private readonly context: SessionContext
   private abort: AbortController | undefined

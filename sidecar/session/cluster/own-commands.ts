@@ -122,7 +122,11 @@ export function hashAtStart(session: Session, end: number): number {
 
 export function watch(session: Session, command: SpecialCommand): void {
   const { pinning } = session
-  const onDone = () => pinning.add(PinReason.watch)
+  const hash = hashAtStart(session, command.end)
+  const onDone = () => {
+    pinning.add(PinReason.watch)
+    pinning.watchedHash = hash
+  }
   sendToShard(session, command, { reason: PinReason.once, onDone })
 }
 

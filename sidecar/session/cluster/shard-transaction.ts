@@ -166,7 +166,9 @@ export class ShardTransaction {
       return shardedBackend(session.context)?.isTogether(this.hash, hash) === true
     }
     const { pinning } = session
-    return !pinning.has(PinReason.watch) || serverOf(session, hash) === pinning.server
+    if (!pinning.has(PinReason.watch) || serverOf(session, hash) === pinning.server) return true
+    // They went to another server together: who has watched is told so by the one that had them.
+    return shardedBackend(session.context)?.isTogether(pinning.watchedHash, hash) === true
   }
 
   /** Has a connection to `server` that was told all there is; false: not yet. */
@@ -233,8 +235,12 @@ export class ShardTransaction {
   private expectReply(told?: Buffer): void {
     const { last } = this
     this.owedCount += 1
+    // Behind a refusal it is not for the client: the command is sent again, or answered otherwise.
+    const isWanted = () => this.refusal === undefined
     this.session.replies.expect({
-      isWanted: true,
+      get isWanted() {
+        return isWanted()
+      },
       onDone: () => {
         if (this.refusal !== undefined) return this.noteReply()
         this.noteAnswered(last)
