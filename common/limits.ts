@@ -151,6 +151,8 @@ export const latencySlackMs = 0.25
 export const maintenanceBatchCount = 256
 /** A client that cannot be told now, in the middle of a reply or while it does not read, is tried again after this. */
 export const maintenanceRetryMs = 20
+/** A shard of a cluster that has had no primary for so long is failing over. */
+export const shardMissingMs = 300
 /** How long commands are still served when clients were told at shutdown to connect again; half of the drain at most. */
 export const movingGraceMs = 700
 /** What such clients are told as the time in which that happens. */

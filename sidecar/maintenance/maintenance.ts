@@ -12,7 +12,9 @@ import {
   maintenanceRetryMs,
   movingGraceMs,
   movingTtlSeconds,
+  shardMissingMs,
 } from '../../common/limits.ts'
+import type { Backend } from '../route/backend.ts'
 import type { SessionContext } from '../session/context.ts'
 import type { Session } from '../session/session.ts'
 import { type EndpointType, encodeMoving, encodeState, endpointFor } from './notices.ts'
@@ -48,6 +50,8 @@ export class Maintenance {
   private sequence = 0
   /** The one that was in use when it was last seen well. */
   private primaryAddress: string | undefined
+  /** When every shard of a cluster was last well, monotonic; 0: never. */
+  private lastWholeMs = 0
   private isMoving = false
   private timer: NodeJS.Timeout | undefined
   private immediate: NodeJS.Immediate | undefined
@@ -127,14 +131,27 @@ export class Maintenance {
     return false
   }
 
-  /** Whether the primary was withdrawn or is another one, and the present one is not well. */
-  private isFailingOver({ backend, hasPrimary, primary }: SessionContext): boolean {
-    if (backend !== undefined && backend.kind !== 'replication') return false
+  /** Whether a primary was withdrawn or is another one, and the present one is not well. */
+  private isFailingOver(context: SessionContext): boolean {
+    const { backend, hasPrimary, primary } = context
+    if (backend?.kind === 'cluster') return this.lacksShard(backend.shards)
+    if (backend?.kind === 'ring') return false
     const isWell = hasPrimary && primary.view === 'ok'
     if (isWell) this.primaryAddress = primary.address
     if (isWell || this.primaryAddress === undefined) return false
     const isReplaced = !hasPrimary || primary.address !== this.primaryAddress
     return isReplaced || this.isTrue.failingOver
+  }
+
+  /**
+   * Whether a cluster that was whole has had a shard without a primary for a while: less is what a restart of a
+   * connection takes, and a shard that is only just learnt.
+   */
+  private lacksShard(shards: Backend['shards']): boolean {
+    const now = this.modules.clock.monotonicMs()
+    const isWhole = shards.length > 0 && shards.every(({ primary }) => primary.view === 'ok')
+    if (isWhole) this.lastWholeMs = now
+    return now - this.lastWholeMs >= shardMissingMs && this.lastWholeMs > 0
   }
 
   private set(kind: Kind, isTrue: boolean): void {

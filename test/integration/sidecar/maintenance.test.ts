@@ -1,6 +1,7 @@
 /** What clients hear of maintenance that asked for it, byte by byte. */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { startCluster } from '../../support/cluster.ts'
 import { startServer } from '../../support/servers.ts'
 import {
   type Client,
@@ -82,7 +83,7 @@ test('who asks wrongly is told what is right', async (t) => {
 })
 
 test('a notice does not go into the middle of a reply', async (t) => {
-  const large = 64 << 20
+  const large = 24 << 20
   const rig = await startRig(t, { timing: { drainTimeoutMs: 20_000 } })
   const writer = await rig.direct()
   await writer.ask('SETRANGE', 'large', String(large - 1), 'x')
@@ -172,6 +173,28 @@ test('a primary that is withdrawn and replaced is a failover', async (t) => {
   assert.ok(replies.includes('+OK\r\n'), replies.join())
   assert.equal(words(replies.find((reply) => reply.startsWith('>')) ?? '')[0], 'FAILED_OVER')
   assert.equal(plane.view().counters.maintenanceNotices, 2)
+})
+
+test('a cluster that replaces a primary fails over, and is whole again', async (t) => {
+  const cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1, nodeTimeoutMs: 1000 })
+  t.after(() => cluster.stop())
+  const [node] = cluster.nodes
+  assert.ok(node)
+  const base = configFor({ host: '127.0.0.1', port: node.server.port })
+  const { primary: _, ...upstream } = base.upstream
+  const sharded = { ...upstream, mode: 'cluster', discovery: 'self' } as const
+  const plane = await startPlane(t, { ...base, upstream: sharded })
+  const client = await listener({ client: () => connect(t, portOf(plane)) })
+  await until(
+    'all shards are there',
+    () => plane.topology()?.shards.every(({ members }) => members[0]?.isFit === true) === true,
+  )
+  assert.equal(await client.ask('SET', 'k', '1'), '+OK\r\n')
+  const victim = await cluster.primaryOf(0)
+  victim.server.signal('SIGKILL')
+  assert.equal(words(await client.reply())[0], 'FAILING_OVER')
+  await until('it is told of the end', () => client.received.length > 0, 30_000)
+  assert.equal(words(await client.reply())[0], 'FAILED_OVER')
 })
 
 test('a sidecar that ends sends its clients to connect again, and serves them until they do', async (t) => {
