@@ -6,6 +6,8 @@
 import type { Socket } from 'node:net'
 import type { ProxyConfig } from '../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../common/contract/stream.ts'
+import type { MessageLogOptions } from './messages/options.ts'
+import type { SwitchSteps } from './switch/switch-over.ts'
 import type { SidecarUse } from './overload/process-use.ts'
 import type { TopologyView } from './topology/view.ts'
 
@@ -154,6 +156,8 @@ export interface DataPlane {
   switchTo(config: ProxyConfig): Promise<void>
   /** Ends the connections of all clients of raw listeners. */
   terminateRaw(): void
+  /** Logs what clients send and get, names and sizes, for a while. */
+  logMessages(options: MessageLogOptions): void
   view(): DataPlaneView
   /** The servers and what is sent to them; undefined before a configuration was given. */
   topology(): TopologyView | undefined
@@ -168,9 +172,7 @@ export interface LocalDataPlane extends DataPlane {
   /** Obeys at once. */
   apply(config: ProxyConfig): void
   /** The steps of a switch, for several processes that take them together (`switch/switch-over.ts`). */
-  hold(): Promise<void>
-  settle(): Promise<void>
-  endHold(): void
+  readonly pauses: SwitchSteps
   /** Takes over a client that another process accepted at `listener` (its key). */
   adopt(socket: Socket, listener: string): void
 }

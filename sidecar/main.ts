@@ -14,6 +14,7 @@ import {
 } from '../common/limits.ts'
 import { type Log, createLog } from '../common/log.ts'
 import { renderMetrics } from '../common/metrics.ts'
+import { FileWatch } from '../common/secret-files.ts'
 import { version } from '../common/version.ts'
 import {
   AdminServer,
@@ -26,9 +27,9 @@ import {
   topologyAnswer,
 } from './admin/index.ts'
 import {
-  type HostPort,
   type SidecarOptions,
   type StreamOptions,
+  hasPlace,
   helpText,
   readSettings,
   sidecarOptions,
@@ -54,7 +55,6 @@ export class Sidecar {
   private readonly discovery: Discovery
   private readonly admin: AdminServer
   private readonly meter: UseMeter
-  private adminAddress: HostPort | undefined
   private stream: StreamClient | undefined
   private file: FileSource | undefined
   private isDraining = false
@@ -76,8 +76,10 @@ export class Sidecar {
         pause: () => dataPlane.pause(),
         resume: () => dataPlane.resume(),
         reload: () => this.reload(),
+        terminateRaw: () => dataPlane.terminateRaw(),
+        logMessages: (wanted) => dataPlane.logMessages(wanted),
       },
-      { log },
+      { ...modules, env: options.env, files: new FileWatch(log) },
     )
     this.discovery = new Discovery({
       env: options.env,
@@ -85,6 +87,11 @@ export class Sidecar {
       clock: modules.clock,
       primary: () => dataPlane.view().primary,
       follow: (primary, replicas) => this.keeper.follow(primary, replicas),
+    })
+    this.keeper.onApplied((config) => {
+      this.admin.use(config.admin).catch((err: unknown) => {
+        log.error({ err }, 'the admin port stays as it was')
+      })
     })
     this.keeper.onApplied((config) => this.discovery.use(config, this.keeper.seeds))
     dataPlane.onPrimaryChange((view) => {
@@ -102,7 +109,7 @@ export class Sidecar {
   async start(): Promise<void> {
     const { source, overrides, warnings } = this.options
     for (const warning of warnings) this.modules.log.warn({ warning }, 'setting has no effect')
-    if (overrides.admin) await this.openAdmin(overrides.admin)
+    if (hasPlace(overrides.admin)) await this.admin.use(overrides.admin)
     switch (source.kind) {
       case 'standalone':
         await this.keeper.offer(source.config)
@@ -200,7 +207,7 @@ export class Sidecar {
   }
 
   private async serving(config = this.keeper.config): Promise<void> {
-    if (this.adminAddress === undefined && config?.admin) await this.openAdmin(config.admin)
+    await this.admin.use(config?.admin)
     this.modules.log.info(
       {
         listeners: this.modules.dataPlane.addresses(),
@@ -208,11 +215,6 @@ export class Sidecar {
       },
       'sidecar is listening',
     )
-  }
-
-  private async openAdmin(address: HostPort): Promise<void> {
-    this.adminAddress = address
-    await this.admin.start(address)
   }
 
   private health(): HealthInput {

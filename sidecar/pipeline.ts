@@ -18,6 +18,8 @@ import { FileWatch } from '../common/secret-files.ts'
 import { Backends } from './backends.ts'
 import { type DataPlaneView, type LocalDataPlane, newCounters } from './data-plane.ts'
 import { Maintenance } from './maintenance/maintenance.ts'
+import { MessageLog } from './messages/message-log.ts'
+import type { MessageLogOptions } from './messages/options.ts'
 import { ListenerSet } from './net/listener-set.ts'
 import { ClientListener, listenerKey } from './net/listener.ts'
 import { Turn } from './net/turn.ts'
@@ -87,7 +89,8 @@ class Pipeline implements LocalDataPlane {
   private silenceTimer: NodeJS.Timeout | undefined
   private readonly guard: ClientGuard
   private readonly timeLimit = new ReadTimeLimit()
-  private readonly pauses: Pause
+  readonly pauses: Pause
+  private readonly messages: MessageLog
   private readonly raw: RawPipes
   private readonly maintenance: Maintenance
   private tickTimer: NodeJS.Timeout | undefined
@@ -134,6 +137,7 @@ class Pipeline implements LocalDataPlane {
     const { log } = modules
     const access = new UpstreamAccess(this.files, modules.env)
     this.raw = new RawPipes({ access, counters, log })
+    this.messages = new MessageLog(log, () => this.context)
     const { clock, turn, scripts } = this
     const random = modules.random ?? Math.random
     const modulesOfPool = { log, access, counters, turn, random, scripts, clock }
@@ -197,19 +201,11 @@ class Pipeline implements LocalDataPlane {
   }
 
   switchTo(config: ProxyConfig): Promise<void> {
-    return switchOver(this, config)
+    return switchOver(this.pauses, () => this.apply(config))
   }
 
-  hold(): Promise<void> {
-    return this.pauses.hold()
-  }
-
-  settle(): Promise<void> {
-    return this.pauses.settle()
-  }
-
-  endHold(): void {
-    this.pauses.endHold()
+  logMessages(options: MessageLogOptions): void {
+    this.messages.start(options)
   }
 
   terminateRaw(): void {
@@ -261,6 +257,7 @@ class Pipeline implements LocalDataPlane {
     this.queue.stop()
     this.watchdog.stop()
     for (const session of this.sessions) session.destroy()
+    this.messages.stop()
     this.raw.close()
     this.backends.close()
     this.pool.disconnect()
@@ -317,6 +314,7 @@ class Pipeline implements LocalDataPlane {
       isPaused: false,
       isFinishing: false,
       hasPrimary: false,
+      messages: undefined,
     }
   }
 

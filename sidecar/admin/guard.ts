@@ -14,15 +14,20 @@ export function refusalOf(request: IncomingMessage): string | undefined {
   if (!isLoopbackHost(request.headers.host)) {
     return 'the Host header must be localhost or a loopback address'
   }
+  if (isForeignPage(request)) return 'web pages of other origins may not do this'
   const { origin } = request.headers
   if (origin !== undefined && !(URL.canParse(origin) && isLoopbackHost(new URL(origin).host))) {
     return 'web pages of other origins may not do this'
   }
-  const site = request.headers['sec-fetch-site']
-  if (site !== undefined && site !== 'same-origin' && site !== 'none') {
-    return 'web pages of other origins may not do this'
-  }
   return undefined
+}
+
+/** Whether a web page that does not come from this port asks. */
+export function isForeignPage({ headers }: IncomingMessage): boolean {
+  const { origin, host } = headers
+  const site = headers['sec-fetch-site']
+  if (site !== undefined && site !== 'same-origin' && site !== 'none') return true
+  return origin !== undefined && !(URL.canParse(origin) && new URL(origin).host === host)
 }
 
 export function isLoopback(address: string | undefined): boolean {

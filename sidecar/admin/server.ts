@@ -1,27 +1,25 @@
 /**
- * The admin port: health for kubelet, metrics, status, pause. Plain HTTP; everybody who reaches it may read,
- * only processes of the same machine or pod may change something (`guard.ts`). Everything is bounded.
+ * The admin port: health for kubelet, metrics, status, and the commands that pause, reload and the like. Who may do
+ * what is in `access.ts`. Everything is bounded.
  */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { SystemError, codeOf } from '../../common/errors.ts'
-import { http } from '../../common/http.ts'
-import {
-  adminBodyBytesMax,
-  adminConnectionsMax,
-  adminRequestTimeoutMs,
-} from '../../common/limits.ts'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isDeepStrictEqual } from 'node:util'
+import type { AdminConfig } from '../../common/contract/proxy-config.ts'
+import { codeOf } from '../../common/errors.ts'
+import { adminBodyBytesMax } from '../../common/limits.ts'
 import type { Log } from '../../common/log.ts'
 import { formatHostPort } from '../../common/redis/url.ts'
-import type { HostPort } from '../config/index.ts'
-import { refusalOf } from './guard.ts'
+import { type AccessModules, AdminAccess } from './access.ts'
+import { type AdminActions, commands } from './commands.ts'
 import type { Health } from './health.ts'
 import { statusPage } from './page.ts'
+import { AdminPort } from './port.ts'
+import { UsageProblem } from './problem.ts'
 import type { Status } from './status.ts'
 import type { TopologyAnswer } from './topology.ts'
 
 /** What the port shows and sets off. */
-export interface AdminSource {
+export interface AdminSource extends AdminActions {
   ready(): Health
   started(): Health
   status(): Status
@@ -30,10 +28,6 @@ export interface AdminSource {
   /** Undefined while no configuration is in force. */
   topology(): TopologyAnswer | undefined
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>
-  pause(): Promise<void>
-  resume(): void
-  /** Reads the configuration again, where it comes from a file. Gives all reasons why it is not in force. */
-  reload(): Promise<readonly string[]>
 }
 
 interface Answer {
@@ -44,8 +38,8 @@ interface Answer {
 
 type Route = (source: AdminSource) => Answer | Promise<Answer>
 
-const json = (value: unknown, status = 200): Answer => ({
-  status,
+const json = (value: unknown): Answer => ({
+  status: 200,
   type: 'application/json',
   body: `${JSON.stringify(value, undefined, 2)}\n`,
 })
@@ -80,66 +74,67 @@ const reads: Readonly<Record<string, Route>> = {
   },
 }
 
-const commands: Readonly<Record<string, (source: AdminSource) => Promise<void>>> = {
-  pause: (source) => source.pause(),
-  unpause: async (source) => source.resume(),
-  reload: async (source) => {
-    const reasons = await source.reload()
-    if (reasons.length > 0) throw new Error(`nothing was changed: ${reasons.join('; ')}`)
-  },
+/** Open to everyone: kubelet and Prometheus have no login. */
+const open: ReadonlySet<string> = new Set(['/livez', '/readyz', '/startz', '/metrics'])
+
+export interface AdminModules extends AccessModules {
+  readonly log: Log
 }
 
 export class AdminServer {
   private readonly source: AdminSource
-  private readonly log: Log
-  private readonly server: Server
-  private bound: HostPort | undefined
+  private readonly modules: AdminModules
+  private readonly access: AdminAccess
+  private port: AdminPort | undefined
+  private place: Place | undefined
+  private tail: Promise<void> = Promise.resolve()
 
-  constructor(source: AdminSource, modules: { readonly log: Log }) {
+  constructor(source: AdminSource, modules: AdminModules) {
     this.source = source
-    this.log = modules.log
-    this.server = http.createServer(
-      {
-        headersTimeout: adminRequestTimeoutMs,
-        requestTimeout: adminRequestTimeoutMs,
-        keepAliveTimeout: adminRequestTimeoutMs,
-        connectionsCheckingInterval: 1000,
-        maxHeaderSize: 8192,
-      },
-      (request, response) => this.take(request, response),
-    )
-    this.server.maxConnections = adminConnectionsMax
+    this.modules = modules
+    this.access = new AdminAccess(modules)
   }
 
   /** `host:port` as bound. */
   get address(): string | undefined {
-    return this.bound && formatHostPort(this.bound)
+    return this.port && formatHostPort(this.port.address)
   }
 
-  /** @throws SystemError RM_LISTEN_FAILED */
-  async start(address: HostPort): Promise<void> {
-    const { server } = this
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (cause) => {
-        const where = formatHostPort(address)
-        reject(
-          new SystemError('RM_LISTEN_FAILED', `the admin port cannot listen on ${where}`, {
-            cause,
-            data: { address: where },
-          }),
-        )
-      })
-      server.listen(address.port, address.host, resolve)
-    })
-    this.bound = { host: address.host, port: (server.address() as AddressInfo).port }
+  /**
+   * Goes over to `config`, or to no port; requests that have come are still answered.
+   * @throws SystemError RM_LISTEN_FAILED, ConfigError RM_TLS_FILES, RM_SECRET_UNREADABLE
+   */
+  use(config: AdminConfig | undefined): Promise<void> {
+    const used = this.tail.then(() => this.change(config))
+    this.tail = used.catch(() => undefined)
+    return used
   }
 
   async stop(): Promise<void> {
-    if (!this.server.listening) return
-    await new Promise<void>((resolve) => {
-      this.server.close(() => resolve())
-      this.server.closeAllConnections()
-    })
+    await this.tail
+    await this.port?.close()
+  }
+
+  private async change(config: AdminConfig | undefined): Promise<void> {
+    const { port, place } = this
+    const next = config && { host: config.host, port: config.port, tls: config.tls }
+    if (config !== undefined) this.access.use(config)
+    if (isDeepStrictEqual(next, place)) return
+    this.place = undefined
+    if (config === undefined) {
+      this.port = undefined
+      port?.retire()
+      return
+    }
+    const opened = new AdminPort(config, this.modules.files, (request, response) =>
+      this.take(request, response),
+    )
+    const isInTheWay = place?.host === config.host && place.port === config.port
+    if (isInTheWay) port?.retire()
+    await opened.open()
+    this.port = opened
+    this.place = next
+    if (!isInTheWay) port?.retire()
   }
 
   private take(request: IncomingMessage, response: ServerResponse): void {
@@ -147,7 +142,7 @@ export class AdminServer {
     response.on('error', () => {})
     this.answer(request)
       .catch((err: unknown) => {
-        this.log.error({ err }, 'admin request failed')
+        this.modules.log.error({ err }, 'admin request failed')
         return text('internal error; see the log', 500)
       })
       .then((answer) => send(request, response, answer))
@@ -158,36 +153,58 @@ export class AdminServer {
     const path = (request.url ?? '/').split('?', 1)[0] ?? '/'
     const read = Object.hasOwn(reads, path) ? reads[path] : undefined
     if (read !== undefined) {
-      if (request.method === 'GET' || request.method === 'HEAD') return read(this.source)
-      return text(`${path} is read with GET`, 405)
+      if (request.method !== 'GET' && request.method !== 'HEAD') {
+        return text(`${path} is read with GET`, 405)
+      }
+      const refusal = open.has(path) ? undefined : this.access.refusal(request, false)
+      return refusal === undefined ? read(this.source) : text(refusal.error, refusal.status)
     }
     const command = path.slice(1)
     const isForm = path === '/cmd/' || path === '/cmd'
     if (!isForm && !Object.hasOwn(commands, command)) return text('there is nothing here', 404)
     if (request.method !== 'POST') return text(`${path} is a POST`, 405)
-    const refusal = refusalOf(request)
-    if (refusal !== undefined) return json({ ok: false, error: refusal }, 403)
+    const refusal = this.access.refusal(request, true)
+    if (refusal !== undefined) return failed(refusal.error, refusal.status)
     const body = await readBody(request)
-    if (body === undefined) return json({ ok: false, error: 'the body is too large' }, 413)
-    return this.run(isForm ? (new URLSearchParams(body).get('cmd') ?? '') : command)
+    if (body === undefined) return failed('the body is too large', 413)
+    const fields = new URLSearchParams(body)
+    return this.run(isForm ? (fields.get('cmd') ?? '') : command, fields)
   }
 
-  private async run(name: string): Promise<Answer> {
+  private async run(name: string, fields: URLSearchParams): Promise<Answer> {
+    const { log } = this.modules
     const command = Object.hasOwn(commands, name) ? commands[name] : undefined
     if (command === undefined) {
       const known = Object.keys(commands).join(', ')
-      return json({ ok: false, error: `"${name}" is not a command; known are ${known}` }, 400)
+      return failed(`"${name}" is not a command; known are ${known}`, 400)
     }
     try {
-      await command(this.source)
-      this.log.info({ command: name }, 'command of the admin port done')
-      return json({ ok: true })
+      await command(this.source, fields)
+      log.info({ command: name }, 'command of the admin port done')
+      return result({ ok: true }, 200)
     } catch (err) {
-      this.log.warn({ err, command: name }, 'command of the admin port failed')
+      if (err instanceof UsageProblem) return failed(err.message, 400)
+      log.warn({ err, command: name }, 'command of the admin port failed')
+      const code = codeOf(err)
       const error = err instanceof Error ? err.message : String(err)
-      return json({ ok: false, error, ...(codeOf(err) && { code: codeOf(err) }) }, 500)
+      return failed(code === undefined ? error : `${error} [${code}]`, 500)
     }
   }
+}
+
+interface Place {
+  readonly host: string
+  readonly port: number
+  readonly tls: AdminConfig['tls']
+}
+
+/** What a command answers: these fields and no other. */
+function result(value: { ok: true } | { ok: false; error: string }, status: number): Answer {
+  return { status, type: 'application/json', body: JSON.stringify(value) }
+}
+
+function failed(error: string, status: number): Answer {
+  return result({ ok: false, error }, status)
 }
 
 /** The body as text, or undefined if it is larger than allowed. */
@@ -213,6 +230,7 @@ function send(request: IncomingMessage, response: ServerResponse, answer: Answer
     'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'",
     'x-content-type-options': 'nosniff',
     ...(isUnread && { connection: 'close' }),
+    ...(answer.status === 401 && { 'www-authenticate': 'Basic realm="respmesh", charset="UTF-8"' }),
   })
   response.end(request.method === 'HEAD' ? undefined : answer.body)
 }

@@ -25,6 +25,7 @@ export function readListeners(
     ...readAddresses(listen, problems),
     ...readAddresses(listenTls, problems).map((address) => (tls ? { ...address, tls } : address)),
     ...readPaths(unix, problems),
+    ...readAddresses(given.listenRaw, problems).map((address) => ({ ...address, raw: true })),
   ]
   const places = listeners
     .map(({ host, port, unixPath }) => unixPath ?? `${host}:${port}`)

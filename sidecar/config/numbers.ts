@@ -33,6 +33,11 @@ export const numberSettings = {
     ...millis(0, 3_600_000),
     help: 'longest time a command waits for a server that takes no more; then it gets an error (5000)',
   },
+  readTimeLimitMs: {
+    env: 'RESPMESH_READ_TIME_LIMIT_MS',
+    ...millis(0, 3_600_000),
+    help: 'longest time from a command to its reply, blocking ones too; the client of a longer one is closed (0: none)',
+  },
   clientIdleTimeoutMs: {
     env: 'RESPMESH_CLIENT_IDLE_TIMEOUT_MS',
     ...millis(0, 3_600_000),
@@ -93,6 +98,7 @@ const timingNames = [
   'replyTimeoutMs',
   'drainTimeoutMs',
   'queueTimeoutMs',
+  'readTimeLimitMs',
   'clientIdleTimeoutMs',
 ] as const satisfies readonly (keyof Timing)[]
 const limitNames = [

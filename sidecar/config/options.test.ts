@@ -269,6 +269,7 @@ test('numbers have the bounds of the contract and the defaults that are told', (
     ...defaultTiming,
     ...defaultLimits,
     clientIdleTimeoutMs: 0,
+    readTimeLimitMs: 0,
     connectionsMax: config.upstream.connectionsMax,
     workers: 1,
     memoryBytesMax: 'that of the container',

@@ -8,7 +8,9 @@ import { streamIdLengthMax } from '../../common/limits.ts'
 import type { LogLevel } from '../../common/log.ts'
 import { readClientUsers } from './client-users.ts'
 import { readCommandPolicy } from './commands.ts'
-import { readAddress, readListeners } from './listeners.ts'
+import { hasPlace, readAdmin } from './admin.ts'
+import { readBackend } from './backend.ts'
+import { readListeners } from './listeners.ts'
 import { readNumbers } from './numbers.ts'
 import { Problems } from './problems.ts'
 import type { Overrides } from './overrides.ts'
@@ -73,7 +75,7 @@ export function sidecarOptions(
   const kind = sourceKind(given, { problems, warnings })
   const overrides: Overrides = {
     ...optional('listeners', readListeners(given, problems)),
-    ...optional('admin', readAddress(given.admin, problems)),
+    ...optional('admin', readAdmin(given, problems)),
     // An injected variable cannot be changed without a restart, the level of a RedisProxy can.
     ...(kind !== 'stream' && optional('logLevel', logLevel)),
     ...optional('clientAuth', users.clientAuth),
@@ -82,6 +84,7 @@ export function sidecarOptions(
     ...readNumbers(given, problems),
     ...optional('commands', readCommandPolicy(given, problems)),
     ...upstream.overrides,
+    ...optional('backend', readBackend(given, problems)),
   }
   const stream = kind === 'stream' ? readStream(given, defaultId, problems) : undefined
   if (kind !== 'stream') warnWithoutStream(given, warnings)
@@ -138,7 +141,7 @@ function sourceOf(options: {
     members: overrides.upstream.members,
     listeners: overrides.listeners ?? [defaultListener],
     ...optional('tls', overrides.upstream.tls),
-    ...optional('admin', overrides.admin),
+    ...(hasPlace(overrides.admin) && { admin: overrides.admin }),
     ...optional('credentials', overrides.credentials),
     ...optional('clientAuth', overrides.clientAuth),
     ...optional('commands', overrides.commands),

@@ -1,5 +1,6 @@
 /** What flags and variables say over a configuration that comes from a file or the control plane. */
 import {
+  type AdminConfig,
   type Credentials,
   type Limits,
   type Listener,
@@ -9,7 +10,10 @@ import {
   type UpstreamTls,
   parseProxyConfig,
 } from '../../common/contract/proxy-config.ts'
+import { defaultRetries } from '../../common/limits.ts'
 import type { LogLevel } from '../../common/log.ts'
+import { hasPlace } from './admin.ts'
+import type { BackendOverrides } from './backend.ts'
 
 export interface HostPort {
   readonly host: string
@@ -18,7 +22,7 @@ export interface HostPort {
 
 export interface Overrides {
   readonly listeners?: readonly Listener[]
-  readonly admin?: HostPort
+  readonly admin?: Partial<AdminConfig>
   readonly logLevel?: LogLevel
   readonly clientAuth?: ProxyConfig['clientAuth']
   readonly commands?: ProxyConfig['commands']
@@ -27,6 +31,7 @@ export interface Overrides {
   /** Only where the configuration splits reads and does not say where the sidecar runs. */
   readonly zone?: string
   readonly connectionsMax?: number
+  readonly backend?: BackendOverrides
   readonly workers?: number
   readonly timing?: Partial<Timing>
   readonly limits?: Partial<Limits>
@@ -41,7 +46,8 @@ export function applyOverrides(config: ProxyConfig, overrides: Overrides): Proxy
     structuredClone({
       ...config,
       ...(listeners && { listeners }),
-      ...(admin && { admin }),
+      ...(admin &&
+        hasPlace({ ...config.admin, ...admin }) && { admin: { ...config.admin, ...admin } }),
       ...(logLevel && { logLevel }),
       ...(clientAuth && { clientAuth }),
       ...(commands && { commands }),
@@ -54,22 +60,35 @@ export function applyOverrides(config: ProxyConfig, overrides: Overrides): Proxy
 }
 
 function overrideUpstream(upstream: UpstreamConfig, overrides: Overrides): UpstreamConfig {
-  const { credentials, isolation, zone, connectionsMax } = overrides
-  const base = {
-    ...upstream,
-    ...(credentials && { credentials }),
+  const { credentials, isolation, zone, connectionsMax, backend = {} } = overrides
+  const { mode: _mode, sentinel: _sentinel, retries, ...others } = backend
+  const base = overrideServers({ ...upstream, ...(credentials && { credentials }) }, overrides)
+  return {
+    ...base,
     ...(isolation && { isolation }),
-    ...(zone !== undefined && upstream.reads && { reads: { zone, ...upstream.reads } }),
     ...(connectionsMax !== undefined && { connectionsMax }),
+    ...others,
+    ...(retries && { retries: { ...defaultRetries, ...base.retries, ...retries } }),
+    ...readsWithZone(others.reads ?? base.reads, zone),
   }
-  if (overrides.upstream === undefined) return base
-  const { members, tls } = overrides.upstream
-  const { primary: _primary, tls: _tls, ...rest } = base
+}
+
+/** What is said of the servers themselves is said as a whole. */
+function overrideServers(base: UpstreamConfig, { upstream, backend }: Overrides): UpstreamConfig {
+  if (upstream === undefined) return base
+  const { members, tls } = upstream
+  const { mode, sentinel } = backend ?? {}
+  const { primary: _primary, tls: _tls, sentinel: _sentinel, ...rest } = base
   return {
     ...rest,
-    mode: members.length > 1 ? 'replication' : 'standalone',
-    discovery: 'self',
+    mode: mode ?? (members.length > 1 ? 'replication' : 'standalone'),
+    discovery: sentinel === undefined ? 'self' : 'sentinel',
     members: members.map((member) => ({ ...member, role: 'unknown' })),
+    ...(sentinel && { sentinel }),
     ...(tls && { tls }),
   }
+}
+
+function readsWithZone(reads: UpstreamConfig['reads'], zone: string | undefined) {
+  return reads && zone !== undefined ? { reads: { zone, ...reads } } : {}
 }

@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import { ConfigError } from '../../common/errors.ts'
+import { backendSettings } from './backend-settings.ts'
 import { numberSettings } from './numbers.ts'
 
 interface Setting {
@@ -157,6 +158,7 @@ export const settings = {
     help: 'where this sidecar runs, for reads from replicas of the same zone, where the configuration does not say it',
   },
   ...numberSettings,
+  ...backendSettings,
   commandsAllow: {
     env: 'RESPMESH_COMMANDS_ALLOW',
     value: 'NAME[,NAME…]',

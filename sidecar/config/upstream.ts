@@ -121,7 +121,7 @@ function readTls(isTls: boolean, given: GivenSettings, problems: Problems) {
 }
 
 export function readCredentials(
-  whose: 'upstream' | 'client',
+  whose: 'upstream' | 'client' | 'admin' | 'sentinel',
   given: GivenSettings,
   problems: Problems,
 ): Credentials | undefined {

@@ -39,6 +39,7 @@ function fakeDataPlane(start: () => Promise<void> = async () => {}) {
     pause: async () => {},
     resume: () => {},
     terminateRaw: () => {},
+    logMessages: () => {},
     async switchTo(config) {
       if (refusal !== undefined) throw refusal
       obeyed.push(config)

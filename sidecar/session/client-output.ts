@@ -21,6 +21,8 @@ export class ClientOutput implements Flushable {
   isBlocked = false
   /** Set while messages come over several connections. */
   splicer: Splicer | undefined
+  /** Is told of all that the client gets, while messages are logged. */
+  tap: ((bytes: Buffer) => void) | undefined
   private readonly socket: Socket
   private readonly writer: SocketWriter
   private readonly outbox: Outbox
@@ -57,6 +59,7 @@ export class ClientOutput implements Flushable {
   /** What the client gets next. */
   write(bytes: Buffer): void {
     this.counters.clientBytesWritten += bytes.length
+    this.tap?.(bytes)
     this.outbox.push(bytes)
     if (this.outbox.backlogBytes > this.bytesMax()) this.flush()
   }

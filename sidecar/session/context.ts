@@ -10,6 +10,7 @@ import type { CommandRules } from '../route/command-rules.ts'
 import type { Backend } from '../route/backend.ts'
 import type { ScriptMemory } from '../upstream/script-memory.ts'
 import type { RoutePlanner } from '../route/plan.ts'
+import type { MessageLog } from '../messages/message-log.ts'
 import type { ServerConnections } from '../upstream/server-connections.ts'
 import type { HoldQueue } from './hold-queue.ts'
 import type { ServerQueue } from './server-queue.ts'
@@ -51,4 +52,6 @@ export interface SessionContext {
   /** While a pause begins: who is in a transaction may end it. */
   isFinishing: boolean
   hasPrimary: boolean
+  /** While messages are logged. */
+  messages: MessageLog | undefined
 }

@@ -114,6 +114,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   private receive(chunk: Buffer): void {
     if (this.isClosed || this.isClosing) return this.patience.noteFarewell(chunk.length)
     this.context.counters.clientBytesRead += chunk.length
+    this.context.messages?.noteRequest(this, chunk)
     this.patience.note(chunk.length)
     this.input.append(chunk)
     if (this.wait === 'input') this.wait = 'none'

@@ -6,6 +6,7 @@ import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../../common/contract/stream.ts'
 import type { DataPlane, DataPlaneView } from '../data-plane.ts'
 import type { TopologyView } from '../topology/view.ts'
+import type { MessageLogOptions } from '../messages/options.ts'
 import { type DataPlaneModules, createDataPlane } from '../pipeline.ts'
 
 export function createWorkers(modules: DataPlaneModules): DataPlane {
@@ -56,6 +57,10 @@ class Workers implements DataPlane {
 
   switchTo(config: ProxyConfig): Promise<void> {
     return this.inner.switchTo(config)
+  }
+
+  logMessages(options: MessageLogOptions): void {
+    this.inner.logMessages(options)
   }
 
   terminateRaw(): void {

@@ -21,6 +21,7 @@ import {
 } from '../../common/limits.ts'
 import { FileWatch } from '../../common/secret-files.ts'
 import { type DataPlane, type DataPlaneView, newCounters } from '../data-plane.ts'
+import type { MessageLogOptions } from '../messages/options.ts'
 import { ListenerSet } from '../net/listener-set.ts'
 import { ClientListener, listenerKey } from '../net/listener.ts'
 import type { AcceptorModules } from '../net/tls-acceptor.ts'
@@ -105,7 +106,7 @@ export class WorkerPool implements DataPlane {
   }
 
   switchTo(config: ProxyConfig): Promise<void> {
-    return switchOver(this, config)
+    return switchOver(this, () => this.apply(config))
   }
 
   async hold(): Promise<void> {
@@ -127,6 +128,12 @@ export class WorkerPool implements DataPlane {
     const asked = [...this.workers].map((worker) => worker.ask(request, timeMs + workerAnswerMs))
     const failed = (await Promise.allSettled(asked)).find(({ status }) => status === 'rejected')
     if (failed?.status === 'rejected') throw failed.reason
+  }
+
+  logMessages(options: MessageLogOptions): void {
+    const share = { ...options, max: Math.ceil(options.max / Math.max(1, this.workers.size)) }
+    const request = { kind: 'logMessages', options: share } as const
+    for (const worker of this.workers) void worker.ask(request, workerAnswerMs)
   }
 
   terminateRaw(): void {

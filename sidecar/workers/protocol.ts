@@ -5,11 +5,13 @@
 import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
 import { ConfigError, type ErrorCode, ProxyError } from '../../common/errors.ts'
 import type { DataPlaneView } from '../data-plane.ts'
+import type { MessageLogOptions } from '../messages/options.ts'
 import type { SidecarUse } from '../overload/process-use.ts'
 import type { TopologyView } from '../topology/view.ts'
 
 export type Request =
   | { readonly kind: 'start' | 'apply'; readonly config: ProxyConfig }
+  | { readonly kind: 'logMessages'; readonly options: MessageLogOptions }
   | { readonly kind: 'pause' | 'resume' | 'terminateRaw' | 'hold' | 'settle' | 'endHold' | 'stop' }
 
 export type ToWorker =

@@ -100,14 +100,16 @@ async function obey(plane: LocalDataPlane, request: Request): Promise<void> {
       return plane.pause()
     case 'resume':
       return plane.resume()
+    case 'logMessages':
+      return plane.logMessages(request.options)
     case 'terminateRaw':
       return plane.terminateRaw()
     case 'hold':
-      return plane.hold()
+      return plane.pauses.hold()
     case 'settle':
-      return plane.settle()
+      return plane.pauses.settle()
     case 'endHold':
-      return plane.endHold()
+      return plane.pauses.endHold()
     case 'stop':
       return plane.stop()
     default:
