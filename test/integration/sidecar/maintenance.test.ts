@@ -82,6 +82,14 @@ test('who asks wrongly is told what is right', async (t) => {
   assert.equal(await one.ask('PING'), '+PONG\r\n')
 })
 
+test('notices can be refused like any command', async (t) => {
+  const rig = await startRig(t, { commands: { deny: ['client|maint_notifications'] } })
+  const one = await rig.client()
+  await one.ask('HELLO', '3')
+  assert.match(await one.ask(...on, 'none'), /^-\w+ .*maint_notifications/i)
+  assert.equal(await one.ask('CLIENT', 'SETNAME', 'app'), '+OK\r\n')
+})
+
 test('a notice does not go into the middle of a reply', async (t) => {
   const large = 24 << 20
   const rig = await startRig(t, { timing: { drainTimeoutMs: 20_000 } })
