@@ -62,7 +62,7 @@ const classes: readonly Class[] = [
     has: ({ route }) => route === 'message',
     replication: 'the primary',
     cluster: 'a primary, which tells the others',
-    ring: 'every server',
+    ring: 'the server that the channel’s name has: there it is listened for',
   },
   {
     title: 'one slot',

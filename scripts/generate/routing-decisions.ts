@@ -87,7 +87,7 @@ export const routeDecisions: readonly Decision[] = [
     names: ['publish'],
     route: 'message',
     merge: 'sum',
-    why: 'reaches subscribers wherever they are: servers of a cluster tell each other, those of a ring do not',
+    why: 'is told once: servers of a cluster tell each other, in a ring subscribers listen at the server of the channel',
   },
   {
     names: ['save', 'bgsave', 'bgrewriteaof', 'swapdb'],

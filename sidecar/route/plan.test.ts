@@ -91,9 +91,12 @@ test('without keys the tips and the decisions tell', () => {
   for (const [line, kind] of Object.entries(expected)) assert.equal(planned(line), kind, line)
 })
 
-test('a message is told to every server of a ring, and to one of a cluster', () => {
-  assert.equal(planned('PUBLISH c m', ring), 'allShards')
-  assert.equal(planner.traits?.merge, 'sum')
+test('a message is told once: in a ring to the server of its channel, in a cluster to any', () => {
+  assert.equal(planned('PUBLISH c m', ring), 'shard')
+  const { hash } = planner
+  assert.equal(planned('GET c', ring), 'shard')
+  assert.equal(planner.hash, hash)
+  assert.equal(planned('PUBLISH c', ring), 'anywhere')
   assert.equal(planned('PUBLISH c m'), 'anywhere')
   assert.equal(planned('SPUBLISH c m', ring), 'shard')
 })

@@ -9,11 +9,11 @@
  *
  * | kind | where the command goes |
  * |---|---|
- * | `shard` | as it is to the shard of `hash`: its primary, or a replica if `traits.readsOnly` |
+ * | `shard` | as it is to the shard of `hash`: its primary, or a replica if `traits.readsOnly`; a message in a ring too |
  * | `anywhere` | as it is to one server: a primary, or a replica if `traits.readsOnly`; also what makes no sense, so that a server says so |
  * | `split` | one command per hash, all merged |
  * | `crossSlot` | nowhere: the answer is `crossSlotError` |
- * | `allShards` | as it is to every primary, all merged; messages too, in a ring |
+ * | `allShards` | as it is to every primary, all merged |
  * | `allNodes` | as it is to every server, replicas too, all merged |
  * | `scan` | to the shard that the cursor names, with the server’s own cursor |
  * | `unknown` | neither table nor server tell of its keys: a primary, which redirects; in a ring only COMMAND GETKEYS helps |
@@ -48,7 +48,7 @@ export class RoutePlanner {
   readonly frame = new CommandFrame()
   /** Of the last command; undefined: it is not known. */
   traits: CommandTraits | undefined
-  /** Of its first key, or the slot that it names; -1: it has none. */
+  /** Of its first key, or the slot that it names, or its channel in a ring; -1: it has none. */
   hash = -1
 
   private readonly findOther: (name: string) => CommandTraits | undefined
@@ -95,7 +95,11 @@ export class RoutePlanner {
       return 'shard'
     }
     if (route === 'allShards' || route === 'allNodes' || route === 'scan') return route
-    if (route === 'message' && places.kind === 'ring') return 'allShards'
+    if (route === 'message' && places.kind === 'ring') {
+      // Patterns are listened for at every server: a message told to more than one would come more than once.
+      this.hash = places.hashOf(frame.bytes, frame.argumentStart(1), frame.argumentEnd(1))
+      return 'shard'
+    }
     if (route !== 'slotNumber') return 'anywhere'
     const slot = frame.number(2)
     if (slot < 0 || slot >= slotCount) return 'anywhere'
