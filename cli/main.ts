@@ -1,5 +1,6 @@
 /** `respmesh`: dispatches to one program per word; each is loaded only when it is asked for. */
 import { codeOf } from '../common/errors.ts'
+import type { ControlWord } from './control.ts'
 
 type Program = (args: readonly string[]) => Promise<number>
 
@@ -31,9 +32,25 @@ const programs: Readonly<
     load: async () => (await import('./topology.ts')).topology,
   },
   verify: {
-    summary: 'check a manifest file and list all its errors: respmesh verify FILE',
+    summary: 'check manifests or configurations and list all that is wrong: respmesh verify FILE',
     load: async () => (await import('./verify.ts')).verify,
   },
+  pause: controlling('pause', 'have a sidecar hold commands; returns when none is in flight'),
+  resume: controlling('resume', 'have it go on'),
+  reload: controlling('reload', 'have it read its file again, and say every reason why not'),
+  'terminate-raw-connections': controlling(
+    'terminate-raw-connections',
+    'have it close the clients of its raw listeners',
+  ),
+  'log-messages': controlling('log-messages', 'have it log messages for a while, without values'),
+}
+
+function controlling(word: ControlWord, summary: string) {
+  const load = async (): Promise<Program> => {
+    const { control } = await import('./control.ts')
+    return (rest) => control(word, rest)
+  }
+  return { summary, load }
 }
 
 const [name, ...args] = process.argv.slice(2)

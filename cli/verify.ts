@@ -1,17 +1,19 @@
-/** `respmesh verify FILE…`: checks manifests as the API server would, and says all that is wrong at once. */
+/** `respmesh verify FILE…`: checks manifests as the API server would, configurations as a sidecar would, and says all that is wrong. */
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { ConfigError, codeOf } from '../common/errors.ts'
 import { parseManifests } from '../operator/api/manifest.ts'
 
-const help =
-  'Usage: respmesh verify FILE…\n\nChecks RedisProxy manifests. Exit code 0: all are right.'
+const help = `Usage: respmesh verify [--connect] FILE…
+
+Checks manifests of RedisProxies, and configurations of a sidecar (JSON) with the files and secrets that they name.
+--connect: a configuration’s servers too, by connecting to them. Exit code 0: all are right.`
 
 /** @returns 0 if every file is right, 1 if one is not, 2 for a wrong command line */
 export async function verify(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...args],
-    options: { help: { type: 'boolean', short: 'h' } },
+    options: { help: { type: 'boolean', short: 'h' }, connect: { type: 'boolean' } },
     allowPositionals: true,
   })
   if (values.help === true) {
@@ -24,7 +26,12 @@ export async function verify(args: readonly string[]): Promise<number> {
   let failed = 0
   for (const file of positionals) {
     try {
-      const { proxies } = parseManifests(await read(file), file)
+      const text = await read(file)
+      if (isConfiguration(text)) {
+        failed += (await verifyConfiguration(file, values.connect === true)) ? 0 : 1
+        continue
+      }
+      const { proxies } = parseManifests(text, file)
       const names = proxies.map((proxy) => proxy.metadata.name).join(', ')
       console.log(`${file}: ${proxies.length === 0 ? 'holds no RedisProxy' : `ok (${names})`}`)
     } catch (error) {
@@ -42,4 +49,17 @@ async function read(file: string): Promise<string> {
   } catch (cause) {
     throw new ConfigError('RM_CONFIG_UNREADABLE', `${file} cannot be read`, { cause })
   }
+}
+
+/** Whether it is what a sidecar reads, and no manifest. */
+function isConfiguration(text: string): boolean {
+  return /^\s*\{/.test(text) && /"apiVersion"\s*:\s*"config\.respmesh\.io\//.test(text)
+}
+
+async function verifyConfiguration(file: string, connects: boolean): Promise<boolean> {
+  const { verifyFile } = await import('../sidecar/main.ts')
+  const reasons = await verifyFile(file, connects)
+  for (const reason of reasons) console.error(`${file}: ${reason}`)
+  if (reasons.length === 0) console.log(`${file}: ok`)
+  return reasons.length === 0
 }

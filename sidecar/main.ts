@@ -34,11 +34,19 @@ import {
   readSettings,
   sidecarOptions,
 } from './config/index.ts'
-import { ConfigKeeper, ConfigStore, FileSource, Reloader, StreamClient } from './control/index.ts'
+import {
+  ConfigKeeper,
+  ConfigStore,
+  FileSource,
+  Reloader,
+  StreamClient,
+  readConfigFile,
+} from './control/index.ts'
 import type { DataPlane } from './data-plane.ts'
 import { processBounds } from './overload/process-bounds.ts'
 import { UseMeter, addUses } from './overload/process-use.ts'
 import { Discovery } from './topology/index.ts'
+import { reasonsOf, verifyConfig } from './verify/index.ts'
 import { createWorkers } from './workers/index.ts'
 
 export interface SidecarModules {
@@ -276,6 +284,18 @@ export class Sidecar {
       }),
       ...(this.stream && { stream: this.stream.view() }),
     })
+  }
+}
+
+/** Everything that speaks against a configuration file; with `connects` its servers are asked too. */
+export async function verifyFile(file: string, connects: boolean): Promise<readonly string[]> {
+  try {
+    const config = await readConfigFile(file)
+    const { reasons } = await verifyConfig(config, { env: process.env, connects })
+    return reasons
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    return reasonsOf(error)
   }
 }
 
