@@ -20,6 +20,8 @@ export class PollPace {
   private activeMs = replicaPollMs
   private idleMs = replicaIdlePollMs
   private isRunning = false
+  /** Whether the next question is as far as that, since nobody reads. */
+  private isIdle = false
   /** Rises when reads come; compared with how it was before. */
   private readCount = 0
   private readCountBefore = 0
@@ -50,6 +52,10 @@ export class PollPace {
   noteRead(nowMs: number): void {
     this.readCount += 1
     if (nowMs >= this.dueAtMs) this.now()
+    else if (this.isIdle && this.isRunning) {
+      this.isIdle = false
+      this.wait(this.dueAtMs - nowMs)
+    }
   }
 
   /** None of `serverCount` servers could take it. */
@@ -74,6 +80,7 @@ export class PollPace {
     this.refusedCount = 0
     this.polledAtMs = nowMs
     this.dueAtMs = nowMs + this.activeMs
+    this.isIdle = !isUsed
     this.wait(isUsed ? this.activeMs : this.idleMs)
     this.poll()
   }

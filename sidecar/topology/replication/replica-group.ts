@@ -43,7 +43,7 @@ export class ReplicaGroup {
   private reads: Pick<ReadSplit, 'choose' | 'zone'> = {}
   private bounds: LagBounds = { lagMsMax: 0, lagBytesMax: 0 }
   private readsOwnWrites = true
-  private isPrimaryAsked = false
+  private primaryQuestion: object | undefined
   private primary: ServerConnections
   private primaryKey = ''
 
@@ -70,6 +70,7 @@ export class ReplicaGroup {
     const next = key ?? ''
     if (next === this.primaryKey) return false
     this.primaryKey = next
+    this.primaryQuestion = undefined
     if (key !== undefined) this.history.forget()
     return true
   }
@@ -155,37 +156,46 @@ export class ReplicaGroup {
   }
 
   private async askPrimary(): Promise<void> {
-    if (this.isPrimaryAsked) return
+    if (this.primaryQuestion !== undefined) return
     const askedAtMs = this.clock.monotonicMs()
     const asked = this.primary.askAside(question)
     if (asked === undefined) return
-    const key = this.primaryKey
-    this.isPrimaryAsked = true
+    const owed = {}
+    this.primaryQuestion = owed
     const info = await answerOf(asked)
-    this.isPrimaryAsked = false
     // An answer of the former primary says nothing of the new one.
-    if (info?.role !== 'primary' || key !== this.primaryKey) return
-    this.history.note(askedAtMs, info.lineage, info.offset)
+    if (this.primaryQuestion !== owed) return
+    this.primaryQuestion = undefined
+    if (info?.role === 'primary') this.history.note(askedAtMs, info.lineage, info.offset)
   }
 
   private async askReplica(replica: Replica): Promise<void> {
     const { clock } = this
-    const { server, askedAtMs } = replica
-    const nowMs = clock.monotonicMs()
-    if (askedAtMs !== undefined) {
-      const silentMs = nowMs - askedAtMs
-      if (silentMs >= replicaHungMs) server.onHung(silentMs, true)
-      return
-    }
-    const asked = server.askAside(question)
+    if (replica.askedAtMs !== undefined) return
+    const asked = replica.server.askAside(question)
     if (asked === undefined) return
-    const owed = replica.asked(nowMs)
+    const owed = replica.asked(clock.monotonicMs())
     replica.judge(this.primaryState(), this.bounds)
+    const watch = watchSilence(replica)
     const learnt = await answerOf(asked)
+    clearInterval(watch)
     const answer = learnt && { learnt, atMs: clock.monotonicMs() }
     replica.answered(owed, answer, this.history)
     this.judgeAll()
   }
+}
+
+/**
+ * Ends the connections to a replica that hangs, so that what it owes is asked of others. Time is counted in ticks: of a
+ * pause of this process, after which answers may wait to be read, only one counts.
+ */
+function watchSilence({ server }: Replica): NodeJS.Timeout {
+  let silentMs = 0
+  const tick = () => {
+    silentMs += replicaSilentMs
+    if (silentMs >= replicaHungMs) server.onHung(silentMs, true)
+  }
+  return setInterval(tick, replicaSilentMs).unref()
 }
 
 /** Undefined if there was none, or none that can be understood. */
