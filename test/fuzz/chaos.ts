@@ -38,8 +38,11 @@ export class ClusterChaos extends Group {
     await this.cluster.agree()
   }
 
+  /** @throws Error if it did not happen */
   told(): string {
     const { reshard, failover } = this.counts
+    const missing = this.kinds.find((kind) => this.counts[kind] === 0)
+    if (missing !== undefined) throw new Error(`there was no ${missing} meanwhile`)
     return `, ${reshard} slots moved, ${failover} failovers`
   }
 

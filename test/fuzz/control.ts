@@ -121,6 +121,13 @@ export class Control implements Backend {
     return shownValues(await this.values())
   }
 
+  /** How many keys it was asked for. */
+  async lookups(): Promise<number> {
+    const text = await this.ask(['INFO', 'stats'])
+    const found = [...text.matchAll(/^keyspace_(?:hits|misses):(\d+)/gm)]
+    return found.reduce((sum, [, count]) => sum + Number(count), 0)
+  }
+
   async isPrimary(): Promise<boolean> {
     return (await this.ask(['ROLE'])).startsWith('*3\r\n$6\r\nmaster')
   }
@@ -180,7 +187,7 @@ class Idleness {
 /** Several servers as one: sums of what each knows, and all that their primaries have. */
 export class Group implements Backend {
   readonly hasLateMessages: boolean
-  private readonly members: readonly Control[]
+  protected readonly members: readonly Control[]
   private readonly idleness = new Idleness(this)
 
   constructor(members: readonly Control[], options: Pick<Backend, 'hasLateMessages'>) {

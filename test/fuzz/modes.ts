@@ -16,8 +16,8 @@ export interface ModeRig {
   readonly oracleArgs: readonly string[]
   readonly backend: Backend
   readonly config: ProxyConfig
-  /** What happened meanwhile, in words. */
-  readonly told: () => string
+  /** What happened meanwhile, in words. @throws Error if nothing did, and the mode was for nothing */
+  readonly told: () => string | Promise<string>
 }
 
 /** Timers of the servers run often, so that short timeouts are short. */
@@ -89,12 +89,13 @@ async function startReplication(t: TestContext): Promise<ModeRig> {
     primary: addressOf(rig.primary),
     reads: { policy: 'readsToReplicas' },
   } as const
+  const backend = new ReplicatedGroup(controls, rig)
   return {
     profile: profiles.replicated,
     oracleArgs: telling,
-    backend: new ReplicatedGroup(controls, rig),
+    backend,
     config: configFor(servers, upstream),
-    told: () => '',
+    told: () => backend.told(),
   }
 }
 
@@ -104,6 +105,12 @@ class ReplicatedGroup extends Group {
   constructor(controls: readonly Control[], rig: ReplicatedServers) {
     super(controls, { hasLateMessages: false })
     this.rig = rig
+  }
+
+  async told(): Promise<string> {
+    const counts = await Promise.all(this.members.slice(1).map((replica) => replica.lookups()))
+    if (counts.includes(0)) throw new Error(`a replica was not read from: ${counts.join(', ')}`)
+    return `, ${counts.join(' + ')} keys read from replicas`
   }
 
   /** A client may read what another has written: one server is no different. */

@@ -19,6 +19,11 @@ export interface Profile {
   readonly vocabulary: Vocabulary
   /** Whether keys are on several servers, by hash tag. */
   readonly isSpread: boolean
+  /**
+   * Whether a client waits for each reply, but within transactions, and watches nothing: keys go to other servers
+   * meanwhile, and what was not run there can not be sent again behind the rest.
+   */
+  readonly isShallow?: boolean
 }
 
 /** What tells of replication: there is none behind the server that is the oracle. */
@@ -32,6 +37,8 @@ const spread = [
   /^SCAN 0/,
   // It reads keys that it does not name.
   /^SORT .* BY /,
+  // Its key has no tag.
+  /^EVAL {failing}/,
   // A script is known where it was run; what SCRIPT LOAD loads is known everywhere.
   /^EVAL {answer} 0/,
   // A server tells of its own subscribers only.
@@ -39,8 +46,10 @@ const spread = [
   // A server tells of the keys that it has.
   /^CLIENT TRACKING {/,
 ]
-/** What a server does not have from the one that it follows. */
-const ofServers = [/^CONFIG/, /^SCRIPT EXISTS/]
+/** What a server does not have from the one that it follows, and what is told to all while one is deposed. */
+const ofServers = [/^CONFIG/, /^SCRIPT EXISTS/, /^FLUSH/, /^FUNCTION (LOAD|DELETE|FLUSH|RESTORE)/]
+/** What the sidecar is asked in place of a server is refused in transactions, and another protocol ends a watch. */
+const unbound = /^(ASKING|READONLY|READWRITE|HELLO|CLUSTER|SUBSCRIBE)/
 /** More of what is split, in place of what is left out. */
 const split = [
   'MGET {any} {any} {any} {any} {any} {any} {any} {any}',
@@ -63,8 +72,15 @@ export const profiles = {
   oneServer: { vocabulary: lists, isSpread: false },
   replicated: { vocabulary: without(replication), isSpread: false },
   spread: { vocabulary: without(spread, [...split, ...split]), isSpread: true },
-  moving: { vocabulary: without([...spread, ...ofServers], [...split, ...split]), isSpread: true },
+  moving: {
+    vocabulary: without([...spread, ...ofServers], [...split, ...split]),
+    isSpread: true,
+    isShallow: true,
+  },
 } as const satisfies Record<string, Profile>
+
+/** Of a backend whose keys are spread: whether who watches keys, or is in a transaction, may send it. */
+export const canBeBound = (line: string): boolean => !unbound.test(line)
 
 /** Commands whose keys may be anywhere. */
 export const isSplit = (line: string): boolean => /^(MGET|MSET|DEL|UNLINK|EXISTS|TOUCH) /.test(line)

@@ -2,6 +2,7 @@
 import { encodeCommand } from '../../sidecar/resp/encode.ts'
 import { Random } from '../sim/random.ts'
 import {
+  canBeBound,
   crosses,
   crossing,
   drawTags,
@@ -57,6 +58,7 @@ class Generator {
   private readonly states: ClientState[] = []
   private readonly words: Vocabulary
   private readonly isSpread: boolean
+  private readonly isShallow: boolean
   private isParallel = false
   /** Whether commands are refused for their keys; then nobody subscribes, which is refused for another reason. */
   private mayCross = false
@@ -65,6 +67,7 @@ class Generator {
     this.random = random
     this.words = profile.vocabulary
     this.isSpread = profile.isSpread
+    this.isShallow = profile.isShallow === true
   }
 
   program(): Program {
@@ -135,6 +138,8 @@ class Generator {
   }
 
   private some(client: number, countMax: number): Command[] {
+    const isBound = this.states[client]?.inTransaction === true
+    if (this.isShallow && !isBound) return [this.ordinary(client)]
     const count = countMax > 10 ? countMax : this.random.below(countMax + 1)
     return Array.from({ length: count }, () => this.ordinary(client))
   }
@@ -148,7 +153,9 @@ class Generator {
     if (kind < 0.22 && !this.isParallel && !isQueued) return this.from(this.words.common, client)
     const words = this.from(this.words.keyed, client)
     if (/^(SPOP|.*RAND.*|SORT|SADD|EVAL)$/i.test(words[0] ?? '')) return words
-    if (kind < 0.24) return words.slice(0, random.below(words.length - 1) + 1)
+    if (kind < 0.24 && !(this.isSpread && /^MSET/i.test(words[0] ?? ''))) {
+      return words.slice(0, random.below(words.length - 1) + 1)
+    }
     // Where keys are spread these might be keys with another tag.
     if (kind < 0.25) return this.isSpread ? [...words] : [...words, 'more', 'x']
     if (kind < 0.28 && waitOf(words) === 'none') return inline(words, random)
@@ -157,7 +164,9 @@ class Generator {
 
   private from(lines: readonly string[], client: number): string[] {
     const { random } = this
-    const line = random.pick(lines)
+    const drawn = random.pick(lines)
+    const isBound = this.states[client]?.tag !== undefined
+    const line = isBound && !canBeBound(drawn) ? 'PING' : drawn
     const place: Place = {
       random,
       prefix: this.isParallel ? `${client}:` : '',
@@ -177,7 +186,8 @@ class Generator {
       return () => drawTags.crossing[Math.min(1, count++)] ?? ''
     }
     const { tag } = state ?? {}
-    const isBound = state?.inTransaction === true || line === watched
+    // What is watched and what is waited for must be on one connection.
+    const isBound = state?.inTransaction === true || line === watched || /^B[LRZ]|BLOCK/.test(line)
     if (tag !== undefined && isBound) return () => tag
     if (isSplit(line)) return () => random.pick(drawTags.alone)
     const one = random.pick(keyCount(line) > 1 ? drawTags.ordinary : drawTags.alone)
@@ -186,9 +196,11 @@ class Generator {
 
   private transaction(client: number, state: ClientState): Command[] {
     if (this.isSpread) state.tag ??= this.random.pick(drawTags.ordinary)
-    const watch = this.random.chance(0.4)
-      ? [['WATCH', ...this.from([watched], client).slice(1)]]
-      : []
+    // A server forgets who watches when the keys go to another: EXEC does nothing then.
+    const watch =
+      !this.isShallow && this.random.chance(0.4)
+        ? [['WATCH', ...this.from([watched], client).slice(1)]]
+        : []
     if (watch.length > 0 && this.random.chance(0.4)) return watch
     state.inTransaction = true
     return [...watch, ['MULTI'], ...this.insideTransaction(client, state)]

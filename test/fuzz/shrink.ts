@@ -58,7 +58,9 @@ function* smallerBursts(burst: Burst): Generator<Burst> {
 function* smallerCommands(command: Command): Generator<Command> {
   if (typeof command === 'string') return
   for (const [index, word] of command.entries()) {
-    if (index > 0 && word.length > 8) yield command.with(index, 'v')
+    // A key stays where it is.
+    const short = `${/^\{[^}]*\}/.exec(word)?.[0] ?? ''}v`
+    if (index > 0 && word.length > 8 && word !== short) yield command.with(index, short)
   }
 }
 

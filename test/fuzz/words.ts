@@ -156,8 +156,12 @@ const draws: Readonly<Record<string, Draw>> = {
   ),
   sha: ({ random }) => sha(random.pick(answers)),
   library: oneOf(...libraries),
-  channel: oneOf(...channels),
-  pattern: oneOf(...patterns),
+  // What servers tell of their own keys is heard at each of them, where there are several.
+  channel: (place) => place.random.pick(place.tag === undefined ? channels : channels.slice(0, 2)),
+  pattern: (place) =>
+    place.random.pick(
+      place.tag === undefined ? patterns : patterns.filter((one) => one !== '__key*'),
+    ),
 }
 
 const keyDraws = new Set([...families, 'dumpable', 'sets', 'big', 'free', 'none', 'alike', 'any'])

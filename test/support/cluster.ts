@@ -13,6 +13,9 @@ export { ClusterNode, type NodeView }
 export const slotCount = 16_384
 const agreeDeadlineMs = 30_000
 const startsMax = 4
+/** After so long a server tells no more of a failover that it was asked for. */
+const failoverGivenUpMs = 6000
+const failoversMax = 4
 
 export interface ClusterOptions {
   readonly primaries?: number
@@ -278,12 +281,21 @@ export class RedisCluster {
   async failOver(shard: number, how?: 'FORCE' | 'TAKEOVER'): Promise<ClusterNode> {
     const replica = (await this.replicasOf(shard))[0]
     if (replica === undefined) throw new Error(`shard ${shard} has no replica`)
-    await replica.ask('CLUSTER', 'FAILOVER', ...(how === undefined ? [] : [how]))
-    await until(`a replica of shard ${shard} is primary`, async () => {
-      return String(await replica.ask('ROLE')).startsWith('master')
-    })
+    for (let attempt = 1; !(await this.promote(replica, how)); attempt += 1) {
+      if (attempt === failoversMax) throw new Error(`${replica.port} does not become primary`)
+    }
     await this.agree()
     return replica
+  }
+
+  /** False: the servers gave it up, as they do when one of them is late. */
+  private async promote(replica: ClusterNode, how: string | undefined): Promise<boolean> {
+    await replica.ask('CLUSTER', 'FAILOVER', ...(how === undefined ? [] : [how]))
+    const isPrimary = async () => String(await replica.ask('ROLE')).startsWith('master')
+    return until('it is primary', isPrimary, failoverGivenUpMs).then(
+      () => true,
+      () => false,
+    )
   }
 
   /** Ends the primary at once. A replica follows it after the node timeout: see `primaryIsNot`. */
