@@ -101,7 +101,7 @@ export async function startSite(t: TestContext, changes: Changes = {}): Promise<
   t.after(() => rmSync(directory, { recursive: true }))
   const [file, port] = [join(directory, 'config.json'), await freePort()]
   writeConfig(file, configOf(first, port, changes))
-  const process = startSidecar(t, `--config ${file} --admin 127.0.0.1:0`)
+  const process = startSidecar(t, `--config ${file}`)
   await serves(process)
   return new Site([first, second], { process, port, file }, changes)
 }
@@ -116,6 +116,7 @@ function configOf(server: RedisServer, port: number, changes: Changes): ProxyCon
   const { timing, upstream, ...others } = changes
   return {
     ...base,
+    admin: { host: '127.0.0.1', port: 0 },
     commands: { allow: ['monitor'] },
     ...others,
     timing: { ...base.timing, ...timing },
