@@ -2,24 +2,26 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { ConfigError, SystemError } from '../common/errors.ts'
-import { statusBytesMax, statusTimeoutMs, topologyWatchMs } from '../common/limits.ts'
+import { topologyWatchMs } from '../common/limits.ts'
+import { type AdminLogin, failed, readAdmin } from './admin-port.ts'
 import { type Topology, isWell, topologyText } from './topology/table.ts'
 import { paintFor } from './up/terminal.ts'
 
-const addressDefault = '127.0.0.1:16380'
-const help = `Usage: respmesh topology [--admin URL] [--json] [--watch]
+const urlDefault = 'http://127.0.0.1:16380'
+const help = `Usage: respmesh topology [--json] [--watch] [--admin URL] [--user NAME] [--ca FILE] [--cert FILE --key FILE]
 
-Shards, servers, their roles, health, lag and load, as a sidecar sees them.
+Shards, servers, their roles, health, lag and load, as the sidecar sees them whose admin port is at URL (default
+${urlDefault}).
 
-      --admin URL  admin port of the sidecar: HOST:PORT, http://… or https://USER:PASSWORD@… (${addressDefault})
-      --json       as JSON
-      --watch      again every second, until Ctrl-C
+      --json   as JSON
+      --watch  again every second, until Ctrl-C
 
 Exit code 0: every server in use is well and every key has one; 1: not so, or nobody answers.
-For a certificate of your own authority set NODE_EXTRA_CA_CERTS.`
+The password is read from RESPMESH_ADMIN_PASSWORD or the file RESPMESH_ADMIN_PASSWORD_FILE, never from an argument.`
 
 interface Options {
   readonly url: URL
+  readonly login: AdminLogin
   readonly isJson: boolean
   readonly isWatch: boolean
 }
@@ -45,19 +47,26 @@ export async function topology(args: readonly string[]): Promise<number> {
 
 /** Undefined: help is asked for. */
 function read(args: readonly string[]): Options | undefined {
+  const text = { type: 'string' } as const
   try {
     const { values } = parseArgs({
       args: [...args],
       options: {
         help: { type: 'boolean', short: 'h' },
-        admin: { type: 'string' },
         json: { type: 'boolean' },
         watch: { type: 'boolean', short: 'w' },
+        admin: text,
+        user: text,
+        ca: text,
+        cert: text,
+        key: text,
       },
     })
     if (values.help === true) return undefined
+    const { user, ca, cert, key } = values
     return {
-      url: urlOf(values.admin ?? addressDefault),
+      url: urlOf(values.admin ?? urlDefault),
+      login: { user, ca, cert, key },
       isJson: values.json === true,
       isWatch: values.watch === true,
     }
@@ -68,13 +77,15 @@ function read(args: readonly string[]): Options | undefined {
 }
 
 function urlOf(text: string): URL {
-  const url = new URL(/^https?:\/\//.test(text) ? text : `http://${text}`)
-  url.pathname = '/topology'
-  return url
+  const url = new URL(text.includes('://') ? text : `http://${text}`)
+  if (!/^https?:$/.test(url.protocol) || url.password !== '') {
+    throw new Error('--admin: expected http://HOST:PORT or https://')
+  }
+  return new URL('/topology', url)
 }
 
-async function show({ url, isJson, isWatch }: Options): Promise<boolean> {
-  const found = await ask(url)
+async function show({ url, login, isJson, isWatch }: Options): Promise<boolean> {
+  const found = await ask(url, login)
   const { stdout } = process
   if (isWatch && stdout.isTTY && !isJson) stdout.write('\x1b[2J\x1b[H')
   console.log(
@@ -84,29 +95,13 @@ async function show({ url, isJson, isWatch }: Options): Promise<boolean> {
   return isWell(found)
 }
 
-async function ask(url: URL): Promise<Topology> {
-  const { host, username, password } = url
-  const plain = new URL(url)
-  plain.username = ''
-  plain.password = ''
-  const login = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
-  const headers: Record<string, string> =
-    password === '' ? {} : { authorization: `Basic ${Buffer.from(login).toString('base64')}` }
+async function ask(url: URL, login: AdminLogin): Promise<Topology> {
+  const text = await readAdmin(url, login)
   try {
-    const response = await fetch(plain, { headers, signal: AbortSignal.timeout(statusTimeoutMs) })
-    const text = await response.text()
-    if (!response.ok) throw failed(host, `${response.status}: ${text.slice(0, 200).trim()}`)
-    if (text.length > statusBytesMax) throw failed(host, 'its answer has no end')
     const value: unknown = JSON.parse(text)
     if (typeof value === 'object' && value !== null) return value
-    throw failed(host, 'its answer is no topology')
   } catch (cause) {
-    if (cause instanceof SystemError) throw cause
-    if (cause instanceof SyntaxError) throw failed(host, 'it is not the admin port of a sidecar')
-    throw failed(host, 'nobody answers there', cause)
+    throw failed(url, 'it is not the admin port of a sidecar', cause)
   }
-}
-
-function failed(address: string, why: string, cause?: unknown): SystemError {
-  return new SystemError('RM_STATUS', `${address}: ${why}`, { cause })
+  throw failed(url, 'its answer is no topology')
 }

@@ -10,16 +10,20 @@ import type { ProxyConfig } from '../../../common/contract/proxy-config.ts'
 import type { TopologyAnswer } from '../../../sidecar/admin/index.ts'
 import { startCluster } from '../../support/cluster.ts'
 import { startReplicated } from '../../support/replicas.ts'
-import { until } from '../../support/servers.ts'
+import { startServer, until } from '../../support/servers.ts'
 import { configFor } from '../sidecar/harness.ts'
 import { type SidecarProcess, startSidecar } from './sidecar-process.ts'
 
-function startWith(t: TestContext, config: ProxyConfig): SidecarProcess {
+function startWith(
+  t: TestContext,
+  config: ProxyConfig,
+  env: Readonly<Record<string, string>> = {},
+): SidecarProcess {
   const folder = mkdtempSync(join(tmpdir(), 'respmesh-topology-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   const file = join(folder, 'config.json')
   writeFileSync(file, JSON.stringify({ ...config, logLevel: 'info' }))
-  return startSidecar(t, `--config ${file} --admin 127.0.0.1:0`)
+  return startSidecar(t, `--config ${file} --admin 127.0.0.1:0`, env)
 }
 
 async function topologyOf(sidecar: SidecarProcess): Promise<TopologyAnswer> {
@@ -33,8 +37,14 @@ const program = join(import.meta.dirname, '..', '..', '..', 'cli', 'main.ts')
 
 /** Exit code and output of `respmesh topology`. */
 async function printed(...args: readonly string[]) {
+  return printedWith({}, ...args)
+}
+
+async function printedWith(env: Readonly<Record<string, string>>, ...args: readonly string[]) {
   try {
-    const { stdout } = await run(process.execPath, [program, 'topology', ...args])
+    const { stdout } = await run(process.execPath, [program, 'topology', ...args], {
+      env: { PATH: process.env['PATH'], ...env },
+    })
     return { code: 0, text: stdout }
   } catch (error) {
     const { code, stdout } = error as { readonly code: number; readonly stdout: string }
@@ -122,6 +132,26 @@ test('replicas are shown with their lag, and with what they were sent', async (t
   assert.equal(code, 0, text)
   assert.match(text, /^replication · 3 of 3 servers in use/)
   assert.match(text, /reads go to replicas/)
+})
+
+test('where the admin port has users, one of them is asked for', async (t) => {
+  const server = await startServer()
+  t.after(() => server.stop())
+  const users = [{ username: { env: 'WHO' }, password: { env: 'SECRET' } }]
+  const config = { ...configFor(server), admin: { host: '127.0.0.1', port: 0, users } }
+  const sidecar = startWith(t, config, { WHO: 'me', SECRET: 'p' })
+  const admin = `127.0.0.1:${await sidecar.adminPort()}`
+  await until('it has its server', async () => (await sidecar.get('/startz')).status === 200)
+  assert.equal((await printed('--admin', admin)).code, 1)
+  const right = await printedWith(
+    { RESPMESH_ADMIN_PASSWORD: 'p' },
+    '--admin',
+    admin,
+    '--user',
+    'me',
+  )
+  assert.equal(right.code, 0, right.text)
+  assert.match(right.text, /^standalone · 1 of 1 servers in use/)
 })
 
 test('an address where nobody answers, or something else, is named', async () => {
