@@ -1,0 +1,39 @@
+/**
+ * Bounds of what goes to several servers, and of switches, messages and raw pipes; part of `limits.ts`.
+ */
+
+/** Defaults of `ProxyConfig.upstream.retries`. */
+export const defaultRetries = { maxRetries: 16, retryDelayMs: 10 } as const
+/** Longest wait before a command that a server did not run is sent again. */
+export const retryDelayMaxMs = 1000
+/** Bytes of replies from several servers that are put together before a client is given them. */
+export const outgoingBytesMax = 16 * 1024
+/** Bytes of the replies of several servers that are held to be made one; the command fails when there are more. */
+export const mergedReplyBytesMax = 64 * 1024 * 1024
+/** Servers of one backend, counted per role; a further one gets no connections. */
+export const serversMax = 2048
+/** How long the connections to a server that the topology has no more may finish what is in flight. */
+export const serverLeaveMs = 10_000
+/** Bytes of an open transaction that are kept to give it to another node; a longer one is aborted when its slot moves. */
+export const transactionBytesMax = 1024 * 1024
+/** A command that a cluster refused and did not run is sent again so often, after at most so long, doubling; then its error is told. */
+export const clusterRetriesMax = 16
+export const clusterRetryDelayMs = 10
+export const clusterRetryDelayMaxMs = 1000
+/** How often within the time that a command may take it is looked who waits for longer. */
+export const readTimeLooks = 8
+/** How often it is looked whether commands in flight have ended. */
+export const drainPollMs = 5
+/** How long clients may finish an open transaction before a pause holds them in the middle of it. */
+export const switchFinishMs = 250
+/** Longest wait, after a switch, for clients that need a connection of their own; the others go on then. */
+export const switchSettleMs = 2000
+/** Longest time, and most lines, that messages are logged on request; and of how many bytes of a command keys are looked for. */
+export const messagesSecondsMax = 3600
+export const messagesLoggedMax = 1_000_000
+export const messageKeysBytesMax = 64 * 1024
+/** Keys of one message that are shown, and bytes of each; the rest is counted. */
+export const messageKeysMax = 16
+export const messageKeyBytesMax = 256
+/** Clients of raw listeners at once, per process; the next is closed. */
+export const rawPipesMax = 1024
