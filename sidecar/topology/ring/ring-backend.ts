@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../../../common/clock.ts'
 import type { ProxyConfig } from '../../../common/contract/proxy-config.ts'
-import { defaultRingEjectMs, ringTickMs } from '../../../common/limits.ts'
+import { defaultRingEjectMs, ringTickMs, serverStallMs } from '../../../common/limits.ts'
 import type { Log } from '../../../common/log.ts'
 import { formatHostPort } from '../../../common/redis/url.ts'
 import { findHashTag } from '../../../common/redis/slots.ts'
@@ -156,14 +156,15 @@ export class RingBackend implements Backend {
     shard.isTried = true
     const isWatched = () => this.shards.includes(shard) && !shard.works && !shard.ejection.isOut
     for (let attempt = 0; isWatched(); attempt += 1) {
-      // The first is the loss that was just seen.
-      if (attempt > 0 && (await this.isUsable(shard))) {
-        shard.ejection.failures = 0
-      } else if (isWatched() && shard.ejection.noteFailure(this.rules)) this.eject(shard)
+      // The first failure is the loss that was just seen; one that was never connected has not failed yet.
+      const isLost = attempt === 0 && shard.hasWorked
+      if (!isLost && (await this.isUsable(shard))) shard.ejection.failures = 0
+      else if (isWatched() && shard.ejection.noteFailure(this.rules)) this.eject(shard)
       const waitMs = retryDelayMs(attempt, this.modules.random)
       await new Promise((resolve) => setTimeout(resolve, waitMs).unref())
     }
     shard.isTried = false
+    shard.hasWorked = shard.works
   }
 
   private async isUsable({ address }: RingShard): Promise<boolean> {
@@ -175,7 +176,10 @@ export class RingBackend implements Backend {
   private eject(shard: RingShard): void {
     const others = this.shards.filter((one) => one !== shard && !one.ejection.isOut)
     if (others.length === 0) return
-    shard.ejection.takeOut(this.rules, this.modules.clock.monotonicMs())
+    const { primary, ejection } = shard
+    ejection.takeOut(this.rules, this.modules.clock.monotonicMs())
+    // What it owes is not waited for: it would come too late.
+    if (primary.isStalled) primary.onHung(serverStallMs, true)
     this.modules.log.warn(
       { server: formatHostPort(shard.address), failures: shard.ejection.failures },
       'a server was taken out of the ring; its keys go to others',
@@ -184,6 +188,7 @@ export class RingBackend implements Backend {
   }
 
   private noteWorks(shard: RingShard): void {
+    shard.hasWorked = true
     if (!shard.ejection.noteWorks(this.modules.clock.monotonicMs())) return
     const server = formatHostPort(shard.address)
     this.modules.log.info({ server }, 'a server is back in the ring')

@@ -11,6 +11,8 @@ export class RingShard implements Shard {
   readonly ejection = new Ejection()
   zone: string | undefined
   weight = 1
+  /** Whether it was connected since it was last found to fail. */
+  hasWorked = false
   /** A connection is tried, to see whether the server works. */
   isTried = false
 
