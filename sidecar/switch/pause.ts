@@ -54,8 +54,10 @@ export class Pause {
   /** The same for the time of a switch, beside what somebody asked for. @throws UpstreamError RM_UPSTREAM_TIMEOUT */
   async hold(): Promise<void> {
     this.isSwitching = true
-    await this.drain('nothing was changed')
-    await this.deliverMessages()
+    // What a server that hangs owes will not come: its commands are lost with it.
+    const isStalled = () => this.modules.context()?.primary.isStalled === true
+    await this.drain('nothing was changed', isStalled)
+    if (!isStalled()) await this.deliverMessages()
   }
 
   /** Waits for a bounded time until those are back whose own connection a switch ended. */
@@ -74,7 +76,7 @@ export class Pause {
   }
 
   /** Whether no reply is owed, at the latest after `timeoutMs`. New commands are held from now on. */
-  async isDrained(timeoutMs: number): Promise<boolean> {
+  async isDrained(timeoutMs: number, isHopeless = () => false): Promise<boolean> {
     const { clock, sessions } = this.modules
     const context = this.modules.context()
     if (context === undefined) return true
@@ -84,7 +86,7 @@ export class Pause {
     for (;;) {
       const waitedMs = clock.monotonicMs() - start
       context.isFinishing = waitedMs < switchFinishMs && some(sessions, hasMore)
-      if (!context.isFinishing && this.inFlightCommands === 0) return true
+      if (!context.isFinishing && (this.inFlightCommands === 0 || isHopeless())) return true
       if (waitedMs >= timeoutMs) {
         context.isFinishing = false
         return false
@@ -101,9 +103,9 @@ export class Pause {
     return count
   }
 
-  private async drain(consequence: string): Promise<void> {
+  private async drain(consequence: string, isHopeless?: () => boolean): Promise<void> {
     const timeoutMs = this.modules.context()?.timing.drainTimeoutMs ?? 0
-    if (await this.isDrained(timeoutMs)) return
+    if (await this.isDrained(timeoutMs, isHopeless)) return
     const { inFlightCommands } = this
     throw new UpstreamError(
       'RM_UPSTREAM_TIMEOUT',
@@ -116,7 +118,8 @@ export class Pause {
   private async deliverMessages(): Promise<void> {
     const context = this.modules.context()
     if (!some(this.modules.sessions, ({ state }) => state.isStanding)) return
-    await context?.primary.ping()?.catch(() => undefined)
+    const answered = context?.primary.ping()?.catch(() => undefined)
+    if (answered !== undefined) await Promise.race([answered, elapsed(switchFinishMs)])
     await elapsed(drainPollMs)
   }
 

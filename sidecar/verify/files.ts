@@ -6,12 +6,27 @@ import { listenerKey } from '../net/listener.ts'
 import { readTlsMaterial } from '../net/tls-context.ts'
 import type { Findings } from './findings.ts'
 
+/** What one configuration says and cannot mean. */
+function verifySense({ listeners, upstream: { mode } }: ProxyConfig, findings: Findings): void {
+  const keys = listeners.map(listenerKey).filter((key) => !key.endsWith(':0'))
+  for (const key of new Set(keys.filter((key, index) => keys.indexOf(key) !== index))) {
+    findings.add(`listener ${key} is there twice [RM_CONFIG_INVALID]`)
+  }
+  const hasOnePrimary = mode === 'standalone' || mode === 'replication'
+  for (const listener of listeners) {
+    if (listener.raw !== true || hasOnePrimary) continue
+    const why = `mode is ${mode}, which has several primaries`
+    findings.add(`listener ${listenerKey(listener)} is raw, and ${why} [RM_CONFIG_INVALID]`)
+  }
+}
+
 export async function verifyFiles(
   config: ProxyConfig,
   env: Environment,
   findings: Findings,
 ): Promise<void> {
   const { listeners, admin, clientAuth, upstream } = config
+  verifySense(config, findings)
   await Promise.all([
     ...listeners.map((listener) => {
       const what = `listener ${listenerKey(listener)}`

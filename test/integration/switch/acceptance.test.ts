@@ -126,6 +126,19 @@ test('a switch that cannot have its commands end changes nothing', async (t) => 
   assert.equal(plane.view().isPaused, false)
 })
 
+test('a server that hangs is left without waiting for what it owes', async (t) => {
+  const { plane, first, goOver, client } = await scene(t)
+  const [one, other] = [await client(), await client()]
+  assert.equal(await one.ask('SET', 'a', '1'), '+OK\r\n')
+  first.signal('SIGSTOP')
+  t.after(() => first.signal('SIGCONT'))
+  one.send(encodeCommand(['INCR', 'a']))
+  await until('it is seen to hang', () => plane.view().counters.upstreamStalls > 0)
+  await goOver()
+  assert.match(await one.reply(), /^-PROXY RM_UPSTREAM_LOST/)
+  assert.equal(await other.ask('SET', 'b', '1'), '+OK\r\n')
+})
+
 test('a transaction that was queued before a switch ends whole: run, or aborted and saying so', async (t) => {
   const { first, second, goOver, client } = await scene(t)
   const [quick, slow, fresh] = [await client(), await client(), await client()]
