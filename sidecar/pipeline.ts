@@ -247,8 +247,8 @@ class Pipeline implements LocalDataPlane {
     this.isStopping = true
     this.listeners.close()
     const drainTimeoutMs = this.config?.timing.drainTimeoutMs ?? 0
-    await this.maintenance.move(drainTimeoutMs / 2)
-    await this.pauses.isDrained(drainTimeoutMs)
+    const movedMs = await this.maintenance.move(drainTimeoutMs / 2)
+    await this.pauses.isDrained(Math.max(0, drainTimeoutMs - movedMs))
     clearInterval(this.silenceTimer)
     clearInterval(this.tickTimer)
     this.files.stop()

@@ -11,9 +11,11 @@ spec:
     endpoints: [{host: a}]
     auth: {secretRef: {name: app}, adminSecretRef: {name: admin}}
     tls: {caSecretRef: {name: ca}}
+    sentinel: {name: m, endpoints: [{host: s}], auth: {secretRef: {name: watchers}}}
   proxy:
     auth: {secretRef: {name: clients}}
     tls: {secretRef: {name: listener}}
+    admin: {auth: {secretRef: {name: humans}}}
 `
 const complete: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   app: { password: 'a' },
@@ -21,6 +23,8 @@ const complete: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   ca: { 'ca.crt': 'pem' },
   clients: { username: 'c', password: 'd' },
   listener: { 'tls.crt': 'pem', 'tls.key': 'pem' },
+  humans: { password: 'e' },
+  watchers: { password: 'f' },
 }
 
 function read(secrets: Readonly<Record<string, Readonly<Record<string, string>>>>) {
@@ -47,10 +51,12 @@ test('what the controller needs itself must be there', async () => {
 })
 
 test('what only sidecars need is told, and hinders nothing', async () => {
-  const { app: _app, ...others } = complete
+  const { app: _app, humans: _humans, watchers: _watchers, ...others } = complete
   const { credentials, missing } = await read({ ...others, listener: { 'tls.crt': 'pem' } })
   assert.equal(credentials?.username, 'root')
-  assert.equal(missing.length, 2)
+  assert.equal(missing.length, 4)
   assert.match(missing[0] ?? '', /^the Secret shop\/app, which RedisProxy cache names, is missing$/)
   assert.match(missing[1] ?? '', /the key tls\.key of the Secret shop\/listener/)
+  assert.match(missing[2] ?? '', /shop\/humans/)
+  assert.match(missing[3] ?? '', /shop\/watchers/)
 })

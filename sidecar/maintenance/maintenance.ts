@@ -98,11 +98,11 @@ export class Maintenance {
 
   /**
    * Has clients connect again, for a bounded time in which their commands are still served. Resolves when all know and
-   * those that had to be waited for have had their time.
+   * those that had to be waited for have had their time; gives how long that took, milliseconds.
    */
-  async move(timeoutMs: number): Promise<void> {
+  async move(timeoutMs: number): Promise<number> {
     const { clock } = this.modules
-    if (this.takers.size === 0) return
+    if (this.takers.size === 0) return 0
     this.isMoving = true
     this.sequence += 1
     const start = clock.monotonicMs()
@@ -114,6 +114,7 @@ export class Maintenance {
       })
     }
     this.stop()
+    return clock.monotonicMs() - start
   }
 
   stop(): void {
