@@ -10,6 +10,7 @@ import { type RouteKind, type RoutePlanner, crossSlotError } from '../../route/p
 import type { ServerConnections } from '../../upstream/server-connections.ts'
 import type { SharedLane } from '../../upstream/shared-lane.ts'
 import { ownReplies } from '../own-replies.ts'
+import { PinReason } from '../pinning.ts'
 import type { Session } from '../session.ts'
 import { sendSeveral } from './fan-out.ts'
 import { Leg, type LegKind, plainKind, readerKind, writeKind } from './leg.ts'
@@ -144,7 +145,9 @@ export class Run {
 
   /** Who of the shard is to be read from. */
   readerOf(shard: Shard): ServerConnections {
-    const { order } = this
+    const { order, session } = this
+    // What was read before EXEC must not be older than the WATCH that is to guard it.
+    if (session.pinning.has(PinReason.watch)) return shard.primary
     if (this.hasWrite || order.writesAwaited > 0) return shard.primary
     if (this.readerShard !== shard) {
       this.readerShard = shard
