@@ -2,6 +2,7 @@
  * Commands of many clients on their way to one server: copied into one piece of memory, so that they go out in one
  * call, and whose they are.
  */
+import { type ByteRange, copyRange } from '../net/byte-range.ts'
 import { nobody, type ReplySink } from './reply-sink.ts'
 
 /** Memory of a new batch, and what is kept of one that was large. */
@@ -28,6 +29,18 @@ export class RequestBatch {
     const end = this.byteCount + bytes.length
     if (end > this.memory.length) this.grow(end)
     this.memory.set(bytes, this.byteCount)
+    this.note(sink, count, end)
+  }
+
+  /** The same of a part of a buffer. */
+  addRange(sink: ReplySink, request: ByteRange, count: number): void {
+    const end = this.byteCount + request.end - request.start
+    if (end > this.memory.length) this.grow(end)
+    copyRange(request, this.memory, this.byteCount)
+    this.note(sink, count, end)
+  }
+
+  private note(sink: ReplySink, count: number, end: number): void {
     this.byteCount = end
     this.commandCount += count
     const at = this.entryCount

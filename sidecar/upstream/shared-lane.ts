@@ -17,6 +17,7 @@ import {
   retiredWaitMs,
   waryCommandsMin,
 } from '../../common/limits.ts'
+import type { ByteRange } from '../net/byte-range.ts'
 import { readPace } from '../net/read-pace.ts'
 import type { Flushable, Turn, Wakeable } from '../net/turn.ts'
 import { turnBytes } from '../net/turn-memory.ts'
@@ -124,6 +125,13 @@ export class SharedLane implements ConnectionOwner, Flushable {
     if (this.batch.isEmpty) this.turn.addUpstream(this)
     this.batch.add(sink, bytes, count)
     // A server that has much to do begins while we read on.
+    if (this.batch.byteCount >= earlyFlushBytes) this.flush()
+  }
+
+  /** The same with a part of a buffer. */
+  enqueueRange(sink: ReplySink, request: ByteRange, count: number): void {
+    if (this.batch.isEmpty) this.turn.addUpstream(this)
+    this.batch.addRange(sink, request, count)
     if (this.batch.byteCount >= earlyFlushBytes) this.flush()
   }
 

@@ -31,6 +31,7 @@ export class ModelServer {
   said: string | undefined
   isStalled = false
   readonly prefersOwn = false
+  readonly writePause = { isOn: false }
   readonly view = 'ok'
   private readonly cluster: ModelCluster
   private owner: { onData(bytes: Buffer): void; onClosed(): void } | undefined

@@ -5,6 +5,7 @@
  * Where reads are split, a client sees what it wrote: while a write is in flight, or in the same run, its reads go to
  * primaries, and no write is sent while a replica owes a reply, which might tell of it too early.
  */
+import type { ByteRange } from '../../net/byte-range.ts'
 import type { Backend, Shard } from '../../route/backend.ts'
 import { type RouteKind, type RoutePlanner, crossSlotError } from '../../route/plan.ts'
 import type { ServerConnections } from '../../upstream/server-connections.ts'
@@ -12,11 +13,14 @@ import type { SharedLane } from '../../upstream/shared-lane.ts'
 import { ownReplies } from '../own-replies.ts'
 import { PinReason } from '../pinning.ts'
 import type { Session } from '../session.ts'
+import { RequestMemory } from './kept-bytes.ts'
 import { sendSeveral } from './fan-out.ts'
 import { Leg, type LegKind, plainKind, readerKind, writeKind } from './leg.ts'
 import { ReplyOrder } from './reply-order.ts'
 import type { Way } from './way.ts'
 
+/** Of this thread: what is kept of one client lies beside that of others. */
+const memory = new RequestMemory()
 const crossSlot = Buffer.from(crossSlotError)
 
 /**
@@ -29,10 +33,10 @@ export function forwardRouted(session: Session, end: number, count: number): boo
   if (backend === undefined) return false
   const order = (session.order ??= new ReplyOrder(session))
   if (!isInTurn(session, order, backend)) return false
-  const bytes = Buffer.from(input.bytes.subarray(input.start, end))
-  const run = new Run(order, backend, bytes)
+  const kept = memory.keep({ bytes: input.bytes, start: input.start, end })
+  const run = new Run(order, backend, kept)
   const isDone = run.send(count)
-  input.start += run.sentEnd
+  input.start += run.sentEnd - kept.start
   return isDone
 }
 
@@ -66,14 +70,15 @@ export type Obstacle = 'notReady' | 'full' | 'turn'
 
 export class Run {
   /** Up to here commands were sent or answered. */
-  sentEnd = 0
+  sentEnd: number
   readonly session: Session
   readonly order: ReplyOrder
   readonly backend: Backend
   readonly bytes: Buffer
   readonly planner: RoutePlanner
+  private readonly end: number
   /** Where the command at hand begins. */
-  private at = 0
+  private at: number
   /** Commands from `sentEnd` to `at` that go to one server. */
   private count = 0
   private server: ServerConnections | undefined
@@ -84,12 +89,15 @@ export class Run {
   private readerShard: Shard | undefined
   private reader: ServerConnections | undefined
 
-  constructor(order: ReplyOrder, backend: Backend, bytes: Buffer) {
+  constructor(order: ReplyOrder, backend: Backend, { bytes, start, end }: ByteRange) {
     this.order = order
     this.session = order.session
     this.planner = order.session.context.planner
     this.backend = backend
     this.bytes = bytes
+    this.sentEnd = start
+    this.at = start
+    this.end = end
   }
 
   /** False when some have to wait. */
@@ -97,7 +105,7 @@ export class Run {
     const { planner, backend, bytes } = this
     if (backend.splitsReads) this.hasWrite = this.findWrite(count)
     for (let index = 0; index < count; index += 1) {
-      const kind = planner.plan(backend, bytes, this.at, bytes.length)
+      const kind = planner.plan(backend, bytes, this.at, this.end)
       const { end } = planner.frame
       const isOne = kind === 'shard' || kind === 'anywhere' || kind === 'unknown'
       const isTaken = isOne ? this.join(kind, end) : this.flush() && this.sendOther(kind, end)
@@ -110,8 +118,8 @@ export class Run {
   /** Whether a command of the run may change something. */
   private findWrite(count: number): boolean {
     const { planner, backend, bytes } = this
-    for (let index = 0, at = 0; index < count; index += 1) {
-      const kind = planner.plan(backend, bytes, at, bytes.length)
+    for (let index = 0, { at } = this; index < count; index += 1) {
+      const kind = planner.plan(backend, bytes, at, this.end)
       if (this.kindOf(kind) === writeKind) return true
       at = planner.frame.end
     }

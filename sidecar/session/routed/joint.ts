@@ -6,6 +6,7 @@ import type { CommandMerge } from '../../../common/redis/command-routes.ts'
 import { mergedReplyBytesMax } from '../../../common/limits.ts'
 import { type MergeOptions, mergeReplies } from '../../route/merge/merge-replies.ts'
 import { ownReplies } from '../own-replies.ts'
+import type { ReplyPiece } from './kept-bytes.ts'
 import { Leg, LegList, type LegOwner, plainKind } from './leg.ts'
 import type { ReplyOrder } from './reply-order.ts'
 
@@ -41,13 +42,15 @@ export class Joint implements LegOwner {
     this.partsLeft += leg.count
   }
 
-  hold(leg: Leg, bytes: Buffer, replyCount: number): void {
-    this.partsLeft -= replyCount
-    if (this.heldBytes + bytes.length > mergedReplyBytesMax) this.drop()
+  hold(leg: Leg, replies: ReplyPiece): void {
+    this.partsLeft -= replies.count
+    const byteCount = replies.end - replies.start
+    if (this.heldBytes + byteCount > mergedReplyBytesMax) this.drop()
     if (this.isTooLarge) return
-    this.heldBytes += bytes.length
-    this.order.heldBytes += bytes.length
-    leg.hold(Buffer.from(bytes), replyCount)
+    this.heldBytes += byteCount
+    this.order.heldBytes += byteCount
+    replies.own()
+    leg.hold(replies)
   }
 
   isFull(): boolean {
@@ -58,7 +61,7 @@ export class Joint implements LegOwner {
     if (this.partsLeft > 0) return
     const replies: Buffer[] = []
     for (let leg = this.list.head; leg !== undefined; leg = leg.next) {
-      if (leg.held !== undefined) replies.push(Buffer.concat(leg.held))
+      if (leg.held !== undefined) replies.push(leg.heldReplies())
     }
     const merged = this.isTooLarge ? ownReplies.tooLarge : this.merge(replies)
     this.order.heldBytes -= this.heldBytes

@@ -2,10 +2,12 @@
  * Commands that stand next to each other and went to one server together, and what has come for them. Their bytes are
  * kept until they are answered, so that they can be sent again.
  */
+import { type ByteRange, copyRange } from '../../net/byte-range.ts'
 import { replyLineBytesMax } from '../../../common/limits.ts'
 import { ReplyScanner } from '../../resp/reply-scanner.ts'
 import { CommandFrame } from '../../route/command-frame.ts'
 import type { ServerConnections } from '../../upstream/server-connections.ts'
+import type { ReplyPiece, ReplyRange } from './kept-bytes.ts'
 import type { Refusal } from './refusal.ts'
 import type { Way } from './way.ts'
 
@@ -28,8 +30,8 @@ export interface LegKind {
 /** Where its replies go: the client in its turn, a merge, or nowhere. */
 export interface LegOwner {
   readonly list: LegList
-  /** Takes bytes of its replies that came before their turn, of which `replyCount` ended in them. */
-  hold(leg: Leg, bytes: Buffer, replyCount: number): void
+  /** Takes replies that came before their turn. */
+  hold(leg: Leg, replies: ReplyPiece): void
   /** Whether more is held for it than should be. */
   isFull(leg: Leg): boolean
   /** All its replies are there. */
@@ -53,20 +55,15 @@ export class Leg {
   parts: LegList | undefined = undefined
   /** How it was sent. */
   way: Way | undefined = undefined
-  /** Replies that came before their turn, and how many ended in each piece. */
-  held: Buffer[] | undefined = undefined
-  heldCounts: number[] | undefined = undefined
+  /** Replies that came before their turn, as they came. */
+  held: Held | undefined = undefined
+  private lastHeld: Held | undefined = undefined
   heldBytes = 0
   /** Whether more is gathered than should be, because otherwise nobody could go on. */
   isUnbounded = false
   refusal: Refusal | undefined = undefined
 
-  constructor(
-    owner: LegOwner,
-    request: { readonly bytes: Buffer; readonly start: number; readonly end: number },
-    count: number,
-    kind: LegKind,
-  ) {
+  constructor(owner: LegOwner, request: ByteRange, count: number, kind: LegKind) {
     this.owner = owner
     this.bytes = request.bytes
     this.start = request.start
@@ -76,25 +73,30 @@ export class Leg {
     this.kind = kind
   }
 
-  get request(): Buffer {
-    return this.bytes.subarray(this.start, this.end)
-  }
-
-  hold(bytes: Buffer, replyCount: number): void {
-    if (this.held === undefined || this.heldCounts === undefined) {
-      this.held = [bytes]
-      this.heldCounts = [replyCount]
-    } else {
-      this.held.push(bytes)
-      this.heldCounts.push(replyCount)
-    }
-    this.heldBytes += bytes.length
+  /** Keeps replies whose bytes stay what they are. */
+  hold(replies: ReplyRange): void {
+    const held = new Held(replies)
+    if (this.lastHeld === undefined) this.held = held
+    else this.lastHeld.next = held
+    this.lastHeld = held
+    this.heldBytes += replies.end - replies.start
   }
 
   dropHeld(): void {
     this.held = undefined
-    this.heldCounts = undefined
+    this.lastHeld = undefined
     this.heldBytes = 0
+  }
+
+  /** All that is held, a copy. */
+  heldReplies(): Buffer {
+    const all = Buffer.allocUnsafe(this.heldBytes)
+    let at = 0
+    for (let held = this.held; held !== undefined; held = held.next) {
+      copyRange(held, all, at)
+      at += held.end - held.start
+    }
+    return all
   }
 
   /**
@@ -128,13 +130,14 @@ export class Leg {
 
   /** Forgets what was held of a reply whose end will not come. */
   dropPart(): void {
-    if (this.held === undefined || this.heldCounts === undefined) return
-    const whole = this.heldCounts.reduce((sum, count) => sum + count, 0)
-    const all = Buffer.concat(this.held)
+    if (this.held === undefined) return
+    let whole = 0
+    for (let held: Held | undefined = this.held; held !== undefined; held = held.next) whole += held.count
+    const all = this.heldReplies()
     const scanner = new ReplyScanner({ allowsPushes: false, lineBytesMax: replyLineBytesMax })
     const isAny = whole > 0 && scanner.scan(all, 0, all.length, whole)
     this.dropHeld()
-    if (isAny) this.hold(all.subarray(0, scanner.position), whole)
+    if (isAny) this.hold({ bytes: all, start: 0, end: scanner.position, count: whole })
   }
 
   /** Where its command number `index` begins. */
@@ -144,6 +147,22 @@ export class Leg {
       at = frameEnd(this.bytes, at, this.end)
     }
     return at
+  }
+}
+
+/** One of several, in their order. */
+class Held implements ReplyRange {
+  readonly bytes: Buffer
+  readonly start: number
+  readonly end: number
+  readonly count: number
+  next: Held | undefined = undefined
+
+  constructor({ bytes, start, end, count }: ReplyRange) {
+    this.bytes = bytes
+    this.start = start
+    this.end = end
+    this.count = count
   }
 }
 

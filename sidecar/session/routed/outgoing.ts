@@ -4,6 +4,8 @@
  * reply has come that is owed, and else in the next turn, which is as long as there is much to do.
  */
 import { outgoingBytesMax } from '../../../common/limits.ts'
+import type { ReplyRange } from './kept-bytes.ts'
+import { copyRange, viewOf } from '../../net/byte-range.ts'
 import type { Session } from '../session.ts'
 
 /** Memory for a new pipeline’s replies; it grows by doubling. */
@@ -20,19 +22,19 @@ export class Outgoing {
     this.session = session
   }
 
-  /** Takes bytes that are the client’s next, of which `replyCount` replies ended. `isMore`: others are owed to it. */
-  push(bytes: Buffer, replyCount: number, isMore: boolean): void {
-    if (this.byteCount + bytes.length > outgoingBytesMax) this.flush()
+  /** Takes replies that are the client’s next. `isMore`: others are owed to it. */
+  push(replies: ReplyRange, isMore: boolean): void {
+    const length = replies.end - replies.start
+    if (this.byteCount + length > outgoingBytesMax) this.flush()
     const isAlone = this.byteCount === 0 && !isMore
-    if (isAlone || bytes.length > outgoingBytesMax) {
-      this.session.deliver(bytes, replyCount)
+    if (isAlone || length > outgoingBytesMax) {
+      this.session.deliver(viewOf(replies), replies.count)
       return
     }
-    const end = this.byteCount + bytes.length
-    const memory = this.memoryFor(end)
-    memory.set(bytes, this.byteCount)
+    const end = this.byteCount + length
+    copyRange(replies, this.memoryFor(end), this.byteCount)
     this.byteCount = end
-    this.replyCount += replyCount
+    this.replyCount += replies.count
     if (!isMore) this.flush()
     else if (!this.isLate) {
       this.isLate = true

@@ -13,6 +13,7 @@ import type { SharedLane } from '../../upstream/shared-lane.ts'
 import { ownReplies } from '../own-replies.ts'
 import type { Session } from '../session.ts'
 import { Leg, LegList, type LegOwner, nobodysLeg, plainKind } from './leg.ts'
+import { ReplyPiece } from './kept-bytes.ts'
 import { Outgoing } from './outgoing.ts'
 import { Recovery } from './recovery.ts'
 import type { RefusalKind } from './refusal.ts'
@@ -20,6 +21,8 @@ import { isReadOnly, isTakenBack, refusalOf } from './resend.ts'
 import { Way } from './way.ts'
 
 const nothing = Buffer.alloc(0)
+/** A reply of the sidecar’s own on its way. */
+const own = new ReplyPiece()
 
 export class ReplyOrder implements LegOwner {
   readonly session: Session
@@ -97,10 +100,8 @@ export class ReplyOrder implements LegOwner {
   /** Puts a reply of the sidecar’s own in its place. */
   pushOwn(reply: Buffer): void {
     const leg = new Leg(this, { bytes: nothing, start: 0, end: 0 }, 1, plainKind)
-    leg.left = 0
     this.list.push(leg)
-    this.hold(leg, reply, 1)
-    this.finish(leg)
+    this.answer(leg, reply)
   }
 
   waitAt(lane: SharedLane): void {
@@ -132,11 +133,11 @@ export class ReplyOrder implements LegOwner {
 
   // Replies
 
-  /** Bytes of replies to a leg, of which `replyCount` ended in them; `left` has been lowered by these. */
-  take(leg: Leg, bytes: Buffer, replyCount: number): void {
-    this.noteAnswered(leg, replyCount)
-    if (leg === this.list.head) this.outgoing.push(bytes, replyCount, leg.next !== undefined)
-    else leg.owner.hold(leg, bytes, replyCount)
+  /** Takes replies to a leg, whose `left` has been lowered by these. */
+  take(leg: Leg, replies: ReplyPiece): void {
+    this.noteAnswered(leg, replies.count)
+    if (leg === this.list.head) this.outgoing.push(replies, leg.next !== undefined)
+    else leg.owner.hold(leg, replies)
     if (leg.left === 0 && !this.isClosed) this.finish(leg)
   }
 
@@ -151,9 +152,10 @@ export class ReplyOrder implements LegOwner {
     if (leg === this.list.head) this.advance()
   }
 
-  hold(leg: Leg, bytes: Buffer, replyCount: number): void {
-    leg.hold(Buffer.from(bytes), replyCount)
-    this.heldBytes += bytes.length
+  hold(leg: Leg, replies: ReplyPiece): void {
+    replies.own()
+    leg.hold(replies)
+    this.heldBytes += replies.end - replies.start
     if (this.heldBytes > clientOutputCutBytes) this.session.onOutputOverflow()
   }
 
@@ -175,12 +177,10 @@ export class ReplyOrder implements LegOwner {
   }
 
   private giveHeld(leg: Leg): void {
-    const { held = [], heldCounts = [] } = leg
+    let { held } = leg
     this.heldBytes -= leg.heldBytes
     leg.dropHeld()
-    for (const [index, bytes] of held.entries()) {
-      if (!this.isClosed) this.outgoing.push(bytes, heldCounts[index] as number, true)
-    }
+    for (; held !== undefined && !this.isClosed; held = held.next) this.outgoing.push(held, true)
   }
 
   /** Its lane may have stopped reading because it was not its turn. */
@@ -254,7 +254,9 @@ export class ReplyOrder implements LegOwner {
   /** Gives the only command of a leg a reply of the sidecar’s own. */
   answer(leg: Leg, reply: Buffer): void {
     leg.left = 0
-    leg.owner.hold(leg, reply, 1)
+    own.begin(reply)
+    own.rest(1)
+    leg.owner.hold(leg, own)
     this.finish(leg)
   }
 

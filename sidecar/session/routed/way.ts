@@ -2,10 +2,12 @@
  * The way of one client to one server: the lane that it shares, and who of the client’s commands is owed what comes
  * over it. Commands that the server refused to run are taken out here, before their errors reach anyone.
  */
+import { viewOf } from '../../net/byte-range.ts'
 import type { ReplyScanner } from '../../resp/reply-scanner.ts'
 import type { ReplySink } from '../../upstream/reply-sink.ts'
 import type { ServerConnections } from '../../upstream/server-connections.ts'
 import type { SharedLane } from '../../upstream/shared-lane.ts'
+import { ReplyPiece } from './kept-bytes.ts'
 import type { Leg } from './leg.ts'
 import { type RefusalKind, refusalKind } from './refusal.ts'
 import type { ReplyOrder } from './reply-order.ts'
@@ -27,6 +29,8 @@ export class Way implements ReplySink {
   /** Legs that are owed replies, oldest first. */
   private first: Leg | undefined
   private last: Leg | undefined
+  /** What is being given. */
+  private readonly piece = new ReplyPiece()
   /** Whether a part of a reply was given on and its end was not. */
   private isMidReply = false
   /** The beginning of an error whose end has not come. */
@@ -50,14 +54,14 @@ export class Way implements ReplySink {
   /** Sends a leg. Only while the lane is ready. */
   send(leg: Leg): void {
     this.push(leg)
-    this.lane.enqueue(this, leg.request, leg.count)
+    this.lane.enqueueRange(this, leg, leg.count)
   }
 
   /** Sends `before` and a leg with nothing between them. */
   sendBehind(before: Leg, leg: Leg): void {
     this.push(before)
     this.push(leg)
-    this.lane.enqueue(this, Buffer.concat([before.request, leg.request]), before.count + leg.count)
+    this.lane.enqueue(this, Buffer.concat([viewOf(before), viewOf(leg)]), before.count + leg.count)
   }
 
   private push(leg: Leg): void {
@@ -98,26 +102,29 @@ export class Way implements ReplySink {
   /** Gives the bytes of a run, and those behind it that begin another reply, to the legs that they are for. */
   private pass(bytes: Buffer, { from, count, ends }: Run): void {
     let { first } = this
-    if (first !== undefined && count < first.left) return this.give(first, bytes, count)
+    const { piece } = this
+    piece.begin(bytes)
     const base = from === 0 ? 0 : (ends[from - 1] as number)
-    let at = 0
     let given = 0
     while (given < count && first !== undefined) {
       const some = Math.min(first.left, count - given)
       given += some
-      const end = (ends[from + given - 1] as number) - base
-      const isAll = at === 0 && end === bytes.length
-      this.give(first, isAll ? bytes : bytes.subarray(at, end), some)
-      at = end
+      // What begins behind the last reply is for the same leg if that is owed more.
+      if (given === count && some < first.left) piece.rest(some)
+      else piece.next((ends[from + given - 1] as number) - base, some)
+      this.give(first)
       first = this.first
     }
-    if (at < bytes.length && first !== undefined) this.give(first, bytes.subarray(at), 0)
+    if (piece.isEnd || first === undefined) return
+    piece.rest(0)
+    this.give(first)
   }
 
-  private give(leg: Leg, bytes: Buffer, replyCount: number): void {
-    leg.left -= replyCount
+  private give(leg: Leg): void {
+    const { piece } = this
+    leg.left -= piece.count
     if (leg.left === 0) this.shift()
-    this.order.take(leg, bytes, replyCount)
+    this.order.take(leg, piece)
   }
 
   /** The same where there are errors. */
