@@ -56,7 +56,10 @@ test('every wrong field is named at once, with its value and what would be right
     'upstream.mode',
   ])
   const mode = issues.find(({ path }) => path === 'upstream.mode')
-  assert.equal(mode?.message, 'must be one of "standalone", "replication", "cluster", "ring" (it is "shards")')
+  assert.equal(
+    mode?.message,
+    'must be one of "standalone", "replication", "cluster", "ring" (it is "shards")',
+  )
 })
 
 test('a secret given as a value is refused: the contract carries references only', () => {
