@@ -150,8 +150,8 @@ export interface DataPlane {
   /**
    * Obeys `config` between commands: holds new ones, waits for those in flight, goes over, has clients with a
    * connection of their own come back, and goes on unless it is paused.
-   * @throws UpstreamError RM_UPSTREAM_TIMEOUT when commands in flight did not end within drainTimeoutMs: nothing has
-   *   changed then, and it goes on; ConfigError as `apply`
+   * Clients whose commands do not end within drainTimeoutMs are closed.
+   * @throws ConfigError as `apply`
    */
   switchTo(config: ProxyConfig): Promise<void>
   /** Ends the connections of all clients of raw listeners. */

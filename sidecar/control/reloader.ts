@@ -26,7 +26,6 @@ export class Reloader {
   /**
    * The first configuration comes into force as it is; each later one as said above.
    * @throws ConfigError RM_CONFIG_REJECTED with all `reasons`; nothing has changed then
-   * @throws UpstreamError RM_UPSTREAM_TIMEOUT when commands in flight did not end in time; nothing has changed either
    */
   async obey(next: ProxyConfig): Promise<Offered> {
     const { keeper, env, log } = this.modules

@@ -7,7 +7,12 @@
  */
 import type { Clock } from '../../common/clock.ts'
 import { UpstreamError } from '../../common/errors.ts'
-import { drainPollMs, switchFinishMs, switchSettleMs } from '../../common/limits.ts'
+import {
+  drainPollMs,
+  offendersToldMax,
+  switchFinishMs,
+  switchSettleMs,
+} from '../../common/limits.ts'
 import { callBack } from '../session/blocked-command.ts'
 import type { SessionContext } from '../session/context.ts'
 import { PinReason } from '../session/pinning.ts'
@@ -43,7 +48,14 @@ export class Pause {
   /** @throws UpstreamError RM_UPSTREAM_TIMEOUT after the drain timeout; commands are held all the same */
   async begin(): Promise<void> {
     this.isByHand = true
-    await this.drain('the sidecar stays paused')
+    const { drainTimeoutMs } = this
+    if (await this.isDrained(drainTimeoutMs)) return
+    const { inFlightCommands } = this
+    throw new UpstreamError(
+      'RM_UPSTREAM_TIMEOUT',
+      `${inFlightCommands} commands are still in flight after ${drainTimeoutMs} ms; the sidecar stays paused`,
+      { data: { inFlightCommands }, retryable: true },
+    )
   }
 
   end(): void {
@@ -51,12 +63,15 @@ export class Pause {
     this.update()
   }
 
-  /** The same for the time of a switch, beside what somebody asked for. @throws UpstreamError RM_UPSTREAM_TIMEOUT */
+  /**
+   * The same for the time of a switch, beside what somebody asked for; but clients whose commands do not end in time are
+   * closed, since all others wait for them.
+   */
   async hold(): Promise<void> {
     this.isSwitching = true
     // What a server that hangs owes will not come: its commands are lost with it.
     const isStalled = () => this.modules.context()?.primary.isStalled === true
-    await this.drain('nothing was changed', isStalled)
+    if (!(await this.isDrained(this.drainTimeoutMs, isStalled))) this.cutOffenders()
     if (!isStalled()) await this.deliverMessages()
   }
 
@@ -103,15 +118,20 @@ export class Pause {
     return count
   }
 
-  private async drain(consequence: string, isHopeless?: () => boolean): Promise<void> {
-    const timeoutMs = this.modules.context()?.timing.drainTimeoutMs ?? 0
-    if (await this.isDrained(timeoutMs, isHopeless)) return
-    const { inFlightCommands } = this
-    throw new UpstreamError(
-      'RM_UPSTREAM_TIMEOUT',
-      `${inFlightCommands} commands are still in flight after ${timeoutMs} ms; ${consequence}`,
-      { data: { inFlightCommands }, retryable: true },
-    )
+  private get drainTimeoutMs(): number {
+    return this.modules.context()?.timing.drainTimeoutMs ?? 0
+  }
+
+  private cutOffenders(): void {
+    const offenders = [...this.modules.sessions].filter(({ inFlight }) => inFlight > 0)
+    const clients = offenders.map(({ address }) => address).slice(0, offendersToldMax)
+    this.modules
+      .context()
+      ?.log.warn(
+        { count: offenders.length, clients },
+        'commands did not end in time for a switch; their clients were closed',
+      )
+    for (const offender of offenders) offender.cutFor('clientsCutTimeLimit')
   }
 
   /** What the server said to subscribers before it answered the last command is on its way: it is waited for. */

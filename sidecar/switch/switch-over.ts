@@ -1,7 +1,7 @@
 /** Going over to another configuration between commands, so that no client notices more than a wait. */
 /** The steps, of one process or of several. */
 export interface SwitchSteps {
-  /** Holds new commands and waits for those in flight. @throws UpstreamError RM_UPSTREAM_TIMEOUT */
+  /** Holds new commands and waits for those in flight; closes the clients of those that do not end in time. */
   hold(): Promise<void>
   /** Waits, within bounds, until clients that need a connection of their own have it again. */
   settle(): Promise<void>
@@ -9,7 +9,7 @@ export interface SwitchSteps {
   endHold(): void | Promise<void>
 }
 
-/** @throws UpstreamError RM_UPSTREAM_TIMEOUT when commands in flight did not end in time; nothing has changed then */
+/** @throws what `apply` throws */
 export async function switchOver(
   steps: SwitchSteps,
   apply: () => void | Promise<void>,

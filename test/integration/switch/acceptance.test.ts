@@ -115,15 +115,31 @@ test('no other client gets the reply that a closed one was owed', async (t) => {
   assert.ok(plane.view().counters.clientsCutTimeLimit >= 1)
 })
 
-test('a switch that cannot have its commands end changes nothing', async (t) => {
-  const { plane, first, goOver, client } = await scene(t, { timing: { drainTimeoutMs: 300 } })
+test('a switch closes the clients whose commands do not end in time, and happens', async (t) => {
+  const { plane, first, second, goOver, client } = await scene(t, {
+    timing: { drainTimeoutMs: 300 },
+  })
   const [one, other] = [await client(), await client()]
   one.send(encodeCommand(['WAIT', '1', '0']))
   await blockedAt(first, 1)
-  await assert.rejects(goOver(), { code: 'RM_UPSTREAM_TIMEOUT' })
+  await goOver()
+  assert.equal(await one.rest(), '')
   assert.equal(await other.ask('SET', 'a', '1'), '+OK\r\n')
-  assert.equal(await first.command('GET', 'a'), '$1\r\n1\r\n')
-  assert.equal(plane.view().isPaused, false)
+  assert.equal(await second.command('GET', 'a'), '$1\r\n1\r\n')
+  const { isPaused, counters } = plane.view()
+  assert.deepEqual([isPaused, counters.clientsCutTimeLimit], [false, 1])
+})
+
+test('a pause that cannot have its commands end says so and goes on holding', async (t) => {
+  const { plane, first, client } = await scene(t, { timing: { drainTimeoutMs: 300 } })
+  const [one, other] = [await client(), await client()]
+  one.send(encodeCommand(['WAIT', '1', '0']))
+  await blockedAt(first, 1)
+  await assert.rejects(plane.pause(), { code: 'RM_UPSTREAM_TIMEOUT' })
+  const asked = other.ask('PING')
+  await until('it is held', () => plane.view().heldCommands === 1)
+  plane.resume()
+  assert.equal(await asked, '+PONG\r\n')
 })
 
 test('a server that hangs is left without waiting for what it owes', async (t) => {

@@ -76,9 +76,10 @@ export class Site {
 
   /** Pause, promotion, reload, resume. Gives the time from the first to the last, milliseconds. */
   async switchServers(): Promise<number> {
+    const { primary, replica } = this
+    await until('the replica follows', () => isFollowing(replica))
     const start = performance.now()
     await this.succeed('pause')
-    const { primary, replica } = this
     await inStep(primary, replica)
     await replica.command('REPLICAOF', 'NO', 'ONE')
     await primary.command('REPLICAOF', replica.host, String(replica.port))
@@ -96,7 +97,7 @@ export async function startSite(t: TestContext, changes: Changes = {}): Promise<
   t.after(() => first.stop())
   const second = await startServer({ replicaOf: first })
   t.after(() => second.stop())
-  await until('the replica follows', async () => (await second.info('master_link_status')) === 'up')
+  await until('the replica follows', () => isFollowing(second))
   const directory = mkdtempSync(join(tmpdir(), 'respmesh-switch-'))
   t.after(() => rmSync(directory, { recursive: true }))
   const [file, port] = [join(directory, 'config.json'), await freePort()]
@@ -129,6 +130,10 @@ function writeConfig(file: string, config: unknown): void {
   renameSync(`${file}.new`, file)
 }
 
+async function isFollowing(replica: RedisServer): Promise<boolean> {
+  return (await replica.info('master_link_status').catch(() => 'none')) === 'up'
+}
+
 /** Everything that the primary has is in the replica. Nothing may be written meanwhile. */
 async function inStep(primary: RedisServer, replica: RedisServer): Promise<void> {
   await until('the replica has everything', async () => {
@@ -136,6 +141,6 @@ async function inStep(primary: RedisServer, replica: RedisServer): Promise<void>
       primary.info('master_repl_offset'),
       replica.info('slave_repl_offset').catch(() => 'none'),
     ])
-    return there === here && (await replica.info('master_link_status')) === 'up'
+    return there === here && isFollowing(replica)
   })
 }

@@ -74,8 +74,7 @@ async function audit(t: TestContext, fleet: Fleet, site: Site): Promise<void> {
 
 function tell(t: TestContext, what: string, stalls: readonly Stall[]): void {
   const sorted = stalls.toSorted((one, other) => one.ms - other.ms)
-  const at = (share: number) =>
-    sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]
+  const at = (share: number) => sorted[Math.ceil(share * sorted.length) - 1]
   const [p50, p99, max] = [at(0.5), at(0.99), sorted.at(-1)].map((stall) => stall?.ms.toFixed(0))
   t.diagnostic(
     `${what}: ${stalls.length} times, longest stall p50 ${p50}, p99 ${p99}, max ${max} ms (${sorted.at(-1)?.who})`,
