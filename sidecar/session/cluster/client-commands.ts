@@ -3,7 +3,9 @@ import { encodeError } from '../../resp/encode.ts'
 import { findClient } from '../client-ids.ts'
 import type { Session } from '../session.ts'
 import { type SpecialCommand, answerCommand } from '../special.ts'
+import { isWhole } from './alone.ts'
 import { askAllAside, askAside } from './every-server.ts'
+import { shardedBackend } from './sharded.ts'
 
 /** False: it is dealt with as with one server. */
 export function handleShardedClient(session: Session, command: SpecialCommand): void | false {
@@ -11,20 +13,41 @@ export function handleShardedClient(session: Session, command: SpecialCommand): 
   switch (command.word(1)) {
     case 'PAUSE':
     case 'UNPAUSE':
+      notePause(session, command)
       return askAllAside(session, command, 'allOk')
     case 'UNBLOCK':
       return unblock(session, command)
     case 'KILL':
       return kill(session, command)
     case 'TRACKING':
-      return command.word(2) === 'OFF' ? false : answerCommand(session, command, noTracking)
+      if (command.word(2) === 'OFF') return false
+      if (canTrack(session) && !redirects(command)) return false
+      return answerCommand(session, command, noTracking)
     case 'CACHING':
-      return answerCommand(session, command, noCaching)
+      return canTrack(session) ? false : answerCommand(session, command, noCaching)
     case 'NO-TOUCH':
       return command.word(2) === 'ON' ? answerCommand(session, command, noTouch) : false
     default:
       return false
   }
+}
+
+function canTrack({ context }: Session): boolean {
+  const backend = shardedBackend(context)
+  return backend === undefined || isWhole(backend)
+}
+
+/** To a client that subscribes, which has other connections than its own for that. */
+function redirects(command: SpecialCommand): boolean {
+  return command.words().some((word) => word.toString('latin1').toUpperCase() === 'REDIRECT')
+}
+
+/** Behind a write that waits everyone on a shared connection would wait. */
+function notePause({ context }: Session, command: SpecialCommand): void {
+  const isPause = command.word(1) === 'PAUSE'
+  if (isPause && (command.word(3) !== 'WRITE' || !/^\d{1,15}$/.test(command.word(2)))) return
+  const shards = shardedBackend(context)?.shards ?? []
+  for (const { primary } of shards) primary.writePause.note(isPause ? Number(command.word(2)) : 0)
 }
 
 const notHere = (what: string) =>

@@ -17,6 +17,7 @@ export type Answer = 'oneOk' | 'allOk' | 'sum' | 'busy'
 /** Asks all servers; the session goes on with one answer. A server that cannot be asked counts as one without any. */
 export function askAllAside(session: Session, command: SpecialCommand, answer: Answer): void {
   const shards = shardedBackend(session.context)?.shards ?? []
+  if (shards.length === 0 && session.holdError === undefined) return void session.hold()
   const servers = shards.map(({ primary }) => primary)
   askAside(session, command, { servers, answer, words: command.words() })
 }
@@ -36,7 +37,7 @@ export function askAside(
   const request = encodeCommand(words)
   const asked = servers.map(async (server) => {
     try {
-      return (await server.askAside(request))?.[0]
+      return (await (server.askAside(request) ?? askOver(server, request, session)))[0]
     } catch {
       return undefined
     }
@@ -50,6 +51,21 @@ export function askAside(
     session.answer(mergedReply(session, found, answer))
     session.resume()
   })
+}
+
+/** Over a connection that is opened for it, where none is kept ready yet. */
+async function askOver(
+  server: ServerConnections,
+  request: Buffer,
+  { context }: Session,
+): Promise<readonly Reply[]> {
+  const patience = AbortSignal.timeout(context.timing.holdTimeoutMs)
+  const connection = server.takeIdle(2) ?? (await server.openPinned(2, patience))
+  try {
+    return await connection.ask(request, 1)
+  } finally {
+    server.release(connection, true)
+  }
 }
 
 function mergedReply(session: Session, replies: readonly Reply[], answer: Answer): Buffer {

@@ -3,6 +3,7 @@ import { ownReplies } from '../own-replies.ts'
 import { PinReason } from '../pinning.ts'
 import type { Session } from '../session.ts'
 import { type SpecialCommand, answerCommand } from '../special.ts'
+import { goesAlone, sendAlone } from './alone.ts'
 import { readRefusal, serverToldOf } from './redirects.ts'
 import { type OwnCommand, sendOwn } from './send-own.ts'
 import {
@@ -23,7 +24,8 @@ import { ShardTransaction } from './shard-transaction.ts'
  */
 export function takeOwn(session: Session, end: number, count: number): boolean | undefined {
   const { pinning, input } = session
-  if (shardedBackend(session.context) === undefined) return undefined
+  const backend = shardedBackend(session.context)
+  if (backend === undefined) return undefined
   const { isConfined, links } = session.subscriber
   if (isConfined && links !== undefined) {
     if (session.holdError !== undefined) return undefined
@@ -31,7 +33,10 @@ export function takeOwn(session: Session, end: number, count: number): boolean |
     return links.sendConfined(first) && count === 1
   }
   const { transaction } = pinning
-  if (transaction === undefined) return pinning.isRaw ? sendRaw(session, end, count) : undefined
+  if (transaction === undefined) {
+    if (pinning.isRaw) return sendRaw(session, end, count)
+    return goesAlone(session) ? sendAlone(session, backend, { end, count }) : undefined
+  }
   for (let left = count; left > 0; left -= 1) {
     const next = left === 1 ? end : endOfCommand(input.bytes, input.start, end)
     const isTaken = session.holdError === undefined && transaction.take(next)
