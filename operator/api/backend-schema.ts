@@ -101,11 +101,16 @@ const sentinel = Type.Object(
 
 const ring = Type.Object(
   {
+    hash: oneOf(
+      ['Fnv1a64', 'Md5'],
+      'how keys are hashed, as twemproxy does with fnv1a_64 or md5 and distribution ketama',
+      'Fnv1a64',
+    ),
     hashTag: Type.String({
-      minLength: 2,
-      maxLength: 2,
+      pattern: '^([!-~]{2})?$',
       default: '{}',
-      description: 'two characters: of a key that has them, what stands between them is hashed',
+      description:
+        'two characters: of a key that has them, what stands between them is hashed; empty: always the whole key',
     }),
     ejectAfter: Type.Optional(
       Type.Integer({

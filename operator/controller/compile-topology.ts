@@ -11,6 +11,7 @@ const modes = {
 } as const
 const policies = { AllToPrimary: 'allToPrimary', ReadsToReplicas: 'readsToReplicas' } as const
 const choices = { RoundRobin: 'roundRobin', Zone: 'zone', Latency: 'latency' } as const
+const hashes = { Fnv1a64: 'fnv1a_64', Md5: 'md5' } as const
 const presentations = { Server: 'server', Sidecar: 'sidecar', Nodes: 'nodes' } as const
 
 /** Mode, who says which server is the primary, and what that takes. */
@@ -24,6 +25,7 @@ export function topology(input: CompileInput): object {
     ...(sentinel && { sentinel: sentinels(input, sentinel) }),
     ...(ring && {
       ring: {
+        hash: hashes[ring.hash],
         hashTag: ring.hashTag,
         ejectMs: durationMs(ring.ejectFor),
         ...(ring.ejectAfter !== undefined && { ejectAfter: ring.ejectAfter }),

@@ -192,7 +192,12 @@ test('a ring is made of names and weights', () => {
     '{backend: {mode: Ring, endpoints: [{host: r0, name: one, weight: 3}, {host: r1}], ring: {hashTag: "<>", ejectAfter: 2}}}'
   const { upstream } = compile(proxyOf(spec))
   assert.equal(upstream.mode, 'ring')
-  assert.deepEqual(upstream.ring, { hashTag: '<>', ejectMs: 30_000, ejectAfter: 2 })
+  assert.deepEqual(upstream.ring, {
+    hash: 'fnv1a_64',
+    hashTag: '<>',
+    ejectMs: 30_000,
+    ejectAfter: 2,
+  })
   assert.deepEqual(
     upstream.members.map(({ name, weight }) => [name, weight]),
     [

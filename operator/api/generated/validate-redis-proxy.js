@@ -39,14 +39,15 @@ var require_ucs2length = __commonJS({
 // <stdin>
 module.exports = validate10;
 module.exports.default = validate10;
-var schema11 = { "type": "object", "required": ["apiVersion", "kind", "metadata", "spec"], "properties": { "apiVersion": { "type": "string", "const": "respmesh.io/v1alpha1" }, "kind": { "type": "string", "const": "RedisProxy" }, "metadata": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" }, "namespace": { "type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" } } }, "spec": { "type": "object", "required": ["suspend", "backend", "failover", "proxy"], "properties": { "suspend": { "type": "boolean", "default": false, "description": "stop acting on servers, keep serving and reporting" }, "backend": { "type": "object", "required": ["mode", "endpoints"], "properties": { "mode": { "type": "string", "enum": ["Standalone", "Replication", "Cluster", "Ring"], "description": "Standalone: one server; Replication: a primary and its replicas; Cluster: a Redis or Valkey Cluster, of which some nodes are listed; Ring: independent servers that share the keys", "default": "Replication" }, "endpoints": { "type": "array", "items": { "type": "object", "required": ["host", "port", "promotable"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name or address of the server" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of the server", "default": 6379 }, "promotable": { "type": "boolean", "default": true, "description": "whether this server may become the primary, where the operator chooses it" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where it runs; default: what Kubernetes knows of the zone of its pod, if it is behind a headless Service of this namespace" }, "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "what the ring hashes in place of host:port, so that the server may move. Only in mode Ring" }, "weight": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "share of the keys, relative to the other servers; default: 1. Only in mode Ring" } }, "additionalProperties": false }, "minItems": 1, "maxItems": 64, "description": "the servers, primary and replicas alike; an existing arrangement is honoured", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host", "port"] }, "sentinel": { "type": "object", "required": ["name", "endpoints"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 128, "description": "name under which the Sentinels watch the primary" }, "endpoints": { "type": "array", "items": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name or address of a Sentinel" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "its port", "default": 26379 } }, "additionalProperties": false }, "minItems": 1, "maxItems": 16, "description": "the Sentinels", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host", "port"] }, "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: for the Sentinels" } }, "additionalProperties": false }, "tls": { "type": "object", "required": ["mode"], "properties": { "mode": { "type": "string", "enum": ["VerifyFull", "SkipVerify"], "description": "VerifyFull checks the chain and the name; SkipVerify encrypts only", "default": "VerifyFull" }, "caSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt to trust" }, "clientCertSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name to expect in place of the host" } }, "additionalProperties": false, "description": "TLS to the Sentinels; absent: plain TCP" } }, "additionalProperties": false, "description": "Sentinels choose the primary and the operator never does. Only in mode Replication; absent: the operator chooses" }, "ring": { "type": "object", "required": ["hashTag", "ejectFor"], "properties": { "hashTag": { "type": "string", "minLength": 2, "maxLength": 2, "default": "{}", "description": "two characters: of a key that has them, what stands between them is hashed" }, "ejectAfter": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "failures in a row after which a server is left out and the others share its keys; absent: never" }, "ejectFor": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "30s", "description": "how long it is left out before it is tried again; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "description": "how keys are shared among the servers. Only in mode Ring" }, "auth": { "type": "object", "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: the applications\u2019 traffic" }, "adminSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "the same for the operator; it never reaches a sidecar. Default: secretRef" } }, "additionalProperties": false }, "tls": { "type": "object", "required": ["mode"], "properties": { "mode": { "type": "string", "enum": ["VerifyFull", "SkipVerify"], "description": "VerifyFull checks the chain and the name; SkipVerify encrypts only", "default": "VerifyFull" }, "caSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt to trust" }, "clientCertSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name to expect in place of the host" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" } }, "additionalProperties": false, "description": "an existing backend; respmesh never creates or deletes servers" }, "failover": { "type": "object", "required": ["policy", "downAfter"], "properties": { "policy": { "type": "string", "enum": ["Automatic", "Observe"], "description": "Automatic promotes when the primary is down; Observe only reports. With a Sentinel and in the modes Cluster and Ring the operator never promotes", "default": "Automatic" }, "downAfter": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "3s", "description": "how long a primary is unreachable before it is taken for down; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "default": { "policy": "Automatic", "downAfter": "3s" } }, "proxy": { "type": "object", "required": ["address", "port", "adminPort", "isolation", "holdTimeout", "queueTimeout", "clientIdleTimeout", "readTimeLimit", "connectionsMax", "clientsMax", "workers", "logLevel"], "properties": { "image": { "type": "string", "minLength": 1, "maxLength": 512, "description": "image of the sidecar; default: the operator\u2019s own" }, "address": { "type": "string", "default": "127.0.0.1", "minLength": 1, "maxLength": 45, "description": "address the sidecar listens on, in the pod" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "default": 16379, "description": "port the app connects to; 0: none, where tls or unixSocket is there instead" }, "adminPort": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of health, metrics and pause", "default": 16380 }, "admin": { "type": "object", "properties": { "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: who may change something through the admin port, by HTTP basic authentication" } }, "additionalProperties": false, "description": "absent: processes of the same pod, without a password" }, "tls": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" } }, "additionalProperties": false, "description": "HTTPS on the admin port; absent: HTTP" } }, "additionalProperties": false, "description": "the admin port: who may use it, and how" }, "rawPort": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port at which bytes pass to the primary and back unread: nothing is held, routed or refused; absent: none" }, "tls": { "type": "object", "required": ["secretRef", "port", "clientCertificate"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key: what clients are shown" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of the TLS listener; the plain one stays unless its port is 0", "default": 16389 }, "clientCertificate": { "type": "string", "enum": ["None", "Optional", "Required"], "description": "whether clients must show a certificate; Optional: one that is shown must be good", "default": "None" }, "clientCaSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt: the authorities of client certificates" } }, "additionalProperties": false, "description": "a TLS listener; absent: none" }, "unixSocket": { "type": "object", "required": ["directory"], "properties": { "directory": { "type": "string", "default": "/run/respmesh", "minLength": 2, "maxLength": 90, "pattern": "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", "description": "where every container of the pod finds the socket redis.sock" } }, "additionalProperties": false, "description": "a unix socket in a volume that the pod\u2019s containers share; absent: none" }, "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username that clients must give" } }, "additionalProperties": false, "description": "absent: whoever reaches the port is served" }, "commands": { "type": "object", "required": ["allow", "deny"], "properties": { "allow": { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 129 }, "default": [], "maxItems": 256, "uniqueItems": true, "description": "commands that are refused by default and let through here: debug, config|set; * is every one", "x-kubernetes-list-type": "set" }, "deny": { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 129 }, "default": [], "maxItems": 256, "uniqueItems": true, "description": "commands that are refused here; the more exact name wins over the other list", "x-kubernetes-list-type": "set" } }, "additionalProperties": false, "description": "which commands clients may send; absent: all but the harmful ones" }, "reads": { "type": "object", "required": ["policy", "choose", "lagMax", "lagBytesMax", "readYourWrites"], "properties": { "policy": { "type": "string", "enum": ["AllToPrimary", "ReadsToReplicas"], "description": "where commands go that only read", "default": "ReadsToReplicas" }, "choose": { "type": "string", "enum": ["RoundRobin", "Zone", "Latency"], "description": "RoundRobin: all fit replicas in turn; Zone: those of the sidecar\u2019s zone as long as there are any; Latency: those that answer about as fast as the fastest", "default": "RoundRobin" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where the sidecars run; default: the zone of each one\u2019s node" }, "lagMax": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "10s", "description": "a replica that is further behind gets no reads; e.g. 500ms, 3s, 2m" }, "lagBytesMax": { "type": "string", "default": "16Mi", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "the same in bytes of the replication stream, e.g. 1Mi" }, "readYourWrites": { "type": "boolean", "default": true, "description": "a client that has written reads from the primary until a replica has what it wrote" } }, "additionalProperties": false, "description": "reads from replicas, in the modes Replication and Cluster; absent: none" }, "retries": { "type": "object", "required": ["max", "delay"], "properties": { "max": { "type": "integer", "minimum": 0, "maximum": 100, "default": 16, "description": "times a command that a server did not run is sent again" }, "delay": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "10ms", "description": "longest first delay; it doubles with each, with jitter; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "description": "redirects and refusals of servers that ran nothing; absent: the defaults" }, "cluster": { "type": "object", "required": ["present"], "properties": { "present": { "type": "string", "enum": ["Server", "Sidecar", "Nodes"], "description": "Server: clients see one server without a cluster; Sidecar: a cluster of one node, the sidecar; Nodes: CLUSTER SLOTS and its kin show the nodes", "default": "Server" } }, "additionalProperties": false, "description": "what clients see of a backend of mode Cluster" }, "isolation": { "type": "string", "enum": ["Shared", "PerClient"], "description": "Shared: clients share connections to the primary where nothing can tell; PerClient: each has one of its own", "default": "Shared" }, "holdTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "5s", "description": "how long commands wait while there is no primary; e.g. 500ms, 3s, 2m" }, "queueTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "5s", "description": "how long a command waits, unsent, for a primary that takes no more; e.g. 500ms, 3s, 2m" }, "clientIdleTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "0s", "description": "a client that is silent so long is closed; 0s: never; e.g. 500ms, 3s, 2m" }, "readTimeLimit": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "0s", "description": "longest time from a command to its reply, blocking ones too; the client of a longer one is closed; 0s: none; e.g. 500ms, 3s, 2m" }, "connectionsMax": { "type": "integer", "minimum": 1, "maximum": 64, "default": 1, "description": "shared connections to the primary per worker" }, "clientsMax": { "type": "integer", "minimum": 1, "maximum": 1e6, "default": 1e4, "description": "clients at once per sidecar" }, "workers": { "type": "integer", "minimum": 1, "maximum": 64, "default": 1, "description": "processes of a sidecar that share the listeners; read when it starts" }, "logLevel": { "type": "string", "enum": ["error", "warn", "info", "debug"], "description": "how much the sidecar logs", "default": "info" }, "resources": { "type": "object", "properties": { "requests": { "type": "object", "patternProperties": { "^.*$": { "type": "string", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "e.g. 25m, 64Mi" } }, "description": "as in a container", "maxProperties": 8 }, "limits": { "type": "object", "patternProperties": { "^.*$": { "type": "string", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "e.g. 25m, 64Mi" } }, "description": "as in a container; a sidecar sheds clients before it reaches the memory", "maxProperties": 8 } }, "additionalProperties": false, "description": "default: requests 25m cpu and 64Mi, limit 192Mi memory; with several workers 64Mi and 128Mi for each and one more" } }, "additionalProperties": false, "default": { "address": "127.0.0.1", "port": 16379, "adminPort": 16380, "isolation": "Shared", "holdTimeout": "5s", "queueTimeout": "5s", "clientIdleTimeout": "0s", "readTimeLimit": "0s", "connectionsMax": 1, "clientsMax": 1e4, "workers": 1, "logLevel": "info" } } }, "additionalProperties": false, "description": "what is wanted" } }, "$id": "https://respmesh.io/schemas/redis-proxy.json", "title": "RedisProxy" };
+var schema11 = { "type": "object", "required": ["apiVersion", "kind", "metadata", "spec"], "properties": { "apiVersion": { "type": "string", "const": "respmesh.io/v1alpha1" }, "kind": { "type": "string", "const": "RedisProxy" }, "metadata": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" }, "namespace": { "type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" } } }, "spec": { "type": "object", "required": ["suspend", "backend", "failover", "proxy"], "properties": { "suspend": { "type": "boolean", "default": false, "description": "stop acting on servers, keep serving and reporting" }, "backend": { "type": "object", "required": ["mode", "endpoints"], "properties": { "mode": { "type": "string", "enum": ["Standalone", "Replication", "Cluster", "Ring"], "description": "Standalone: one server; Replication: a primary and its replicas; Cluster: a Redis or Valkey Cluster, of which some nodes are listed; Ring: independent servers that share the keys", "default": "Replication" }, "endpoints": { "type": "array", "items": { "type": "object", "required": ["host", "port", "promotable"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name or address of the server" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of the server", "default": 6379 }, "promotable": { "type": "boolean", "default": true, "description": "whether this server may become the primary, where the operator chooses it" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where it runs; default: what Kubernetes knows of the zone of its pod, if it is behind a headless Service of this namespace" }, "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "what the ring hashes in place of host:port, so that the server may move. Only in mode Ring" }, "weight": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "share of the keys, relative to the other servers; default: 1. Only in mode Ring" } }, "additionalProperties": false }, "minItems": 1, "maxItems": 64, "description": "the servers, primary and replicas alike; an existing arrangement is honoured", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host", "port"] }, "sentinel": { "type": "object", "required": ["name", "endpoints"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 128, "description": "name under which the Sentinels watch the primary" }, "endpoints": { "type": "array", "items": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name or address of a Sentinel" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "its port", "default": 26379 } }, "additionalProperties": false }, "minItems": 1, "maxItems": 16, "description": "the Sentinels", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host", "port"] }, "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: for the Sentinels" } }, "additionalProperties": false }, "tls": { "type": "object", "required": ["mode"], "properties": { "mode": { "type": "string", "enum": ["VerifyFull", "SkipVerify"], "description": "VerifyFull checks the chain and the name; SkipVerify encrypts only", "default": "VerifyFull" }, "caSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt to trust" }, "clientCertSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name to expect in place of the host" } }, "additionalProperties": false, "description": "TLS to the Sentinels; absent: plain TCP" } }, "additionalProperties": false, "description": "Sentinels choose the primary and the operator never does. Only in mode Replication; absent: the operator chooses" }, "ring": { "type": "object", "required": ["hash", "hashTag", "ejectFor"], "properties": { "hash": { "type": "string", "enum": ["Fnv1a64", "Md5"], "description": "how keys are hashed, as twemproxy does with fnv1a_64 or md5 and distribution ketama", "default": "Fnv1a64" }, "hashTag": { "type": "string", "pattern": "^([!-~]{2})?$", "default": "{}", "description": "two characters: of a key that has them, what stands between them is hashed; empty: always the whole key" }, "ejectAfter": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "failures in a row after which a server is left out and the others share its keys; absent: never" }, "ejectFor": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "30s", "description": "how long it is left out before it is tried again; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "description": "how keys are shared among the servers. Only in mode Ring" }, "auth": { "type": "object", "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: the applications\u2019 traffic" }, "adminSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "the same for the operator; it never reaches a sidecar. Default: secretRef" } }, "additionalProperties": false }, "tls": { "type": "object", "required": ["mode"], "properties": { "mode": { "type": "string", "enum": ["VerifyFull", "SkipVerify"], "description": "VerifyFull checks the chain and the name; SkipVerify encrypts only", "default": "VerifyFull" }, "caSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt to trust" }, "clientCertSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name to expect in place of the host" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" } }, "additionalProperties": false, "description": "an existing backend; respmesh never creates or deletes servers" }, "failover": { "type": "object", "required": ["policy", "downAfter"], "properties": { "policy": { "type": "string", "enum": ["Automatic", "Observe"], "description": "Automatic promotes when the primary is down; Observe only reports. With a Sentinel and in the modes Cluster and Ring the operator never promotes", "default": "Automatic" }, "downAfter": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "3s", "description": "how long a primary is unreachable before it is taken for down; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "default": { "policy": "Automatic", "downAfter": "3s" } }, "proxy": { "type": "object", "required": ["address", "port", "adminPort", "isolation", "holdTimeout", "queueTimeout", "clientIdleTimeout", "readTimeLimit", "connectionsMax", "clientsMax", "workers", "logLevel"], "properties": { "image": { "type": "string", "minLength": 1, "maxLength": 512, "description": "image of the sidecar; default: the operator\u2019s own" }, "address": { "type": "string", "default": "127.0.0.1", "minLength": 1, "maxLength": 45, "description": "address the sidecar listens on, in the pod" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "default": 16379, "description": "port the app connects to; 0: none, where tls or unixSocket is there instead" }, "adminPort": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of health, metrics and pause", "default": 16380 }, "admin": { "type": "object", "properties": { "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: who may change something through the admin port, by HTTP basic authentication" } }, "additionalProperties": false, "description": "absent: processes of the same pod, without a password" }, "tls": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" } }, "additionalProperties": false, "description": "HTTPS on the admin port; absent: HTTP" } }, "additionalProperties": false, "description": "the admin port: who may use it, and how" }, "rawPort": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port at which bytes pass to the primary and back unread: nothing is held, routed or refused; absent: none" }, "tls": { "type": "object", "required": ["secretRef", "port", "clientCertificate"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key: what clients are shown" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of the TLS listener; the plain one stays unless its port is 0", "default": 16389 }, "clientCertificate": { "type": "string", "enum": ["None", "Optional", "Required"], "description": "whether clients must show a certificate; Optional: one that is shown must be good", "default": "None" }, "clientCaSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt: the authorities of client certificates" } }, "additionalProperties": false, "description": "a TLS listener; absent: none" }, "unixSocket": { "type": "object", "required": ["directory"], "properties": { "directory": { "type": "string", "default": "/run/respmesh", "minLength": 2, "maxLength": 90, "pattern": "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", "description": "where every container of the pod finds the socket redis.sock" } }, "additionalProperties": false, "description": "a unix socket in a volume that the pod\u2019s containers share; absent: none" }, "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username that clients must give" } }, "additionalProperties": false, "description": "absent: whoever reaches the port is served" }, "commands": { "type": "object", "required": ["allow", "deny"], "properties": { "allow": { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 129 }, "default": [], "maxItems": 256, "uniqueItems": true, "description": "commands that are refused by default and let through here: debug, config|set; * is every one", "x-kubernetes-list-type": "set" }, "deny": { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 129 }, "default": [], "maxItems": 256, "uniqueItems": true, "description": "commands that are refused here; the more exact name wins over the other list", "x-kubernetes-list-type": "set" } }, "additionalProperties": false, "description": "which commands clients may send; absent: all but the harmful ones" }, "reads": { "type": "object", "required": ["policy", "choose", "lagMax", "lagBytesMax", "readYourWrites"], "properties": { "policy": { "type": "string", "enum": ["AllToPrimary", "ReadsToReplicas"], "description": "where commands go that only read", "default": "ReadsToReplicas" }, "choose": { "type": "string", "enum": ["RoundRobin", "Zone", "Latency"], "description": "RoundRobin: all fit replicas in turn; Zone: those of the sidecar\u2019s zone as long as there are any; Latency: those that answer about as fast as the fastest", "default": "RoundRobin" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where the sidecars run; default: the zone of each one\u2019s node" }, "lagMax": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "10s", "description": "a replica that is further behind gets no reads; e.g. 500ms, 3s, 2m" }, "lagBytesMax": { "type": "string", "default": "16Mi", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "the same in bytes of the replication stream, e.g. 1Mi" }, "readYourWrites": { "type": "boolean", "default": true, "description": "a client that has written reads from the primary until a replica has what it wrote" } }, "additionalProperties": false, "description": "reads from replicas, in the modes Replication and Cluster; absent: none" }, "retries": { "type": "object", "required": ["max", "delay"], "properties": { "max": { "type": "integer", "minimum": 0, "maximum": 100, "default": 16, "description": "times a command that a server did not run is sent again" }, "delay": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "10ms", "description": "longest first delay; it doubles with each, with jitter; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "description": "redirects and refusals of servers that ran nothing; absent: the defaults" }, "cluster": { "type": "object", "required": ["present"], "properties": { "present": { "type": "string", "enum": ["Server", "Sidecar", "Nodes"], "description": "Server: clients see one server without a cluster; Sidecar: a cluster of one node, the sidecar; Nodes: CLUSTER SLOTS and its kin show the nodes", "default": "Server" } }, "additionalProperties": false, "description": "what clients see of a backend of mode Cluster" }, "isolation": { "type": "string", "enum": ["Shared", "PerClient"], "description": "Shared: clients share connections to the primary where nothing can tell; PerClient: each has one of its own", "default": "Shared" }, "holdTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "5s", "description": "how long commands wait while there is no primary; e.g. 500ms, 3s, 2m" }, "queueTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "5s", "description": "how long a command waits, unsent, for a primary that takes no more; e.g. 500ms, 3s, 2m" }, "clientIdleTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "0s", "description": "a client that is silent so long is closed; 0s: never; e.g. 500ms, 3s, 2m" }, "readTimeLimit": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "0s", "description": "longest time from a command to its reply, blocking ones too; the client of a longer one is closed; 0s: none; e.g. 500ms, 3s, 2m" }, "connectionsMax": { "type": "integer", "minimum": 1, "maximum": 64, "default": 1, "description": "shared connections to the primary per worker" }, "clientsMax": { "type": "integer", "minimum": 1, "maximum": 1e6, "default": 1e4, "description": "clients at once per sidecar" }, "workers": { "type": "integer", "minimum": 1, "maximum": 64, "default": 1, "description": "processes of a sidecar that share the listeners; read when it starts" }, "logLevel": { "type": "string", "enum": ["error", "warn", "info", "debug"], "description": "how much the sidecar logs", "default": "info" }, "resources": { "type": "object", "properties": { "requests": { "type": "object", "patternProperties": { "^.*$": { "type": "string", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "e.g. 25m, 64Mi" } }, "description": "as in a container", "maxProperties": 8 }, "limits": { "type": "object", "patternProperties": { "^.*$": { "type": "string", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "e.g. 25m, 64Mi" } }, "description": "as in a container; a sidecar sheds clients before it reaches the memory", "maxProperties": 8 } }, "additionalProperties": false, "description": "default: requests 25m cpu and 64Mi, limit 192Mi memory; with several workers 64Mi and 128Mi for each and one more" } }, "additionalProperties": false, "default": { "address": "127.0.0.1", "port": 16379, "adminPort": 16380, "isolation": "Shared", "holdTimeout": "5s", "queueTimeout": "5s", "clientIdleTimeout": "0s", "readTimeLimit": "0s", "connectionsMax": 1, "clientsMax": 1e4, "workers": 1, "logLevel": "info" } } }, "additionalProperties": false, "description": "what is wanted" } }, "$id": "https://respmesh.io/schemas/redis-proxy.json", "title": "RedisProxy" };
 var func2 = require_ucs2length().default;
-var func38 = Object.prototype.hasOwnProperty;
+var func36 = Object.prototype.hasOwnProperty;
 var pattern0 = new RegExp("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "u");
-var pattern2 = new RegExp("^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "u");
-var pattern4 = new RegExp("^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", "u");
-var pattern6 = new RegExp("^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "u");
-var pattern12 = new RegExp("^.*$", "u");
+var pattern2 = new RegExp("^([!-~]{2})?$", "u");
+var pattern3 = new RegExp("^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "u");
+var pattern5 = new RegExp("^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", "u");
+var pattern7 = new RegExp("^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "u");
+var pattern13 = new RegExp("^.*$", "u");
 function validate10(data, { instancePath = "", parentData, parentDataProperty, rootData = data } = {}) {
   ;
   let vErrors = null;
@@ -1134,14 +1135,17 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             if (data7.ring !== void 0) {
               let data33 = data7.ring;
               if (data33 && typeof data33 == "object" && !Array.isArray(data33)) {
+                if (data33.hash === void 0) {
+                  data33.hash = "Fnv1a64";
+                }
                 if (data33.hashTag === void 0) {
                   data33.hashTag = "{}";
                 }
                 if (data33.ejectFor === void 0) {
                   data33.ejectFor = "30s";
                 }
-                if (data33.hashTag === void 0) {
-                  const err102 = { instancePath: instancePath + "/spec/backend/ring", schemaPath: "#/properties/spec/properties/backend/properties/ring/required", keyword: "required", params: { missingProperty: "hashTag" }, message: "must have required property 'hashTag'", schema: schema11.properties.spec.properties.backend.properties.ring.required, parentSchema: schema11.properties.spec.properties.backend.properties.ring, data: data33 };
+                if (data33.hash === void 0) {
+                  const err102 = { instancePath: instancePath + "/spec/backend/ring", schemaPath: "#/properties/spec/properties/backend/properties/ring/required", keyword: "required", params: { missingProperty: "hash" }, message: "must have required property 'hash'", schema: schema11.properties.spec.properties.backend.properties.ring.required, parentSchema: schema11.properties.spec.properties.backend.properties.ring, data: data33 };
                   if (vErrors === null) {
                     vErrors = [err102];
                   } else {
@@ -1149,8 +1153,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (data33.ejectFor === void 0) {
-                  const err103 = { instancePath: instancePath + "/spec/backend/ring", schemaPath: "#/properties/spec/properties/backend/properties/ring/required", keyword: "required", params: { missingProperty: "ejectFor" }, message: "must have required property 'ejectFor'", schema: schema11.properties.spec.properties.backend.properties.ring.required, parentSchema: schema11.properties.spec.properties.backend.properties.ring, data: data33 };
+                if (data33.hashTag === void 0) {
+                  const err103 = { instancePath: instancePath + "/spec/backend/ring", schemaPath: "#/properties/spec/properties/backend/properties/ring/required", keyword: "required", params: { missingProperty: "hashTag" }, message: "must have required property 'hashTag'", schema: schema11.properties.spec.properties.backend.properties.ring.required, parentSchema: schema11.properties.spec.properties.backend.properties.ring, data: data33 };
                   if (vErrors === null) {
                     vErrors = [err103];
                   } else {
@@ -1158,21 +1162,18 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                for (const key10 in data33) {
-                  if (!(key10 === "hashTag" || key10 === "ejectAfter" || key10 === "ejectFor")) {
-                    const err104 = { instancePath: instancePath + "/spec/backend/ring", schemaPath: "#/properties/spec/properties/backend/properties/ring/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key10 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.ring, data: data33 };
-                    if (vErrors === null) {
-                      vErrors = [err104];
-                    } else {
-                      vErrors.push(err104);
-                    }
-                    errors++;
+                if (data33.ejectFor === void 0) {
+                  const err104 = { instancePath: instancePath + "/spec/backend/ring", schemaPath: "#/properties/spec/properties/backend/properties/ring/required", keyword: "required", params: { missingProperty: "ejectFor" }, message: "must have required property 'ejectFor'", schema: schema11.properties.spec.properties.backend.properties.ring.required, parentSchema: schema11.properties.spec.properties.backend.properties.ring, data: data33 };
+                  if (vErrors === null) {
+                    vErrors = [err104];
+                  } else {
+                    vErrors.push(err104);
                   }
+                  errors++;
                 }
-                let data34 = data33.hashTag;
-                if (typeof data34 === "string") {
-                  if (func2(data34) > 2) {
-                    const err105 = { instancePath: instancePath + "/spec/backend/ring/hashTag", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/hashTag/maxLength", keyword: "maxLength", params: { limit: 2 }, message: "must NOT have more than 2 characters", schema: 2, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.hashTag, data: data34 };
+                for (const key10 in data33) {
+                  if (!(key10 === "hash" || key10 === "hashTag" || key10 === "ejectAfter" || key10 === "ejectFor")) {
+                    const err105 = { instancePath: instancePath + "/spec/backend/ring", schemaPath: "#/properties/spec/properties/backend/properties/ring/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key10 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.ring, data: data33 };
                     if (vErrors === null) {
                       vErrors = [err105];
                     } else {
@@ -1180,17 +1181,19 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                     }
                     errors++;
                   }
-                  if (func2(data34) < 2) {
-                    const err106 = { instancePath: instancePath + "/spec/backend/ring/hashTag", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/hashTag/minLength", keyword: "minLength", params: { limit: 2 }, message: "must NOT have fewer than 2 characters", schema: 2, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.hashTag, data: data34 };
-                    if (vErrors === null) {
-                      vErrors = [err106];
-                    } else {
-                      vErrors.push(err106);
-                    }
-                    errors++;
+                }
+                let data34 = data33.hash;
+                if (typeof data34 !== "string") {
+                  const err106 = { instancePath: instancePath + "/spec/backend/ring/hash", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/hash/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.ring.properties.hash.type, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.hash, data: data34 };
+                  if (vErrors === null) {
+                    vErrors = [err106];
+                  } else {
+                    vErrors.push(err106);
                   }
-                } else {
-                  const err107 = { instancePath: instancePath + "/spec/backend/ring/hashTag", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/hashTag/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.ring.properties.hashTag.type, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.hashTag, data: data34 };
+                  errors++;
+                }
+                if (!(data34 === "Fnv1a64" || data34 === "Md5")) {
+                  const err107 = { instancePath: instancePath + "/spec/backend/ring/hash", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/hash/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.backend.properties.ring.properties.hash.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.backend.properties.ring.properties.hash.enum, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.hash, data: data34 };
                   if (vErrors === null) {
                     vErrors = [err107];
                   } else {
@@ -1198,10 +1201,10 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (data33.ejectAfter !== void 0) {
-                  let data35 = data33.ejectAfter;
-                  if (!(typeof data35 == "number" && (!(data35 % 1) && !isNaN(data35)))) {
-                    const err108 = { instancePath: instancePath + "/spec/backend/ring/ejectAfter", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectAfter/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectAfter.type, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectAfter, data: data35 };
+                let data35 = data33.hashTag;
+                if (typeof data35 === "string") {
+                  if (!pattern2.test(data35)) {
+                    const err108 = { instancePath: instancePath + "/spec/backend/ring/hashTag", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/hashTag/pattern", keyword: "pattern", params: { pattern: "^([!-~]{2})?$" }, message: 'must match pattern "^([!-~]{2})?$"', schema: "^([!-~]{2})?$", parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.hashTag, data: data35 };
                     if (vErrors === null) {
                       vErrors = [err108];
                     } else {
@@ -1209,247 +1212,246 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                     }
                     errors++;
                   }
-                  if (typeof data35 == "number") {
-                    if (data35 > 1e3 || isNaN(data35)) {
-                      const err109 = { instancePath: instancePath + "/spec/backend/ring/ejectAfter", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectAfter/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e3 }, message: "must be <= 1000", schema: 1e3, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectAfter, data: data35 };
+                } else {
+                  const err109 = { instancePath: instancePath + "/spec/backend/ring/hashTag", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/hashTag/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.ring.properties.hashTag.type, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.hashTag, data: data35 };
+                  if (vErrors === null) {
+                    vErrors = [err109];
+                  } else {
+                    vErrors.push(err109);
+                  }
+                  errors++;
+                }
+                if (data33.ejectAfter !== void 0) {
+                  let data36 = data33.ejectAfter;
+                  if (!(typeof data36 == "number" && (!(data36 % 1) && !isNaN(data36)))) {
+                    const err110 = { instancePath: instancePath + "/spec/backend/ring/ejectAfter", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectAfter/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectAfter.type, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectAfter, data: data36 };
+                    if (vErrors === null) {
+                      vErrors = [err110];
+                    } else {
+                      vErrors.push(err110);
+                    }
+                    errors++;
+                  }
+                  if (typeof data36 == "number") {
+                    if (data36 > 1e3 || isNaN(data36)) {
+                      const err111 = { instancePath: instancePath + "/spec/backend/ring/ejectAfter", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectAfter/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e3 }, message: "must be <= 1000", schema: 1e3, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectAfter, data: data36 };
                       if (vErrors === null) {
-                        vErrors = [err109];
+                        vErrors = [err111];
                       } else {
-                        vErrors.push(err109);
+                        vErrors.push(err111);
                       }
                       errors++;
                     }
-                    if (data35 < 1 || isNaN(data35)) {
-                      const err110 = { instancePath: instancePath + "/spec/backend/ring/ejectAfter", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectAfter/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectAfter, data: data35 };
+                    if (data36 < 1 || isNaN(data36)) {
+                      const err112 = { instancePath: instancePath + "/spec/backend/ring/ejectAfter", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectAfter/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectAfter, data: data36 };
                       if (vErrors === null) {
-                        vErrors = [err110];
+                        vErrors = [err112];
                       } else {
-                        vErrors.push(err110);
+                        vErrors.push(err112);
                       }
                       errors++;
                     }
                   }
                 }
-                let data36 = data33.ejectFor;
-                if (typeof data36 === "string") {
-                  if (func2(data36) > 12) {
-                    const err111 = { instancePath: instancePath + "/spec/backend/ring/ejectFor", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectFor/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectFor, data: data36 };
+                let data37 = data33.ejectFor;
+                if (typeof data37 === "string") {
+                  if (func2(data37) > 12) {
+                    const err113 = { instancePath: instancePath + "/spec/backend/ring/ejectFor", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectFor/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectFor, data: data37 };
                     if (vErrors === null) {
-                      vErrors = [err111];
+                      vErrors = [err113];
                     } else {
-                      vErrors.push(err111);
+                      vErrors.push(err113);
                     }
                     errors++;
                   }
-                  if (!pattern2.test(data36)) {
-                    const err112 = { instancePath: instancePath + "/spec/backend/ring/ejectFor", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectFor/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectFor, data: data36 };
+                  if (!pattern3.test(data37)) {
+                    const err114 = { instancePath: instancePath + "/spec/backend/ring/ejectFor", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectFor/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectFor, data: data37 };
                     if (vErrors === null) {
-                      vErrors = [err112];
+                      vErrors = [err114];
                     } else {
-                      vErrors.push(err112);
+                      vErrors.push(err114);
                     }
                     errors++;
                   }
                 } else {
-                  const err113 = { instancePath: instancePath + "/spec/backend/ring/ejectFor", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectFor/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectFor.type, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectFor, data: data36 };
+                  const err115 = { instancePath: instancePath + "/spec/backend/ring/ejectFor", schemaPath: "#/properties/spec/properties/backend/properties/ring/properties/ejectFor/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectFor.type, parentSchema: schema11.properties.spec.properties.backend.properties.ring.properties.ejectFor, data: data37 };
                   if (vErrors === null) {
-                    vErrors = [err113];
+                    vErrors = [err115];
                   } else {
-                    vErrors.push(err113);
+                    vErrors.push(err115);
                   }
                   errors++;
                 }
               } else {
-                const err114 = { instancePath: instancePath + "/spec/backend/ring", schemaPath: "#/properties/spec/properties/backend/properties/ring/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.ring.type, parentSchema: schema11.properties.spec.properties.backend.properties.ring, data: data33 };
+                const err116 = { instancePath: instancePath + "/spec/backend/ring", schemaPath: "#/properties/spec/properties/backend/properties/ring/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.ring.type, parentSchema: schema11.properties.spec.properties.backend.properties.ring, data: data33 };
                 if (vErrors === null) {
-                  vErrors = [err114];
+                  vErrors = [err116];
                 } else {
-                  vErrors.push(err114);
+                  vErrors.push(err116);
                 }
                 errors++;
               }
             }
             if (data7.auth !== void 0) {
-              let data37 = data7.auth;
-              if (data37 && typeof data37 == "object" && !Array.isArray(data37)) {
-                for (const key11 in data37) {
+              let data38 = data7.auth;
+              if (data38 && typeof data38 == "object" && !Array.isArray(data38)) {
+                for (const key11 in data38) {
                   if (!(key11 === "secretRef" || key11 === "adminSecretRef")) {
-                    const err115 = { instancePath: instancePath + "/spec/backend/auth", schemaPath: "#/properties/spec/properties/backend/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key11 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth, data: data37 };
+                    const err117 = { instancePath: instancePath + "/spec/backend/auth", schemaPath: "#/properties/spec/properties/backend/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key11 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth, data: data38 };
                     if (vErrors === null) {
-                      vErrors = [err115];
+                      vErrors = [err117];
                     } else {
-                      vErrors.push(err115);
+                      vErrors.push(err117);
                     }
                     errors++;
                   }
                 }
-                if (data37.secretRef !== void 0) {
-                  let data38 = data37.secretRef;
-                  if (data38 && typeof data38 == "object" && !Array.isArray(data38)) {
-                    if (data38.name === void 0) {
-                      const err116 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data38 };
+                if (data38.secretRef !== void 0) {
+                  let data39 = data38.secretRef;
+                  if (data39 && typeof data39 == "object" && !Array.isArray(data39)) {
+                    if (data39.name === void 0) {
+                      const err118 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data39 };
                       if (vErrors === null) {
-                        vErrors = [err116];
+                        vErrors = [err118];
                       } else {
-                        vErrors.push(err116);
+                        vErrors.push(err118);
                       }
                       errors++;
                     }
-                    for (const key12 in data38) {
+                    for (const key12 in data39) {
                       if (!(key12 === "name")) {
-                        const err117 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key12 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data38 };
+                        const err119 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key12 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data39 };
                         if (vErrors === null) {
-                          vErrors = [err117];
+                          vErrors = [err119];
                         } else {
-                          vErrors.push(err117);
+                          vErrors.push(err119);
                         }
                         errors++;
                       }
                     }
-                    if (data38.name !== void 0) {
-                      let data39 = data38.name;
-                      if (typeof data39 === "string") {
-                        if (func2(data39) > 253) {
-                          const err118 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data39 };
+                    if (data39.name !== void 0) {
+                      let data40 = data39.name;
+                      if (typeof data40 === "string") {
+                        if (func2(data40) > 253) {
+                          const err120 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data40 };
                           if (vErrors === null) {
-                            vErrors = [err118];
+                            vErrors = [err120];
                           } else {
-                            vErrors.push(err118);
+                            vErrors.push(err120);
                           }
                           errors++;
                         }
-                        if (func2(data39) < 1) {
-                          const err119 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data39 };
+                        if (func2(data40) < 1) {
+                          const err121 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data40 };
                           if (vErrors === null) {
-                            vErrors = [err119];
+                            vErrors = [err121];
                           } else {
-                            vErrors.push(err119);
+                            vErrors.push(err121);
                           }
                           errors++;
                         }
                       } else {
-                        const err120 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data39 };
+                        const err122 = { instancePath: instancePath + "/spec/backend/auth/secretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.properties.name, data: data40 };
                         if (vErrors === null) {
-                          vErrors = [err120];
+                          vErrors = [err122];
                         } else {
-                          vErrors.push(err120);
+                          vErrors.push(err122);
                         }
                         errors++;
                       }
                     }
                   } else {
-                    const err121 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data38 };
+                    const err123 = { instancePath: instancePath + "/spec/backend/auth/secretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.secretRef, data: data39 };
                     if (vErrors === null) {
-                      vErrors = [err121];
+                      vErrors = [err123];
                     } else {
-                      vErrors.push(err121);
+                      vErrors.push(err123);
                     }
                     errors++;
                   }
                 }
-                if (data37.adminSecretRef !== void 0) {
-                  let data40 = data37.adminSecretRef;
-                  if (data40 && typeof data40 == "object" && !Array.isArray(data40)) {
-                    if (data40.name === void 0) {
-                      const err122 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data40 };
+                if (data38.adminSecretRef !== void 0) {
+                  let data41 = data38.adminSecretRef;
+                  if (data41 && typeof data41 == "object" && !Array.isArray(data41)) {
+                    if (data41.name === void 0) {
+                      const err124 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data41 };
                       if (vErrors === null) {
-                        vErrors = [err122];
+                        vErrors = [err124];
                       } else {
-                        vErrors.push(err122);
+                        vErrors.push(err124);
                       }
                       errors++;
                     }
-                    for (const key13 in data40) {
+                    for (const key13 in data41) {
                       if (!(key13 === "name")) {
-                        const err123 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key13 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data40 };
+                        const err125 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key13 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data41 };
                         if (vErrors === null) {
-                          vErrors = [err123];
+                          vErrors = [err125];
                         } else {
-                          vErrors.push(err123);
+                          vErrors.push(err125);
                         }
                         errors++;
                       }
                     }
-                    if (data40.name !== void 0) {
-                      let data41 = data40.name;
-                      if (typeof data41 === "string") {
-                        if (func2(data41) > 253) {
-                          const err124 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data41 };
+                    if (data41.name !== void 0) {
+                      let data42 = data41.name;
+                      if (typeof data42 === "string") {
+                        if (func2(data42) > 253) {
+                          const err126 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data42 };
                           if (vErrors === null) {
-                            vErrors = [err124];
+                            vErrors = [err126];
                           } else {
-                            vErrors.push(err124);
+                            vErrors.push(err126);
                           }
                           errors++;
                         }
-                        if (func2(data41) < 1) {
-                          const err125 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data41 };
+                        if (func2(data42) < 1) {
+                          const err127 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data42 };
                           if (vErrors === null) {
-                            vErrors = [err125];
+                            vErrors = [err127];
                           } else {
-                            vErrors.push(err125);
+                            vErrors.push(err127);
                           }
                           errors++;
                         }
                       } else {
-                        const err126 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data41 };
+                        const err128 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.properties.name, data: data42 };
                         if (vErrors === null) {
-                          vErrors = [err126];
+                          vErrors = [err128];
                         } else {
-                          vErrors.push(err126);
+                          vErrors.push(err128);
                         }
                         errors++;
                       }
                     }
                   } else {
-                    const err127 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data40 };
+                    const err129 = { instancePath: instancePath + "/spec/backend/auth/adminSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/auth/properties/adminSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth.properties.adminSecretRef, data: data41 };
                     if (vErrors === null) {
-                      vErrors = [err127];
+                      vErrors = [err129];
                     } else {
-                      vErrors.push(err127);
+                      vErrors.push(err129);
                     }
                     errors++;
                   }
                 }
               } else {
-                const err128 = { instancePath: instancePath + "/spec/backend/auth", schemaPath: "#/properties/spec/properties/backend/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth, data: data37 };
+                const err130 = { instancePath: instancePath + "/spec/backend/auth", schemaPath: "#/properties/spec/properties/backend/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.auth.type, parentSchema: schema11.properties.spec.properties.backend.properties.auth, data: data38 };
                 if (vErrors === null) {
-                  vErrors = [err128];
+                  vErrors = [err130];
                 } else {
-                  vErrors.push(err128);
+                  vErrors.push(err130);
                 }
                 errors++;
               }
             }
             if (data7.tls !== void 0) {
-              let data42 = data7.tls;
-              if (data42 && typeof data42 == "object" && !Array.isArray(data42)) {
-                if (data42.mode === void 0) {
-                  data42.mode = "VerifyFull";
+              let data43 = data7.tls;
+              if (data43 && typeof data43 == "object" && !Array.isArray(data43)) {
+                if (data43.mode === void 0) {
+                  data43.mode = "VerifyFull";
                 }
-                if (data42.mode === void 0) {
-                  const err129 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/required", keyword: "required", params: { missingProperty: "mode" }, message: "must have required property 'mode'", schema: schema11.properties.spec.properties.backend.properties.tls.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data42 };
-                  if (vErrors === null) {
-                    vErrors = [err129];
-                  } else {
-                    vErrors.push(err129);
-                  }
-                  errors++;
-                }
-                for (const key14 in data42) {
-                  if (!(key14 === "mode" || key14 === "caSecretRef" || key14 === "clientCertSecretRef" || key14 === "serverName")) {
-                    const err130 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key14 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data42 };
-                    if (vErrors === null) {
-                      vErrors = [err130];
-                    } else {
-                      vErrors.push(err130);
-                    }
-                    errors++;
-                  }
-                }
-                let data43 = data42.mode;
-                if (typeof data43 !== "string") {
-                  const err131 = { instancePath: instancePath + "/spec/backend/tls/mode", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/mode/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.mode.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.mode, data: data43 };
+                if (data43.mode === void 0) {
+                  const err131 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/required", keyword: "required", params: { missingProperty: "mode" }, message: "must have required property 'mode'", schema: schema11.properties.spec.properties.backend.properties.tls.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data43 };
                   if (vErrors === null) {
                     vErrors = [err131];
                   } else {
@@ -1457,213 +1459,207 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (!(data43 === "VerifyFull" || data43 === "SkipVerify")) {
-                  const err132 = { instancePath: instancePath + "/spec/backend/tls/mode", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/mode/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.backend.properties.tls.properties.mode.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.backend.properties.tls.properties.mode.enum, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.mode, data: data43 };
+                for (const key14 in data43) {
+                  if (!(key14 === "mode" || key14 === "caSecretRef" || key14 === "clientCertSecretRef" || key14 === "serverName")) {
+                    const err132 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key14 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data43 };
+                    if (vErrors === null) {
+                      vErrors = [err132];
+                    } else {
+                      vErrors.push(err132);
+                    }
+                    errors++;
+                  }
+                }
+                let data44 = data43.mode;
+                if (typeof data44 !== "string") {
+                  const err133 = { instancePath: instancePath + "/spec/backend/tls/mode", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/mode/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.mode.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.mode, data: data44 };
                   if (vErrors === null) {
-                    vErrors = [err132];
+                    vErrors = [err133];
                   } else {
-                    vErrors.push(err132);
+                    vErrors.push(err133);
                   }
                   errors++;
                 }
-                if (data42.caSecretRef !== void 0) {
-                  let data44 = data42.caSecretRef;
-                  if (data44 && typeof data44 == "object" && !Array.isArray(data44)) {
-                    if (data44.name === void 0) {
-                      const err133 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data44 };
+                if (!(data44 === "VerifyFull" || data44 === "SkipVerify")) {
+                  const err134 = { instancePath: instancePath + "/spec/backend/tls/mode", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/mode/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.backend.properties.tls.properties.mode.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.backend.properties.tls.properties.mode.enum, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.mode, data: data44 };
+                  if (vErrors === null) {
+                    vErrors = [err134];
+                  } else {
+                    vErrors.push(err134);
+                  }
+                  errors++;
+                }
+                if (data43.caSecretRef !== void 0) {
+                  let data45 = data43.caSecretRef;
+                  if (data45 && typeof data45 == "object" && !Array.isArray(data45)) {
+                    if (data45.name === void 0) {
+                      const err135 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data45 };
                       if (vErrors === null) {
-                        vErrors = [err133];
+                        vErrors = [err135];
                       } else {
-                        vErrors.push(err133);
+                        vErrors.push(err135);
                       }
                       errors++;
                     }
-                    for (const key15 in data44) {
+                    for (const key15 in data45) {
                       if (!(key15 === "name")) {
-                        const err134 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key15 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data44 };
+                        const err136 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key15 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data45 };
                         if (vErrors === null) {
-                          vErrors = [err134];
+                          vErrors = [err136];
                         } else {
-                          vErrors.push(err134);
+                          vErrors.push(err136);
                         }
                         errors++;
                       }
                     }
-                    if (data44.name !== void 0) {
-                      let data45 = data44.name;
-                      if (typeof data45 === "string") {
-                        if (func2(data45) > 253) {
-                          const err135 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data45 };
+                    if (data45.name !== void 0) {
+                      let data46 = data45.name;
+                      if (typeof data46 === "string") {
+                        if (func2(data46) > 253) {
+                          const err137 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data46 };
                           if (vErrors === null) {
-                            vErrors = [err135];
+                            vErrors = [err137];
                           } else {
-                            vErrors.push(err135);
+                            vErrors.push(err137);
                           }
                           errors++;
                         }
-                        if (func2(data45) < 1) {
-                          const err136 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data45 };
+                        if (func2(data46) < 1) {
+                          const err138 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data46 };
                           if (vErrors === null) {
-                            vErrors = [err136];
+                            vErrors = [err138];
                           } else {
-                            vErrors.push(err136);
+                            vErrors.push(err138);
                           }
                           errors++;
                         }
                       } else {
-                        const err137 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data45 };
+                        const err139 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.properties.name, data: data46 };
                         if (vErrors === null) {
-                          vErrors = [err137];
+                          vErrors = [err139];
                         } else {
-                          vErrors.push(err137);
+                          vErrors.push(err139);
                         }
                         errors++;
                       }
                     }
                   } else {
-                    const err138 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data44 };
+                    const err140 = { instancePath: instancePath + "/spec/backend/tls/caSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/caSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.caSecretRef, data: data45 };
                     if (vErrors === null) {
-                      vErrors = [err138];
+                      vErrors = [err140];
                     } else {
-                      vErrors.push(err138);
+                      vErrors.push(err140);
                     }
                     errors++;
                   }
                 }
-                if (data42.clientCertSecretRef !== void 0) {
-                  let data46 = data42.clientCertSecretRef;
-                  if (data46 && typeof data46 == "object" && !Array.isArray(data46)) {
-                    if (data46.name === void 0) {
-                      const err139 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data46 };
+                if (data43.clientCertSecretRef !== void 0) {
+                  let data47 = data43.clientCertSecretRef;
+                  if (data47 && typeof data47 == "object" && !Array.isArray(data47)) {
+                    if (data47.name === void 0) {
+                      const err141 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.required, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data47 };
                       if (vErrors === null) {
-                        vErrors = [err139];
+                        vErrors = [err141];
                       } else {
-                        vErrors.push(err139);
+                        vErrors.push(err141);
                       }
                       errors++;
                     }
-                    for (const key16 in data46) {
+                    for (const key16 in data47) {
                       if (!(key16 === "name")) {
-                        const err140 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key16 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data46 };
+                        const err142 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key16 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data47 };
                         if (vErrors === null) {
-                          vErrors = [err140];
+                          vErrors = [err142];
                         } else {
-                          vErrors.push(err140);
+                          vErrors.push(err142);
                         }
                         errors++;
                       }
                     }
-                    if (data46.name !== void 0) {
-                      let data47 = data46.name;
-                      if (typeof data47 === "string") {
-                        if (func2(data47) > 253) {
-                          const err141 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data47 };
+                    if (data47.name !== void 0) {
+                      let data48 = data47.name;
+                      if (typeof data48 === "string") {
+                        if (func2(data48) > 253) {
+                          const err143 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data48 };
                           if (vErrors === null) {
-                            vErrors = [err141];
+                            vErrors = [err143];
                           } else {
-                            vErrors.push(err141);
+                            vErrors.push(err143);
                           }
                           errors++;
                         }
-                        if (func2(data47) < 1) {
-                          const err142 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data47 };
+                        if (func2(data48) < 1) {
+                          const err144 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data48 };
                           if (vErrors === null) {
-                            vErrors = [err142];
+                            vErrors = [err144];
                           } else {
-                            vErrors.push(err142);
+                            vErrors.push(err144);
                           }
                           errors++;
                         }
                       } else {
-                        const err143 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data47 };
+                        const err145 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef/name", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.properties.name, data: data48 };
                         if (vErrors === null) {
-                          vErrors = [err143];
+                          vErrors = [err145];
                         } else {
-                          vErrors.push(err143);
+                          vErrors.push(err145);
                         }
                         errors++;
                       }
                     }
                   } else {
-                    const err144 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data46 };
+                    const err146 = { instancePath: instancePath + "/spec/backend/tls/clientCertSecretRef", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/clientCertSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.clientCertSecretRef, data: data47 };
                     if (vErrors === null) {
-                      vErrors = [err144];
+                      vErrors = [err146];
                     } else {
-                      vErrors.push(err144);
+                      vErrors.push(err146);
                     }
                     errors++;
                   }
                 }
-                if (data42.serverName !== void 0) {
-                  let data48 = data42.serverName;
-                  if (typeof data48 === "string") {
-                    if (func2(data48) > 253) {
-                      const err145 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data48 };
+                if (data43.serverName !== void 0) {
+                  let data49 = data43.serverName;
+                  if (typeof data49 === "string") {
+                    if (func2(data49) > 253) {
+                      const err147 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data49 };
                       if (vErrors === null) {
-                        vErrors = [err145];
+                        vErrors = [err147];
                       } else {
-                        vErrors.push(err145);
+                        vErrors.push(err147);
                       }
                       errors++;
                     }
-                    if (func2(data48) < 1) {
-                      const err146 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data48 };
+                    if (func2(data49) < 1) {
+                      const err148 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data49 };
                       if (vErrors === null) {
-                        vErrors = [err146];
+                        vErrors = [err148];
                       } else {
-                        vErrors.push(err146);
+                        vErrors.push(err148);
                       }
                       errors++;
                     }
                   } else {
-                    const err147 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data48 };
+                    const err149 = { instancePath: instancePath + "/spec/backend/tls/serverName", schemaPath: "#/properties/spec/properties/backend/properties/tls/properties/serverName/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls.properties.serverName, data: data49 };
                     if (vErrors === null) {
-                      vErrors = [err147];
+                      vErrors = [err149];
                     } else {
-                      vErrors.push(err147);
+                      vErrors.push(err149);
                     }
                     errors++;
                   }
                 }
               } else {
-                const err148 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data42 };
+                const err150 = { instancePath: instancePath + "/spec/backend/tls", schemaPath: "#/properties/spec/properties/backend/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.properties.tls.type, parentSchema: schema11.properties.spec.properties.backend.properties.tls, data: data43 };
                 if (vErrors === null) {
-                  vErrors = [err148];
+                  vErrors = [err150];
                 } else {
-                  vErrors.push(err148);
+                  vErrors.push(err150);
                 }
                 errors++;
               }
             }
           } else {
-            const err149 = { instancePath: instancePath + "/spec/backend", schemaPath: "#/properties/spec/properties/backend/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.type, parentSchema: schema11.properties.spec.properties.backend, data: data7 };
-            if (vErrors === null) {
-              vErrors = [err149];
-            } else {
-              vErrors.push(err149);
-            }
-            errors++;
-          }
-        }
-        let data49 = data5.failover;
-        if (data49 && typeof data49 == "object" && !Array.isArray(data49)) {
-          if (data49.policy === void 0) {
-            data49.policy = "Automatic";
-          }
-          if (data49.downAfter === void 0) {
-            data49.downAfter = "3s";
-          }
-          if (data49.policy === void 0) {
-            const err150 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "policy" }, message: "must have required property 'policy'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data49 };
-            if (vErrors === null) {
-              vErrors = [err150];
-            } else {
-              vErrors.push(err150);
-            }
-            errors++;
-          }
-          if (data49.downAfter === void 0) {
-            const err151 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "downAfter" }, message: "must have required property 'downAfter'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data49 };
+            const err151 = { instancePath: instancePath + "/spec/backend", schemaPath: "#/properties/spec/properties/backend/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.backend.type, parentSchema: schema11.properties.spec.properties.backend, data: data7 };
             if (vErrors === null) {
               vErrors = [err151];
             } else {
@@ -1671,20 +1667,26 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          for (const key17 in data49) {
-            if (!(key17 === "policy" || key17 === "downAfter")) {
-              const err152 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key17 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.failover, data: data49 };
-              if (vErrors === null) {
-                vErrors = [err152];
-              } else {
-                vErrors.push(err152);
-              }
-              errors++;
-            }
+        }
+        let data50 = data5.failover;
+        if (data50 && typeof data50 == "object" && !Array.isArray(data50)) {
+          if (data50.policy === void 0) {
+            data50.policy = "Automatic";
           }
-          let data50 = data49.policy;
-          if (typeof data50 !== "string") {
-            const err153 = { instancePath: instancePath + "/spec/failover/policy", schemaPath: "#/properties/spec/properties/failover/properties/policy/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.policy.type, parentSchema: schema11.properties.spec.properties.failover.properties.policy, data: data50 };
+          if (data50.downAfter === void 0) {
+            data50.downAfter = "3s";
+          }
+          if (data50.policy === void 0) {
+            const err152 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "policy" }, message: "must have required property 'policy'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
+            if (vErrors === null) {
+              vErrors = [err152];
+            } else {
+              vErrors.push(err152);
+            }
+            errors++;
+          }
+          if (data50.downAfter === void 0) {
+            const err153 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "downAfter" }, message: "must have required property 'downAfter'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
             if (vErrors === null) {
               vErrors = [err153];
             } else {
@@ -1692,93 +1694,58 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (!(data50 === "Automatic" || data50 === "Observe")) {
-            const err154 = { instancePath: instancePath + "/spec/failover/policy", schemaPath: "#/properties/spec/properties/failover/properties/policy/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.failover.properties.policy.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.failover.properties.policy.enum, parentSchema: schema11.properties.spec.properties.failover.properties.policy, data: data50 };
-            if (vErrors === null) {
-              vErrors = [err154];
-            } else {
-              vErrors.push(err154);
-            }
-            errors++;
-          }
-          let data51 = data49.downAfter;
-          if (typeof data51 === "string") {
-            if (func2(data51) > 12) {
-              const err155 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data51 };
+          for (const key17 in data50) {
+            if (!(key17 === "policy" || key17 === "downAfter")) {
+              const err154 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key17 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
               if (vErrors === null) {
-                vErrors = [err155];
+                vErrors = [err154];
               } else {
-                vErrors.push(err155);
+                vErrors.push(err154);
               }
               errors++;
             }
-            if (!pattern2.test(data51)) {
-              const err156 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data51 };
+          }
+          let data51 = data50.policy;
+          if (typeof data51 !== "string") {
+            const err155 = { instancePath: instancePath + "/spec/failover/policy", schemaPath: "#/properties/spec/properties/failover/properties/policy/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.policy.type, parentSchema: schema11.properties.spec.properties.failover.properties.policy, data: data51 };
+            if (vErrors === null) {
+              vErrors = [err155];
+            } else {
+              vErrors.push(err155);
+            }
+            errors++;
+          }
+          if (!(data51 === "Automatic" || data51 === "Observe")) {
+            const err156 = { instancePath: instancePath + "/spec/failover/policy", schemaPath: "#/properties/spec/properties/failover/properties/policy/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.failover.properties.policy.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.failover.properties.policy.enum, parentSchema: schema11.properties.spec.properties.failover.properties.policy, data: data51 };
+            if (vErrors === null) {
+              vErrors = [err156];
+            } else {
+              vErrors.push(err156);
+            }
+            errors++;
+          }
+          let data52 = data50.downAfter;
+          if (typeof data52 === "string") {
+            if (func2(data52) > 12) {
+              const err157 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data52 };
               if (vErrors === null) {
-                vErrors = [err156];
+                vErrors = [err157];
               } else {
-                vErrors.push(err156);
+                vErrors.push(err157);
+              }
+              errors++;
+            }
+            if (!pattern3.test(data52)) {
+              const err158 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data52 };
+              if (vErrors === null) {
+                vErrors = [err158];
+              } else {
+                vErrors.push(err158);
               }
               errors++;
             }
           } else {
-            const err157 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.downAfter.type, parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data51 };
-            if (vErrors === null) {
-              vErrors = [err157];
-            } else {
-              vErrors.push(err157);
-            }
-            errors++;
-          }
-        } else {
-          const err158 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.failover.type, parentSchema: schema11.properties.spec.properties.failover, data: data49 };
-          if (vErrors === null) {
-            vErrors = [err158];
-          } else {
-            vErrors.push(err158);
-          }
-          errors++;
-        }
-        let data52 = data5.proxy;
-        if (data52 && typeof data52 == "object" && !Array.isArray(data52)) {
-          if (data52.address === void 0) {
-            data52.address = "127.0.0.1";
-          }
-          if (data52.port === void 0) {
-            data52.port = 16379;
-          }
-          if (data52.adminPort === void 0) {
-            data52.adminPort = 16380;
-          }
-          if (data52.isolation === void 0) {
-            data52.isolation = "Shared";
-          }
-          if (data52.holdTimeout === void 0) {
-            data52.holdTimeout = "5s";
-          }
-          if (data52.queueTimeout === void 0) {
-            data52.queueTimeout = "5s";
-          }
-          if (data52.clientIdleTimeout === void 0) {
-            data52.clientIdleTimeout = "0s";
-          }
-          if (data52.readTimeLimit === void 0) {
-            data52.readTimeLimit = "0s";
-          }
-          if (data52.connectionsMax === void 0) {
-            data52.connectionsMax = 1;
-          }
-          if (data52.clientsMax === void 0) {
-            data52.clientsMax = 1e4;
-          }
-          if (data52.workers === void 0) {
-            data52.workers = 1;
-          }
-          if (data52.logLevel === void 0) {
-            data52.logLevel = "info";
-          }
-          if (data52.address === void 0) {
-            const err159 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "address" }, message: "must have required property 'address'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+            const err159 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.downAfter.type, parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data52 };
             if (vErrors === null) {
               vErrors = [err159];
             } else {
@@ -1786,17 +1753,55 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data52.port === void 0) {
-            const err160 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
-            if (vErrors === null) {
-              vErrors = [err160];
-            } else {
-              vErrors.push(err160);
-            }
-            errors++;
+        } else {
+          const err160 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.failover.type, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
+          if (vErrors === null) {
+            vErrors = [err160];
+          } else {
+            vErrors.push(err160);
           }
-          if (data52.adminPort === void 0) {
-            const err161 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "adminPort" }, message: "must have required property 'adminPort'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+          errors++;
+        }
+        let data53 = data5.proxy;
+        if (data53 && typeof data53 == "object" && !Array.isArray(data53)) {
+          if (data53.address === void 0) {
+            data53.address = "127.0.0.1";
+          }
+          if (data53.port === void 0) {
+            data53.port = 16379;
+          }
+          if (data53.adminPort === void 0) {
+            data53.adminPort = 16380;
+          }
+          if (data53.isolation === void 0) {
+            data53.isolation = "Shared";
+          }
+          if (data53.holdTimeout === void 0) {
+            data53.holdTimeout = "5s";
+          }
+          if (data53.queueTimeout === void 0) {
+            data53.queueTimeout = "5s";
+          }
+          if (data53.clientIdleTimeout === void 0) {
+            data53.clientIdleTimeout = "0s";
+          }
+          if (data53.readTimeLimit === void 0) {
+            data53.readTimeLimit = "0s";
+          }
+          if (data53.connectionsMax === void 0) {
+            data53.connectionsMax = 1;
+          }
+          if (data53.clientsMax === void 0) {
+            data53.clientsMax = 1e4;
+          }
+          if (data53.workers === void 0) {
+            data53.workers = 1;
+          }
+          if (data53.logLevel === void 0) {
+            data53.logLevel = "info";
+          }
+          if (data53.address === void 0) {
+            const err161 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "address" }, message: "must have required property 'address'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
             if (vErrors === null) {
               vErrors = [err161];
             } else {
@@ -1804,8 +1809,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data52.isolation === void 0) {
-            const err162 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "isolation" }, message: "must have required property 'isolation'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+          if (data53.port === void 0) {
+            const err162 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
             if (vErrors === null) {
               vErrors = [err162];
             } else {
@@ -1813,8 +1818,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data52.holdTimeout === void 0) {
-            const err163 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "holdTimeout" }, message: "must have required property 'holdTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+          if (data53.adminPort === void 0) {
+            const err163 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "adminPort" }, message: "must have required property 'adminPort'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
             if (vErrors === null) {
               vErrors = [err163];
             } else {
@@ -1822,8 +1827,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data52.queueTimeout === void 0) {
-            const err164 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "queueTimeout" }, message: "must have required property 'queueTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+          if (data53.isolation === void 0) {
+            const err164 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "isolation" }, message: "must have required property 'isolation'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
             if (vErrors === null) {
               vErrors = [err164];
             } else {
@@ -1831,8 +1836,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data52.clientIdleTimeout === void 0) {
-            const err165 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "clientIdleTimeout" }, message: "must have required property 'clientIdleTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+          if (data53.holdTimeout === void 0) {
+            const err165 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "holdTimeout" }, message: "must have required property 'holdTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
             if (vErrors === null) {
               vErrors = [err165];
             } else {
@@ -1840,8 +1845,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data52.readTimeLimit === void 0) {
-            const err166 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "readTimeLimit" }, message: "must have required property 'readTimeLimit'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+          if (data53.queueTimeout === void 0) {
+            const err166 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "queueTimeout" }, message: "must have required property 'queueTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
             if (vErrors === null) {
               vErrors = [err166];
             } else {
@@ -1849,8 +1854,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data52.connectionsMax === void 0) {
-            const err167 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "connectionsMax" }, message: "must have required property 'connectionsMax'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+          if (data53.clientIdleTimeout === void 0) {
+            const err167 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "clientIdleTimeout" }, message: "must have required property 'clientIdleTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
             if (vErrors === null) {
               vErrors = [err167];
             } else {
@@ -1858,8 +1863,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data52.clientsMax === void 0) {
-            const err168 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "clientsMax" }, message: "must have required property 'clientsMax'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+          if (data53.readTimeLimit === void 0) {
+            const err168 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "readTimeLimit" }, message: "must have required property 'readTimeLimit'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
             if (vErrors === null) {
               vErrors = [err168];
             } else {
@@ -1867,8 +1872,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data52.workers === void 0) {
-            const err169 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "workers" }, message: "must have required property 'workers'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+          if (data53.connectionsMax === void 0) {
+            const err169 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "connectionsMax" }, message: "must have required property 'connectionsMax'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
             if (vErrors === null) {
               vErrors = [err169];
             } else {
@@ -1876,8 +1881,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data52.logLevel === void 0) {
-            const err170 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "logLevel" }, message: "must have required property 'logLevel'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+          if (data53.clientsMax === void 0) {
+            const err170 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "clientsMax" }, message: "must have required property 'clientsMax'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
             if (vErrors === null) {
               vErrors = [err170];
             } else {
@@ -1885,61 +1890,58 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          for (const key18 in data52) {
-            if (!func38.call(schema11.properties.spec.properties.proxy.properties, key18)) {
-              const err171 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key18 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+          if (data53.workers === void 0) {
+            const err171 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "workers" }, message: "must have required property 'workers'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
+            if (vErrors === null) {
+              vErrors = [err171];
+            } else {
+              vErrors.push(err171);
+            }
+            errors++;
+          }
+          if (data53.logLevel === void 0) {
+            const err172 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "logLevel" }, message: "must have required property 'logLevel'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
+            if (vErrors === null) {
+              vErrors = [err172];
+            } else {
+              vErrors.push(err172);
+            }
+            errors++;
+          }
+          for (const key18 in data53) {
+            if (!func36.call(schema11.properties.spec.properties.proxy.properties, key18)) {
+              const err173 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key18 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
               if (vErrors === null) {
-                vErrors = [err171];
+                vErrors = [err173];
               } else {
-                vErrors.push(err171);
+                vErrors.push(err173);
               }
               errors++;
             }
           }
-          if (data52.image !== void 0) {
-            let data53 = data52.image;
-            if (typeof data53 === "string") {
-              if (func2(data53) > 512) {
-                const err172 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/maxLength", keyword: "maxLength", params: { limit: 512 }, message: "must NOT have more than 512 characters", schema: 512, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data53 };
+          if (data53.image !== void 0) {
+            let data54 = data53.image;
+            if (typeof data54 === "string") {
+              if (func2(data54) > 512) {
+                const err174 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/maxLength", keyword: "maxLength", params: { limit: 512 }, message: "must NOT have more than 512 characters", schema: 512, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data54 };
                 if (vErrors === null) {
-                  vErrors = [err172];
+                  vErrors = [err174];
                 } else {
-                  vErrors.push(err172);
+                  vErrors.push(err174);
                 }
                 errors++;
               }
-              if (func2(data53) < 1) {
-                const err173 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data53 };
+              if (func2(data54) < 1) {
+                const err175 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data54 };
                 if (vErrors === null) {
-                  vErrors = [err173];
+                  vErrors = [err175];
                 } else {
-                  vErrors.push(err173);
+                  vErrors.push(err175);
                 }
                 errors++;
               }
             } else {
-              const err174 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.image.type, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data53 };
-              if (vErrors === null) {
-                vErrors = [err174];
-              } else {
-                vErrors.push(err174);
-              }
-              errors++;
-            }
-          }
-          let data54 = data52.address;
-          if (typeof data54 === "string") {
-            if (func2(data54) > 45) {
-              const err175 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/maxLength", keyword: "maxLength", params: { limit: 45 }, message: "must NOT have more than 45 characters", schema: 45, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data54 };
-              if (vErrors === null) {
-                vErrors = [err175];
-              } else {
-                vErrors.push(err175);
-              }
-              errors++;
-            }
-            if (func2(data54) < 1) {
-              const err176 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data54 };
+              const err176 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.image.type, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data54 };
               if (vErrors === null) {
                 vErrors = [err176];
               } else {
@@ -1947,58 +1949,58 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
+          }
+          let data55 = data53.address;
+          if (typeof data55 === "string") {
+            if (func2(data55) > 45) {
+              const err177 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/maxLength", keyword: "maxLength", params: { limit: 45 }, message: "must NOT have more than 45 characters", schema: 45, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data55 };
+              if (vErrors === null) {
+                vErrors = [err177];
+              } else {
+                vErrors.push(err177);
+              }
+              errors++;
+            }
+            if (func2(data55) < 1) {
+              const err178 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data55 };
+              if (vErrors === null) {
+                vErrors = [err178];
+              } else {
+                vErrors.push(err178);
+              }
+              errors++;
+            }
           } else {
-            const err177 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.address.type, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data54 };
+            const err179 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.address.type, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data55 };
             if (vErrors === null) {
-              vErrors = [err177];
+              vErrors = [err179];
             } else {
-              vErrors.push(err177);
+              vErrors.push(err179);
             }
             errors++;
           }
-          let data55 = data52.port;
-          if (!(typeof data55 == "number" && (!(data55 % 1) && !isNaN(data55)))) {
-            const err178 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.port.type, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data55 };
-            if (vErrors === null) {
-              vErrors = [err178];
-            } else {
-              vErrors.push(err178);
-            }
-            errors++;
-          }
-          if (typeof data55 == "number") {
-            if (data55 > 65535 || isNaN(data55)) {
-              const err179 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data55 };
-              if (vErrors === null) {
-                vErrors = [err179];
-              } else {
-                vErrors.push(err179);
-              }
-              errors++;
-            }
-            if (data55 < 0 || isNaN(data55)) {
-              const err180 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data55 };
-              if (vErrors === null) {
-                vErrors = [err180];
-              } else {
-                vErrors.push(err180);
-              }
-              errors++;
-            }
-          }
-          let data56 = data52.adminPort;
+          let data56 = data53.port;
           if (!(typeof data56 == "number" && (!(data56 % 1) && !isNaN(data56)))) {
-            const err181 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.adminPort.type, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data56 };
+            const err180 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.port.type, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data56 };
             if (vErrors === null) {
-              vErrors = [err181];
+              vErrors = [err180];
             } else {
-              vErrors.push(err181);
+              vErrors.push(err180);
             }
             errors++;
           }
           if (typeof data56 == "number") {
             if (data56 > 65535 || isNaN(data56)) {
-              const err182 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data56 };
+              const err181 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data56 };
+              if (vErrors === null) {
+                vErrors = [err181];
+              } else {
+                vErrors.push(err181);
+              }
+              errors++;
+            }
+            if (data56 < 0 || isNaN(data56)) {
+              const err182 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data56 };
               if (vErrors === null) {
                 vErrors = [err182];
               } else {
@@ -2006,277 +2008,269 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (data56 < 1 || isNaN(data56)) {
-              const err183 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data56 };
+          }
+          let data57 = data53.adminPort;
+          if (!(typeof data57 == "number" && (!(data57 % 1) && !isNaN(data57)))) {
+            const err183 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.adminPort.type, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data57 };
+            if (vErrors === null) {
+              vErrors = [err183];
+            } else {
+              vErrors.push(err183);
+            }
+            errors++;
+          }
+          if (typeof data57 == "number") {
+            if (data57 > 65535 || isNaN(data57)) {
+              const err184 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data57 };
               if (vErrors === null) {
-                vErrors = [err183];
+                vErrors = [err184];
               } else {
-                vErrors.push(err183);
+                vErrors.push(err184);
+              }
+              errors++;
+            }
+            if (data57 < 1 || isNaN(data57)) {
+              const err185 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data57 };
+              if (vErrors === null) {
+                vErrors = [err185];
+              } else {
+                vErrors.push(err185);
               }
               errors++;
             }
           }
-          if (data52.admin !== void 0) {
-            let data57 = data52.admin;
-            if (data57 && typeof data57 == "object" && !Array.isArray(data57)) {
-              for (const key19 in data57) {
+          if (data53.admin !== void 0) {
+            let data58 = data53.admin;
+            if (data58 && typeof data58 == "object" && !Array.isArray(data58)) {
+              for (const key19 in data58) {
                 if (!(key19 === "auth" || key19 === "tls")) {
-                  const err184 = { instancePath: instancePath + "/spec/proxy/admin", schemaPath: "#/properties/spec/properties/proxy/properties/admin/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key19 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin, data: data57 };
+                  const err186 = { instancePath: instancePath + "/spec/proxy/admin", schemaPath: "#/properties/spec/properties/proxy/properties/admin/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key19 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin, data: data58 };
                   if (vErrors === null) {
-                    vErrors = [err184];
+                    vErrors = [err186];
                   } else {
-                    vErrors.push(err184);
+                    vErrors.push(err186);
                   }
                   errors++;
                 }
               }
-              if (data57.auth !== void 0) {
-                let data58 = data57.auth;
-                if (data58 && typeof data58 == "object" && !Array.isArray(data58)) {
-                  if (data58.secretRef === void 0) {
-                    const err185 = { instancePath: instancePath + "/spec/proxy/admin/auth", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth, data: data58 };
+              if (data58.auth !== void 0) {
+                let data59 = data58.auth;
+                if (data59 && typeof data59 == "object" && !Array.isArray(data59)) {
+                  if (data59.secretRef === void 0) {
+                    const err187 = { instancePath: instancePath + "/spec/proxy/admin/auth", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth, data: data59 };
                     if (vErrors === null) {
-                      vErrors = [err185];
+                      vErrors = [err187];
                     } else {
-                      vErrors.push(err185);
+                      vErrors.push(err187);
                     }
                     errors++;
                   }
-                  for (const key20 in data58) {
+                  for (const key20 in data59) {
                     if (!(key20 === "secretRef")) {
-                      const err186 = { instancePath: instancePath + "/spec/proxy/admin/auth", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key20 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth, data: data58 };
+                      const err188 = { instancePath: instancePath + "/spec/proxy/admin/auth", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key20 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth, data: data59 };
                       if (vErrors === null) {
-                        vErrors = [err186];
+                        vErrors = [err188];
                       } else {
-                        vErrors.push(err186);
+                        vErrors.push(err188);
                       }
                       errors++;
                     }
                   }
-                  if (data58.secretRef !== void 0) {
-                    let data59 = data58.secretRef;
-                    if (data59 && typeof data59 == "object" && !Array.isArray(data59)) {
-                      if (data59.name === void 0) {
-                        const err187 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef, data: data59 };
+                  if (data59.secretRef !== void 0) {
+                    let data60 = data59.secretRef;
+                    if (data60 && typeof data60 == "object" && !Array.isArray(data60)) {
+                      if (data60.name === void 0) {
+                        const err189 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef, data: data60 };
                         if (vErrors === null) {
-                          vErrors = [err187];
+                          vErrors = [err189];
                         } else {
-                          vErrors.push(err187);
+                          vErrors.push(err189);
                         }
                         errors++;
                       }
-                      for (const key21 in data59) {
+                      for (const key21 in data60) {
                         if (!(key21 === "name")) {
-                          const err188 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key21 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef, data: data59 };
+                          const err190 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key21 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef, data: data60 };
                           if (vErrors === null) {
-                            vErrors = [err188];
+                            vErrors = [err190];
                           } else {
-                            vErrors.push(err188);
+                            vErrors.push(err190);
                           }
                           errors++;
                         }
                       }
-                      if (data59.name !== void 0) {
-                        let data60 = data59.name;
-                        if (typeof data60 === "string") {
-                          if (func2(data60) > 253) {
-                            const err189 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name, data: data60 };
+                      if (data60.name !== void 0) {
+                        let data61 = data60.name;
+                        if (typeof data61 === "string") {
+                          if (func2(data61) > 253) {
+                            const err191 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name, data: data61 };
                             if (vErrors === null) {
-                              vErrors = [err189];
+                              vErrors = [err191];
                             } else {
-                              vErrors.push(err189);
+                              vErrors.push(err191);
                             }
                             errors++;
                           }
-                          if (func2(data60) < 1) {
-                            const err190 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name, data: data60 };
+                          if (func2(data61) < 1) {
+                            const err192 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name, data: data61 };
                             if (vErrors === null) {
-                              vErrors = [err190];
+                              vErrors = [err192];
                             } else {
-                              vErrors.push(err190);
+                              vErrors.push(err192);
                             }
                             errors++;
                           }
                         } else {
-                          const err191 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name, data: data60 };
+                          const err193 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name, data: data61 };
                           if (vErrors === null) {
-                            vErrors = [err191];
+                            vErrors = [err193];
                           } else {
-                            vErrors.push(err191);
+                            vErrors.push(err193);
                           }
                           errors++;
                         }
                       }
                     } else {
-                      const err192 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef, data: data59 };
+                      const err194 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef, data: data60 };
                       if (vErrors === null) {
-                        vErrors = [err192];
+                        vErrors = [err194];
                       } else {
-                        vErrors.push(err192);
+                        vErrors.push(err194);
                       }
                       errors++;
                     }
                   }
                 } else {
-                  const err193 = { instancePath: instancePath + "/spec/proxy/admin/auth", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth, data: data58 };
+                  const err195 = { instancePath: instancePath + "/spec/proxy/admin/auth", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth, data: data59 };
                   if (vErrors === null) {
-                    vErrors = [err193];
+                    vErrors = [err195];
                   } else {
-                    vErrors.push(err193);
+                    vErrors.push(err195);
                   }
                   errors++;
                 }
               }
-              if (data57.tls !== void 0) {
-                let data61 = data57.tls;
-                if (data61 && typeof data61 == "object" && !Array.isArray(data61)) {
-                  if (data61.secretRef === void 0) {
-                    const err194 = { instancePath: instancePath + "/spec/proxy/admin/tls", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls, data: data61 };
+              if (data58.tls !== void 0) {
+                let data62 = data58.tls;
+                if (data62 && typeof data62 == "object" && !Array.isArray(data62)) {
+                  if (data62.secretRef === void 0) {
+                    const err196 = { instancePath: instancePath + "/spec/proxy/admin/tls", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls, data: data62 };
                     if (vErrors === null) {
-                      vErrors = [err194];
+                      vErrors = [err196];
                     } else {
-                      vErrors.push(err194);
+                      vErrors.push(err196);
                     }
                     errors++;
                   }
-                  for (const key22 in data61) {
+                  for (const key22 in data62) {
                     if (!(key22 === "secretRef")) {
-                      const err195 = { instancePath: instancePath + "/spec/proxy/admin/tls", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key22 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls, data: data61 };
+                      const err197 = { instancePath: instancePath + "/spec/proxy/admin/tls", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key22 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls, data: data62 };
                       if (vErrors === null) {
-                        vErrors = [err195];
+                        vErrors = [err197];
                       } else {
-                        vErrors.push(err195);
+                        vErrors.push(err197);
                       }
                       errors++;
                     }
                   }
-                  if (data61.secretRef !== void 0) {
-                    let data62 = data61.secretRef;
-                    if (data62 && typeof data62 == "object" && !Array.isArray(data62)) {
-                      if (data62.name === void 0) {
-                        const err196 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef, data: data62 };
+                  if (data62.secretRef !== void 0) {
+                    let data63 = data62.secretRef;
+                    if (data63 && typeof data63 == "object" && !Array.isArray(data63)) {
+                      if (data63.name === void 0) {
+                        const err198 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef, data: data63 };
                         if (vErrors === null) {
-                          vErrors = [err196];
+                          vErrors = [err198];
                         } else {
-                          vErrors.push(err196);
+                          vErrors.push(err198);
                         }
                         errors++;
                       }
-                      for (const key23 in data62) {
+                      for (const key23 in data63) {
                         if (!(key23 === "name")) {
-                          const err197 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key23 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef, data: data62 };
+                          const err199 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key23 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef, data: data63 };
                           if (vErrors === null) {
-                            vErrors = [err197];
+                            vErrors = [err199];
                           } else {
-                            vErrors.push(err197);
+                            vErrors.push(err199);
                           }
                           errors++;
                         }
                       }
-                      if (data62.name !== void 0) {
-                        let data63 = data62.name;
-                        if (typeof data63 === "string") {
-                          if (func2(data63) > 253) {
-                            const err198 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name, data: data63 };
+                      if (data63.name !== void 0) {
+                        let data64 = data63.name;
+                        if (typeof data64 === "string") {
+                          if (func2(data64) > 253) {
+                            const err200 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name, data: data64 };
                             if (vErrors === null) {
-                              vErrors = [err198];
+                              vErrors = [err200];
                             } else {
-                              vErrors.push(err198);
+                              vErrors.push(err200);
                             }
                             errors++;
                           }
-                          if (func2(data63) < 1) {
-                            const err199 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name, data: data63 };
+                          if (func2(data64) < 1) {
+                            const err201 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name, data: data64 };
                             if (vErrors === null) {
-                              vErrors = [err199];
+                              vErrors = [err201];
                             } else {
-                              vErrors.push(err199);
+                              vErrors.push(err201);
                             }
                             errors++;
                           }
                         } else {
-                          const err200 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name, data: data63 };
+                          const err202 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name, data: data64 };
                           if (vErrors === null) {
-                            vErrors = [err200];
+                            vErrors = [err202];
                           } else {
-                            vErrors.push(err200);
+                            vErrors.push(err202);
                           }
                           errors++;
                         }
                       }
                     } else {
-                      const err201 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef, data: data62 };
+                      const err203 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef, data: data63 };
                       if (vErrors === null) {
-                        vErrors = [err201];
+                        vErrors = [err203];
                       } else {
-                        vErrors.push(err201);
+                        vErrors.push(err203);
                       }
                       errors++;
                     }
                   }
                 } else {
-                  const err202 = { instancePath: instancePath + "/spec/proxy/admin/tls", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls, data: data61 };
+                  const err204 = { instancePath: instancePath + "/spec/proxy/admin/tls", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls, data: data62 };
                   if (vErrors === null) {
-                    vErrors = [err202];
+                    vErrors = [err204];
                   } else {
-                    vErrors.push(err202);
+                    vErrors.push(err204);
                   }
                   errors++;
                 }
               }
             } else {
-              const err203 = { instancePath: instancePath + "/spec/proxy/admin", schemaPath: "#/properties/spec/properties/proxy/properties/admin/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin, data: data57 };
+              const err205 = { instancePath: instancePath + "/spec/proxy/admin", schemaPath: "#/properties/spec/properties/proxy/properties/admin/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin, data: data58 };
               if (vErrors === null) {
-                vErrors = [err203];
+                vErrors = [err205];
               } else {
-                vErrors.push(err203);
+                vErrors.push(err205);
               }
               errors++;
             }
           }
-          if (data52.rawPort !== void 0) {
-            let data64 = data52.rawPort;
-            if (!(typeof data64 == "number" && (!(data64 % 1) && !isNaN(data64)))) {
-              const err204 = { instancePath: instancePath + "/spec/proxy/rawPort", schemaPath: "#/properties/spec/properties/proxy/properties/rawPort/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.rawPort.type, parentSchema: schema11.properties.spec.properties.proxy.properties.rawPort, data: data64 };
+          if (data53.rawPort !== void 0) {
+            let data65 = data53.rawPort;
+            if (!(typeof data65 == "number" && (!(data65 % 1) && !isNaN(data65)))) {
+              const err206 = { instancePath: instancePath + "/spec/proxy/rawPort", schemaPath: "#/properties/spec/properties/proxy/properties/rawPort/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.rawPort.type, parentSchema: schema11.properties.spec.properties.proxy.properties.rawPort, data: data65 };
               if (vErrors === null) {
-                vErrors = [err204];
+                vErrors = [err206];
               } else {
-                vErrors.push(err204);
+                vErrors.push(err206);
               }
               errors++;
             }
-            if (typeof data64 == "number") {
-              if (data64 > 65535 || isNaN(data64)) {
-                const err205 = { instancePath: instancePath + "/spec/proxy/rawPort", schemaPath: "#/properties/spec/properties/proxy/properties/rawPort/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.rawPort, data: data64 };
-                if (vErrors === null) {
-                  vErrors = [err205];
-                } else {
-                  vErrors.push(err205);
-                }
-                errors++;
-              }
-              if (data64 < 1 || isNaN(data64)) {
-                const err206 = { instancePath: instancePath + "/spec/proxy/rawPort", schemaPath: "#/properties/spec/properties/proxy/properties/rawPort/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.rawPort, data: data64 };
-                if (vErrors === null) {
-                  vErrors = [err206];
-                } else {
-                  vErrors.push(err206);
-                }
-                errors++;
-              }
-            }
-          }
-          if (data52.tls !== void 0) {
-            let data65 = data52.tls;
-            if (data65 && typeof data65 == "object" && !Array.isArray(data65)) {
-              if (data65.port === void 0) {
-                data65.port = 16389;
-              }
-              if (data65.clientCertificate === void 0) {
-                data65.clientCertificate = "None";
-              }
-              if (data65.secretRef === void 0) {
-                const err207 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data65 };
+            if (typeof data65 == "number") {
+              if (data65 > 65535 || isNaN(data65)) {
+                const err207 = { instancePath: instancePath + "/spec/proxy/rawPort", schemaPath: "#/properties/spec/properties/proxy/properties/rawPort/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.rawPort, data: data65 };
                 if (vErrors === null) {
                   vErrors = [err207];
                 } else {
@@ -2284,8 +2278,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              if (data65.port === void 0) {
-                const err208 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data65 };
+              if (data65 < 1 || isNaN(data65)) {
+                const err208 = { instancePath: instancePath + "/spec/proxy/rawPort", schemaPath: "#/properties/spec/properties/proxy/properties/rawPort/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.rawPort, data: data65 };
                 if (vErrors === null) {
                   vErrors = [err208];
                 } else {
@@ -2293,8 +2287,19 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              if (data65.clientCertificate === void 0) {
-                const err209 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "clientCertificate" }, message: "must have required property 'clientCertificate'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data65 };
+            }
+          }
+          if (data53.tls !== void 0) {
+            let data66 = data53.tls;
+            if (data66 && typeof data66 == "object" && !Array.isArray(data66)) {
+              if (data66.port === void 0) {
+                data66.port = 16389;
+              }
+              if (data66.clientCertificate === void 0) {
+                data66.clientCertificate = "None";
+              }
+              if (data66.secretRef === void 0) {
+                const err209 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data66 };
                 if (vErrors === null) {
                   vErrors = [err209];
                 } else {
@@ -2302,94 +2307,91 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              for (const key24 in data65) {
-                if (!(key24 === "secretRef" || key24 === "port" || key24 === "clientCertificate" || key24 === "clientCaSecretRef")) {
-                  const err210 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key24 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data65 };
-                  if (vErrors === null) {
-                    vErrors = [err210];
-                  } else {
-                    vErrors.push(err210);
-                  }
-                  errors++;
-                }
-              }
-              if (data65.secretRef !== void 0) {
-                let data66 = data65.secretRef;
-                if (data66 && typeof data66 == "object" && !Array.isArray(data66)) {
-                  if (data66.name === void 0) {
-                    const err211 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data66 };
-                    if (vErrors === null) {
-                      vErrors = [err211];
-                    } else {
-                      vErrors.push(err211);
-                    }
-                    errors++;
-                  }
-                  for (const key25 in data66) {
-                    if (!(key25 === "name")) {
-                      const err212 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key25 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data66 };
-                      if (vErrors === null) {
-                        vErrors = [err212];
-                      } else {
-                        vErrors.push(err212);
-                      }
-                      errors++;
-                    }
-                  }
-                  if (data66.name !== void 0) {
-                    let data67 = data66.name;
-                    if (typeof data67 === "string") {
-                      if (func2(data67) > 253) {
-                        const err213 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data67 };
-                        if (vErrors === null) {
-                          vErrors = [err213];
-                        } else {
-                          vErrors.push(err213);
-                        }
-                        errors++;
-                      }
-                      if (func2(data67) < 1) {
-                        const err214 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data67 };
-                        if (vErrors === null) {
-                          vErrors = [err214];
-                        } else {
-                          vErrors.push(err214);
-                        }
-                        errors++;
-                      }
-                    } else {
-                      const err215 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data67 };
-                      if (vErrors === null) {
-                        vErrors = [err215];
-                      } else {
-                        vErrors.push(err215);
-                      }
-                      errors++;
-                    }
-                  }
-                } else {
-                  const err216 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data66 };
-                  if (vErrors === null) {
-                    vErrors = [err216];
-                  } else {
-                    vErrors.push(err216);
-                  }
-                  errors++;
-                }
-              }
-              let data68 = data65.port;
-              if (!(typeof data68 == "number" && (!(data68 % 1) && !isNaN(data68)))) {
-                const err217 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.port.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data68 };
+              if (data66.port === void 0) {
+                const err210 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data66 };
                 if (vErrors === null) {
-                  vErrors = [err217];
+                  vErrors = [err210];
                 } else {
-                  vErrors.push(err217);
+                  vErrors.push(err210);
                 }
                 errors++;
               }
-              if (typeof data68 == "number") {
-                if (data68 > 65535 || isNaN(data68)) {
-                  const err218 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data68 };
+              if (data66.clientCertificate === void 0) {
+                const err211 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "clientCertificate" }, message: "must have required property 'clientCertificate'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data66 };
+                if (vErrors === null) {
+                  vErrors = [err211];
+                } else {
+                  vErrors.push(err211);
+                }
+                errors++;
+              }
+              for (const key24 in data66) {
+                if (!(key24 === "secretRef" || key24 === "port" || key24 === "clientCertificate" || key24 === "clientCaSecretRef")) {
+                  const err212 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key24 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data66 };
+                  if (vErrors === null) {
+                    vErrors = [err212];
+                  } else {
+                    vErrors.push(err212);
+                  }
+                  errors++;
+                }
+              }
+              if (data66.secretRef !== void 0) {
+                let data67 = data66.secretRef;
+                if (data67 && typeof data67 == "object" && !Array.isArray(data67)) {
+                  if (data67.name === void 0) {
+                    const err213 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data67 };
+                    if (vErrors === null) {
+                      vErrors = [err213];
+                    } else {
+                      vErrors.push(err213);
+                    }
+                    errors++;
+                  }
+                  for (const key25 in data67) {
+                    if (!(key25 === "name")) {
+                      const err214 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key25 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data67 };
+                      if (vErrors === null) {
+                        vErrors = [err214];
+                      } else {
+                        vErrors.push(err214);
+                      }
+                      errors++;
+                    }
+                  }
+                  if (data67.name !== void 0) {
+                    let data68 = data67.name;
+                    if (typeof data68 === "string") {
+                      if (func2(data68) > 253) {
+                        const err215 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data68 };
+                        if (vErrors === null) {
+                          vErrors = [err215];
+                        } else {
+                          vErrors.push(err215);
+                        }
+                        errors++;
+                      }
+                      if (func2(data68) < 1) {
+                        const err216 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data68 };
+                        if (vErrors === null) {
+                          vErrors = [err216];
+                        } else {
+                          vErrors.push(err216);
+                        }
+                        errors++;
+                      }
+                    } else {
+                      const err217 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data68 };
+                      if (vErrors === null) {
+                        vErrors = [err217];
+                      } else {
+                        vErrors.push(err217);
+                      }
+                      errors++;
+                    }
+                  }
+                } else {
+                  const err218 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data67 };
                   if (vErrors === null) {
                     vErrors = [err218];
                   } else {
@@ -2397,148 +2399,148 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (data68 < 1 || isNaN(data68)) {
-                  const err219 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data68 };
+              }
+              let data69 = data66.port;
+              if (!(typeof data69 == "number" && (!(data69 % 1) && !isNaN(data69)))) {
+                const err219 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.port.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data69 };
+                if (vErrors === null) {
+                  vErrors = [err219];
+                } else {
+                  vErrors.push(err219);
+                }
+                errors++;
+              }
+              if (typeof data69 == "number") {
+                if (data69 > 65535 || isNaN(data69)) {
+                  const err220 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data69 };
                   if (vErrors === null) {
-                    vErrors = [err219];
+                    vErrors = [err220];
                   } else {
-                    vErrors.push(err219);
+                    vErrors.push(err220);
+                  }
+                  errors++;
+                }
+                if (data69 < 1 || isNaN(data69)) {
+                  const err221 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data69 };
+                  if (vErrors === null) {
+                    vErrors = [err221];
+                  } else {
+                    vErrors.push(err221);
                   }
                   errors++;
                 }
               }
-              let data69 = data65.clientCertificate;
-              if (typeof data69 !== "string") {
-                const err220 = { instancePath: instancePath + "/spec/proxy/tls/clientCertificate", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCertificate/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate, data: data69 };
+              let data70 = data66.clientCertificate;
+              if (typeof data70 !== "string") {
+                const err222 = { instancePath: instancePath + "/spec/proxy/tls/clientCertificate", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCertificate/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate, data: data70 };
                 if (vErrors === null) {
-                  vErrors = [err220];
+                  vErrors = [err222];
                 } else {
-                  vErrors.push(err220);
+                  vErrors.push(err222);
                 }
                 errors++;
               }
-              if (!(data69 === "None" || data69 === "Optional" || data69 === "Required")) {
-                const err221 = { instancePath: instancePath + "/spec/proxy/tls/clientCertificate", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCertificate/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate, data: data69 };
+              if (!(data70 === "None" || data70 === "Optional" || data70 === "Required")) {
+                const err223 = { instancePath: instancePath + "/spec/proxy/tls/clientCertificate", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCertificate/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate, data: data70 };
                 if (vErrors === null) {
-                  vErrors = [err221];
+                  vErrors = [err223];
                 } else {
-                  vErrors.push(err221);
+                  vErrors.push(err223);
                 }
                 errors++;
               }
-              if (data65.clientCaSecretRef !== void 0) {
-                let data70 = data65.clientCaSecretRef;
-                if (data70 && typeof data70 == "object" && !Array.isArray(data70)) {
-                  if (data70.name === void 0) {
-                    const err222 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data70 };
+              if (data66.clientCaSecretRef !== void 0) {
+                let data71 = data66.clientCaSecretRef;
+                if (data71 && typeof data71 == "object" && !Array.isArray(data71)) {
+                  if (data71.name === void 0) {
+                    const err224 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data71 };
                     if (vErrors === null) {
-                      vErrors = [err222];
+                      vErrors = [err224];
                     } else {
-                      vErrors.push(err222);
+                      vErrors.push(err224);
                     }
                     errors++;
                   }
-                  for (const key26 in data70) {
+                  for (const key26 in data71) {
                     if (!(key26 === "name")) {
-                      const err223 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key26 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data70 };
+                      const err225 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key26 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data71 };
                       if (vErrors === null) {
-                        vErrors = [err223];
+                        vErrors = [err225];
                       } else {
-                        vErrors.push(err223);
+                        vErrors.push(err225);
                       }
                       errors++;
                     }
                   }
-                  if (data70.name !== void 0) {
-                    let data71 = data70.name;
-                    if (typeof data71 === "string") {
-                      if (func2(data71) > 253) {
-                        const err224 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data71 };
+                  if (data71.name !== void 0) {
+                    let data72 = data71.name;
+                    if (typeof data72 === "string") {
+                      if (func2(data72) > 253) {
+                        const err226 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data72 };
                         if (vErrors === null) {
-                          vErrors = [err224];
+                          vErrors = [err226];
                         } else {
-                          vErrors.push(err224);
+                          vErrors.push(err226);
                         }
                         errors++;
                       }
-                      if (func2(data71) < 1) {
-                        const err225 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data71 };
+                      if (func2(data72) < 1) {
+                        const err227 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data72 };
                         if (vErrors === null) {
-                          vErrors = [err225];
+                          vErrors = [err227];
                         } else {
-                          vErrors.push(err225);
+                          vErrors.push(err227);
                         }
                         errors++;
                       }
                     } else {
-                      const err226 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data71 };
+                      const err228 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data72 };
                       if (vErrors === null) {
-                        vErrors = [err226];
+                        vErrors = [err228];
                       } else {
-                        vErrors.push(err226);
+                        vErrors.push(err228);
                       }
                       errors++;
                     }
                   }
                 } else {
-                  const err227 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data70 };
+                  const err229 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data71 };
                   if (vErrors === null) {
-                    vErrors = [err227];
+                    vErrors = [err229];
                   } else {
-                    vErrors.push(err227);
+                    vErrors.push(err229);
                   }
                   errors++;
                 }
               }
             } else {
-              const err228 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data65 };
+              const err230 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data66 };
               if (vErrors === null) {
-                vErrors = [err228];
+                vErrors = [err230];
               } else {
-                vErrors.push(err228);
+                vErrors.push(err230);
               }
               errors++;
             }
           }
-          if (data52.unixSocket !== void 0) {
-            let data72 = data52.unixSocket;
-            if (data72 && typeof data72 == "object" && !Array.isArray(data72)) {
-              if (data72.directory === void 0) {
-                data72.directory = "/run/respmesh";
+          if (data53.unixSocket !== void 0) {
+            let data73 = data53.unixSocket;
+            if (data73 && typeof data73 == "object" && !Array.isArray(data73)) {
+              if (data73.directory === void 0) {
+                data73.directory = "/run/respmesh";
               }
-              if (data72.directory === void 0) {
-                const err229 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/required", keyword: "required", params: { missingProperty: "directory" }, message: "must have required property 'directory'", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.required, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data72 };
+              if (data73.directory === void 0) {
+                const err231 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/required", keyword: "required", params: { missingProperty: "directory" }, message: "must have required property 'directory'", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.required, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data73 };
                 if (vErrors === null) {
-                  vErrors = [err229];
+                  vErrors = [err231];
                 } else {
-                  vErrors.push(err229);
+                  vErrors.push(err231);
                 }
                 errors++;
               }
-              for (const key27 in data72) {
+              for (const key27 in data73) {
                 if (!(key27 === "directory")) {
-                  const err230 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key27 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data72 };
-                  if (vErrors === null) {
-                    vErrors = [err230];
-                  } else {
-                    vErrors.push(err230);
-                  }
-                  errors++;
-                }
-              }
-              let data73 = data72.directory;
-              if (typeof data73 === "string") {
-                if (func2(data73) > 90) {
-                  const err231 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/maxLength", keyword: "maxLength", params: { limit: 90 }, message: "must NOT have more than 90 characters", schema: 90, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data73 };
-                  if (vErrors === null) {
-                    vErrors = [err231];
-                  } else {
-                    vErrors.push(err231);
-                  }
-                  errors++;
-                }
-                if (func2(data73) < 2) {
-                  const err232 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/minLength", keyword: "minLength", params: { limit: 2 }, message: "must NOT have fewer than 2 characters", schema: 2, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data73 };
+                  const err232 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key27 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data73 };
                   if (vErrors === null) {
                     vErrors = [err232];
                   } else {
@@ -2546,8 +2548,11 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (!pattern4.test(data73)) {
-                  const err233 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/pattern", keyword: "pattern", params: { pattern: "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$" }, message: 'must match pattern "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"', schema: "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data73 };
+              }
+              let data74 = data73.directory;
+              if (typeof data74 === "string") {
+                if (func2(data74) > 90) {
+                  const err233 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/maxLength", keyword: "maxLength", params: { limit: 90 }, message: "must NOT have more than 90 characters", schema: 90, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data74 };
                   if (vErrors === null) {
                     vErrors = [err233];
                   } else {
@@ -2555,30 +2560,26 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-              } else {
-                const err234 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory.type, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data73 };
-                if (vErrors === null) {
-                  vErrors = [err234];
-                } else {
-                  vErrors.push(err234);
+                if (func2(data74) < 2) {
+                  const err234 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/minLength", keyword: "minLength", params: { limit: 2 }, message: "must NOT have fewer than 2 characters", schema: 2, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data74 };
+                  if (vErrors === null) {
+                    vErrors = [err234];
+                  } else {
+                    vErrors.push(err234);
+                  }
+                  errors++;
                 }
-                errors++;
-              }
-            } else {
-              const err235 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.type, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data72 };
-              if (vErrors === null) {
-                vErrors = [err235];
+                if (!pattern5.test(data74)) {
+                  const err235 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/pattern", keyword: "pattern", params: { pattern: "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$" }, message: 'must match pattern "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"', schema: "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data74 };
+                  if (vErrors === null) {
+                    vErrors = [err235];
+                  } else {
+                    vErrors.push(err235);
+                  }
+                  errors++;
+                }
               } else {
-                vErrors.push(err235);
-              }
-              errors++;
-            }
-          }
-          if (data52.auth !== void 0) {
-            let data74 = data52.auth;
-            if (data74 && typeof data74 == "object" && !Array.isArray(data74)) {
-              if (data74.secretRef === void 0) {
-                const err236 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.auth.required, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data74 };
+                const err236 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory.type, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data74 };
                 if (vErrors === null) {
                   vErrors = [err236];
                 } else {
@@ -2586,188 +2587,210 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              for (const key28 in data74) {
+            } else {
+              const err237 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.type, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data73 };
+              if (vErrors === null) {
+                vErrors = [err237];
+              } else {
+                vErrors.push(err237);
+              }
+              errors++;
+            }
+          }
+          if (data53.auth !== void 0) {
+            let data75 = data53.auth;
+            if (data75 && typeof data75 == "object" && !Array.isArray(data75)) {
+              if (data75.secretRef === void 0) {
+                const err238 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.auth.required, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data75 };
+                if (vErrors === null) {
+                  vErrors = [err238];
+                } else {
+                  vErrors.push(err238);
+                }
+                errors++;
+              }
+              for (const key28 in data75) {
                 if (!(key28 === "secretRef")) {
-                  const err237 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key28 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data74 };
+                  const err239 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key28 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data75 };
                   if (vErrors === null) {
-                    vErrors = [err237];
+                    vErrors = [err239];
                   } else {
-                    vErrors.push(err237);
+                    vErrors.push(err239);
                   }
                   errors++;
                 }
               }
-              if (data74.secretRef !== void 0) {
-                let data75 = data74.secretRef;
-                if (data75 && typeof data75 == "object" && !Array.isArray(data75)) {
-                  if (data75.name === void 0) {
-                    const err238 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data75 };
+              if (data75.secretRef !== void 0) {
+                let data76 = data75.secretRef;
+                if (data76 && typeof data76 == "object" && !Array.isArray(data76)) {
+                  if (data76.name === void 0) {
+                    const err240 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data76 };
                     if (vErrors === null) {
-                      vErrors = [err238];
+                      vErrors = [err240];
                     } else {
-                      vErrors.push(err238);
+                      vErrors.push(err240);
                     }
                     errors++;
                   }
-                  for (const key29 in data75) {
+                  for (const key29 in data76) {
                     if (!(key29 === "name")) {
-                      const err239 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key29 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data75 };
+                      const err241 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key29 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data76 };
                       if (vErrors === null) {
-                        vErrors = [err239];
+                        vErrors = [err241];
                       } else {
-                        vErrors.push(err239);
+                        vErrors.push(err241);
                       }
                       errors++;
                     }
                   }
-                  if (data75.name !== void 0) {
-                    let data76 = data75.name;
-                    if (typeof data76 === "string") {
-                      if (func2(data76) > 253) {
-                        const err240 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data76 };
+                  if (data76.name !== void 0) {
+                    let data77 = data76.name;
+                    if (typeof data77 === "string") {
+                      if (func2(data77) > 253) {
+                        const err242 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data77 };
                         if (vErrors === null) {
-                          vErrors = [err240];
+                          vErrors = [err242];
                         } else {
-                          vErrors.push(err240);
+                          vErrors.push(err242);
                         }
                         errors++;
                       }
-                      if (func2(data76) < 1) {
-                        const err241 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data76 };
+                      if (func2(data77) < 1) {
+                        const err243 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data77 };
                         if (vErrors === null) {
-                          vErrors = [err241];
+                          vErrors = [err243];
                         } else {
-                          vErrors.push(err241);
+                          vErrors.push(err243);
                         }
                         errors++;
                       }
                     } else {
-                      const err242 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data76 };
+                      const err244 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data77 };
                       if (vErrors === null) {
-                        vErrors = [err242];
+                        vErrors = [err244];
                       } else {
-                        vErrors.push(err242);
+                        vErrors.push(err244);
                       }
                       errors++;
                     }
                   }
                 } else {
-                  const err243 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data75 };
+                  const err245 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data76 };
                   if (vErrors === null) {
-                    vErrors = [err243];
+                    vErrors = [err245];
                   } else {
-                    vErrors.push(err243);
+                    vErrors.push(err245);
                   }
                   errors++;
                 }
               }
             } else {
-              const err244 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.auth.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data74 };
+              const err246 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.auth.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data75 };
               if (vErrors === null) {
-                vErrors = [err244];
+                vErrors = [err246];
               } else {
-                vErrors.push(err244);
+                vErrors.push(err246);
               }
               errors++;
             }
           }
-          if (data52.commands !== void 0) {
-            let data77 = data52.commands;
-            if (data77 && typeof data77 == "object" && !Array.isArray(data77)) {
-              if (data77.allow === void 0) {
-                data77.allow = [];
+          if (data53.commands !== void 0) {
+            let data78 = data53.commands;
+            if (data78 && typeof data78 == "object" && !Array.isArray(data78)) {
+              if (data78.allow === void 0) {
+                data78.allow = [];
               }
-              if (data77.deny === void 0) {
-                data77.deny = [];
+              if (data78.deny === void 0) {
+                data78.deny = [];
               }
-              if (data77.allow === void 0) {
-                const err245 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/required", keyword: "required", params: { missingProperty: "allow" }, message: "must have required property 'allow'", schema: schema11.properties.spec.properties.proxy.properties.commands.required, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data77 };
+              if (data78.allow === void 0) {
+                const err247 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/required", keyword: "required", params: { missingProperty: "allow" }, message: "must have required property 'allow'", schema: schema11.properties.spec.properties.proxy.properties.commands.required, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data78 };
                 if (vErrors === null) {
-                  vErrors = [err245];
+                  vErrors = [err247];
                 } else {
-                  vErrors.push(err245);
+                  vErrors.push(err247);
                 }
                 errors++;
               }
-              if (data77.deny === void 0) {
-                const err246 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/required", keyword: "required", params: { missingProperty: "deny" }, message: "must have required property 'deny'", schema: schema11.properties.spec.properties.proxy.properties.commands.required, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data77 };
+              if (data78.deny === void 0) {
+                const err248 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/required", keyword: "required", params: { missingProperty: "deny" }, message: "must have required property 'deny'", schema: schema11.properties.spec.properties.proxy.properties.commands.required, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data78 };
                 if (vErrors === null) {
-                  vErrors = [err246];
+                  vErrors = [err248];
                 } else {
-                  vErrors.push(err246);
+                  vErrors.push(err248);
                 }
                 errors++;
               }
-              for (const key30 in data77) {
+              for (const key30 in data78) {
                 if (!(key30 === "allow" || key30 === "deny")) {
-                  const err247 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key30 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data77 };
+                  const err249 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key30 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data78 };
                   if (vErrors === null) {
-                    vErrors = [err247];
+                    vErrors = [err249];
                   } else {
-                    vErrors.push(err247);
+                    vErrors.push(err249);
                   }
                   errors++;
                 }
               }
-              let data78 = data77.allow;
-              if (Array.isArray(data78)) {
-                if (data78.length > 256) {
-                  const err248 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/maxItems", keyword: "maxItems", params: { limit: 256 }, message: "must NOT have more than 256 items", schema: 256, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data78 };
+              let data79 = data78.allow;
+              if (Array.isArray(data79)) {
+                if (data79.length > 256) {
+                  const err250 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/maxItems", keyword: "maxItems", params: { limit: 256 }, message: "must NOT have more than 256 items", schema: 256, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data79 };
                   if (vErrors === null) {
-                    vErrors = [err248];
+                    vErrors = [err250];
                   } else {
-                    vErrors.push(err248);
+                    vErrors.push(err250);
                   }
                   errors++;
                 }
-                const len2 = data78.length;
+                const len2 = data79.length;
                 for (let i2 = 0; i2 < len2; i2++) {
-                  let data79 = data78[i2];
-                  if (typeof data79 === "string") {
-                    if (func2(data79) > 129) {
-                      const err249 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i2, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/maxLength", keyword: "maxLength", params: { limit: 129 }, message: "must NOT have more than 129 characters", schema: 129, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data79 };
+                  let data80 = data79[i2];
+                  if (typeof data80 === "string") {
+                    if (func2(data80) > 129) {
+                      const err251 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i2, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/maxLength", keyword: "maxLength", params: { limit: 129 }, message: "must NOT have more than 129 characters", schema: 129, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data80 };
                       if (vErrors === null) {
-                        vErrors = [err249];
+                        vErrors = [err251];
                       } else {
-                        vErrors.push(err249);
+                        vErrors.push(err251);
                       }
                       errors++;
                     }
-                    if (func2(data79) < 1) {
-                      const err250 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i2, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data79 };
+                    if (func2(data80) < 1) {
+                      const err252 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i2, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data80 };
                       if (vErrors === null) {
-                        vErrors = [err250];
+                        vErrors = [err252];
                       } else {
-                        vErrors.push(err250);
+                        vErrors.push(err252);
                       }
                       errors++;
                     }
                   } else {
-                    const err251 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i2, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data79 };
+                    const err253 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i2, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data80 };
                     if (vErrors === null) {
-                      vErrors = [err251];
+                      vErrors = [err253];
                     } else {
-                      vErrors.push(err251);
+                      vErrors.push(err253);
                     }
                     errors++;
                   }
                 }
-                let i3 = data78.length;
+                let i3 = data79.length;
                 let j0;
                 if (i3 > 1) {
                   const indices0 = {};
                   for (; i3--; ) {
-                    let item0 = data78[i3];
+                    let item0 = data79[i3];
                     if (typeof item0 !== "string") {
                       continue;
                     }
                     if (typeof indices0[item0] == "number") {
                       j0 = indices0[item0];
-                      const err252 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/uniqueItems", keyword: "uniqueItems", params: { i: i3, j: j0 }, message: "must NOT have duplicate items (items ## " + j0 + " and " + i3 + " are identical)", schema: true, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data78 };
+                      const err254 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/uniqueItems", keyword: "uniqueItems", params: { i: i3, j: j0 }, message: "must NOT have duplicate items (items ## " + j0 + " and " + i3 + " are identical)", schema: true, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data79 };
                       if (vErrors === null) {
-                        vErrors = [err252];
+                        vErrors = [err254];
                       } else {
-                        vErrors.push(err252);
+                        vErrors.push(err254);
                       }
                       errors++;
                       break;
@@ -2776,73 +2799,73 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                 }
               } else {
-                const err253 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data78 };
+                const err255 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data79 };
                 if (vErrors === null) {
-                  vErrors = [err253];
+                  vErrors = [err255];
                 } else {
-                  vErrors.push(err253);
+                  vErrors.push(err255);
                 }
                 errors++;
               }
-              let data80 = data77.deny;
-              if (Array.isArray(data80)) {
-                if (data80.length > 256) {
-                  const err254 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/maxItems", keyword: "maxItems", params: { limit: 256 }, message: "must NOT have more than 256 items", schema: 256, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data80 };
+              let data81 = data78.deny;
+              if (Array.isArray(data81)) {
+                if (data81.length > 256) {
+                  const err256 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/maxItems", keyword: "maxItems", params: { limit: 256 }, message: "must NOT have more than 256 items", schema: 256, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data81 };
                   if (vErrors === null) {
-                    vErrors = [err254];
+                    vErrors = [err256];
                   } else {
-                    vErrors.push(err254);
+                    vErrors.push(err256);
                   }
                   errors++;
                 }
-                const len3 = data80.length;
+                const len3 = data81.length;
                 for (let i4 = 0; i4 < len3; i4++) {
-                  let data81 = data80[i4];
-                  if (typeof data81 === "string") {
-                    if (func2(data81) > 129) {
-                      const err255 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i4, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/maxLength", keyword: "maxLength", params: { limit: 129 }, message: "must NOT have more than 129 characters", schema: 129, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data81 };
+                  let data82 = data81[i4];
+                  if (typeof data82 === "string") {
+                    if (func2(data82) > 129) {
+                      const err257 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i4, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/maxLength", keyword: "maxLength", params: { limit: 129 }, message: "must NOT have more than 129 characters", schema: 129, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data82 };
                       if (vErrors === null) {
-                        vErrors = [err255];
+                        vErrors = [err257];
                       } else {
-                        vErrors.push(err255);
+                        vErrors.push(err257);
                       }
                       errors++;
                     }
-                    if (func2(data81) < 1) {
-                      const err256 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i4, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data81 };
+                    if (func2(data82) < 1) {
+                      const err258 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i4, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data82 };
                       if (vErrors === null) {
-                        vErrors = [err256];
+                        vErrors = [err258];
                       } else {
-                        vErrors.push(err256);
+                        vErrors.push(err258);
                       }
                       errors++;
                     }
                   } else {
-                    const err257 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i4, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data81 };
+                    const err259 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i4, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data82 };
                     if (vErrors === null) {
-                      vErrors = [err257];
+                      vErrors = [err259];
                     } else {
-                      vErrors.push(err257);
+                      vErrors.push(err259);
                     }
                     errors++;
                   }
                 }
-                let i5 = data80.length;
+                let i5 = data81.length;
                 let j1;
                 if (i5 > 1) {
                   const indices1 = {};
                   for (; i5--; ) {
-                    let item1 = data80[i5];
+                    let item1 = data81[i5];
                     if (typeof item1 !== "string") {
                       continue;
                     }
                     if (typeof indices1[item1] == "number") {
                       j1 = indices1[item1];
-                      const err258 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/uniqueItems", keyword: "uniqueItems", params: { i: i5, j: j1 }, message: "must NOT have duplicate items (items ## " + j1 + " and " + i5 + " are identical)", schema: true, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data80 };
+                      const err260 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/uniqueItems", keyword: "uniqueItems", params: { i: i5, j: j1 }, message: "must NOT have duplicate items (items ## " + j1 + " and " + i5 + " are identical)", schema: true, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data81 };
                       if (vErrors === null) {
-                        vErrors = [err258];
+                        vErrors = [err260];
                       } else {
-                        vErrors.push(err258);
+                        vErrors.push(err260);
                       }
                       errors++;
                       break;
@@ -2851,44 +2874,7 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                 }
               } else {
-                const err259 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data80 };
-                if (vErrors === null) {
-                  vErrors = [err259];
-                } else {
-                  vErrors.push(err259);
-                }
-                errors++;
-              }
-            } else {
-              const err260 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.commands.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data77 };
-              if (vErrors === null) {
-                vErrors = [err260];
-              } else {
-                vErrors.push(err260);
-              }
-              errors++;
-            }
-          }
-          if (data52.reads !== void 0) {
-            let data82 = data52.reads;
-            if (data82 && typeof data82 == "object" && !Array.isArray(data82)) {
-              if (data82.policy === void 0) {
-                data82.policy = "ReadsToReplicas";
-              }
-              if (data82.choose === void 0) {
-                data82.choose = "RoundRobin";
-              }
-              if (data82.lagMax === void 0) {
-                data82.lagMax = "10s";
-              }
-              if (data82.lagBytesMax === void 0) {
-                data82.lagBytesMax = "16Mi";
-              }
-              if (data82.readYourWrites === void 0) {
-                data82.readYourWrites = true;
-              }
-              if (data82.policy === void 0) {
-                const err261 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "policy" }, message: "must have required property 'policy'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data82 };
+                const err261 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data81 };
                 if (vErrors === null) {
                   vErrors = [err261];
                 } else {
@@ -2896,17 +2882,36 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              if (data82.choose === void 0) {
-                const err262 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "choose" }, message: "must have required property 'choose'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data82 };
-                if (vErrors === null) {
-                  vErrors = [err262];
-                } else {
-                  vErrors.push(err262);
-                }
-                errors++;
+            } else {
+              const err262 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.commands.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data78 };
+              if (vErrors === null) {
+                vErrors = [err262];
+              } else {
+                vErrors.push(err262);
               }
-              if (data82.lagMax === void 0) {
-                const err263 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "lagMax" }, message: "must have required property 'lagMax'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data82 };
+              errors++;
+            }
+          }
+          if (data53.reads !== void 0) {
+            let data83 = data53.reads;
+            if (data83 && typeof data83 == "object" && !Array.isArray(data83)) {
+              if (data83.policy === void 0) {
+                data83.policy = "ReadsToReplicas";
+              }
+              if (data83.choose === void 0) {
+                data83.choose = "RoundRobin";
+              }
+              if (data83.lagMax === void 0) {
+                data83.lagMax = "10s";
+              }
+              if (data83.lagBytesMax === void 0) {
+                data83.lagBytesMax = "16Mi";
+              }
+              if (data83.readYourWrites === void 0) {
+                data83.readYourWrites = true;
+              }
+              if (data83.policy === void 0) {
+                const err263 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "policy" }, message: "must have required property 'policy'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data83 };
                 if (vErrors === null) {
                   vErrors = [err263];
                 } else {
@@ -2914,8 +2919,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              if (data82.lagBytesMax === void 0) {
-                const err264 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "lagBytesMax" }, message: "must have required property 'lagBytesMax'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data82 };
+              if (data83.choose === void 0) {
+                const err264 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "choose" }, message: "must have required property 'choose'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data83 };
                 if (vErrors === null) {
                   vErrors = [err264];
                 } else {
@@ -2923,8 +2928,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              if (data82.readYourWrites === void 0) {
-                const err265 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "readYourWrites" }, message: "must have required property 'readYourWrites'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data82 };
+              if (data83.lagMax === void 0) {
+                const err265 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "lagMax" }, message: "must have required property 'lagMax'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data83 };
                 if (vErrors === null) {
                   vErrors = [err265];
                 } else {
@@ -2932,20 +2937,17 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              for (const key31 in data82) {
-                if (!(key31 === "policy" || key31 === "choose" || key31 === "zone" || key31 === "lagMax" || key31 === "lagBytesMax" || key31 === "readYourWrites")) {
-                  const err266 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key31 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data82 };
-                  if (vErrors === null) {
-                    vErrors = [err266];
-                  } else {
-                    vErrors.push(err266);
-                  }
-                  errors++;
+              if (data83.lagBytesMax === void 0) {
+                const err266 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "lagBytesMax" }, message: "must have required property 'lagBytesMax'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data83 };
+                if (vErrors === null) {
+                  vErrors = [err266];
+                } else {
+                  vErrors.push(err266);
                 }
+                errors++;
               }
-              let data83 = data82.policy;
-              if (typeof data83 !== "string") {
-                const err267 = { instancePath: instancePath + "/spec/proxy/reads/policy", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/policy/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy, data: data83 };
+              if (data83.readYourWrites === void 0) {
+                const err267 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "readYourWrites" }, message: "must have required property 'readYourWrites'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data83 };
                 if (vErrors === null) {
                   vErrors = [err267];
                 } else {
@@ -2953,18 +2955,20 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              if (!(data83 === "AllToPrimary" || data83 === "ReadsToReplicas")) {
-                const err268 = { instancePath: instancePath + "/spec/proxy/reads/policy", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/policy/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.reads.properties.policy.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy, data: data83 };
-                if (vErrors === null) {
-                  vErrors = [err268];
-                } else {
-                  vErrors.push(err268);
+              for (const key31 in data83) {
+                if (!(key31 === "policy" || key31 === "choose" || key31 === "zone" || key31 === "lagMax" || key31 === "lagBytesMax" || key31 === "readYourWrites")) {
+                  const err268 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key31 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data83 };
+                  if (vErrors === null) {
+                    vErrors = [err268];
+                  } else {
+                    vErrors.push(err268);
+                  }
+                  errors++;
                 }
-                errors++;
               }
-              let data84 = data82.choose;
+              let data84 = data83.policy;
               if (typeof data84 !== "string") {
-                const err269 = { instancePath: instancePath + "/spec/proxy/reads/choose", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/choose/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose, data: data84 };
+                const err269 = { instancePath: instancePath + "/spec/proxy/reads/policy", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/policy/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy, data: data84 };
                 if (vErrors === null) {
                   vErrors = [err269];
                 } else {
@@ -2972,8 +2976,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              if (!(data84 === "RoundRobin" || data84 === "Zone" || data84 === "Latency")) {
-                const err270 = { instancePath: instancePath + "/spec/proxy/reads/choose", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/choose/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.reads.properties.choose.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose, data: data84 };
+              if (!(data84 === "AllToPrimary" || data84 === "ReadsToReplicas")) {
+                const err270 = { instancePath: instancePath + "/spec/proxy/reads/policy", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/policy/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.reads.properties.policy.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy, data: data84 };
                 if (vErrors === null) {
                   vErrors = [err270];
                 } else {
@@ -2981,50 +2985,48 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              if (data82.zone !== void 0) {
-                let data85 = data82.zone;
-                if (typeof data85 === "string") {
-                  if (func2(data85) > 63) {
-                    const err271 = { instancePath: instancePath + "/spec/proxy/reads/zone", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/zone/maxLength", keyword: "maxLength", params: { limit: 63 }, message: "must NOT have more than 63 characters", schema: 63, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone, data: data85 };
+              let data85 = data83.choose;
+              if (typeof data85 !== "string") {
+                const err271 = { instancePath: instancePath + "/spec/proxy/reads/choose", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/choose/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose, data: data85 };
+                if (vErrors === null) {
+                  vErrors = [err271];
+                } else {
+                  vErrors.push(err271);
+                }
+                errors++;
+              }
+              if (!(data85 === "RoundRobin" || data85 === "Zone" || data85 === "Latency")) {
+                const err272 = { instancePath: instancePath + "/spec/proxy/reads/choose", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/choose/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.reads.properties.choose.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose, data: data85 };
+                if (vErrors === null) {
+                  vErrors = [err272];
+                } else {
+                  vErrors.push(err272);
+                }
+                errors++;
+              }
+              if (data83.zone !== void 0) {
+                let data86 = data83.zone;
+                if (typeof data86 === "string") {
+                  if (func2(data86) > 63) {
+                    const err273 = { instancePath: instancePath + "/spec/proxy/reads/zone", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/zone/maxLength", keyword: "maxLength", params: { limit: 63 }, message: "must NOT have more than 63 characters", schema: 63, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone, data: data86 };
                     if (vErrors === null) {
-                      vErrors = [err271];
+                      vErrors = [err273];
                     } else {
-                      vErrors.push(err271);
+                      vErrors.push(err273);
                     }
                     errors++;
                   }
-                  if (func2(data85) < 1) {
-                    const err272 = { instancePath: instancePath + "/spec/proxy/reads/zone", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/zone/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone, data: data85 };
+                  if (func2(data86) < 1) {
+                    const err274 = { instancePath: instancePath + "/spec/proxy/reads/zone", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/zone/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone, data: data86 };
                     if (vErrors === null) {
-                      vErrors = [err272];
+                      vErrors = [err274];
                     } else {
-                      vErrors.push(err272);
+                      vErrors.push(err274);
                     }
                     errors++;
                   }
                 } else {
-                  const err273 = { instancePath: instancePath + "/spec/proxy/reads/zone", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/zone/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone, data: data85 };
-                  if (vErrors === null) {
-                    vErrors = [err273];
-                  } else {
-                    vErrors.push(err273);
-                  }
-                  errors++;
-                }
-              }
-              let data86 = data82.lagMax;
-              if (typeof data86 === "string") {
-                if (func2(data86) > 12) {
-                  const err274 = { instancePath: instancePath + "/spec/proxy/reads/lagMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagMax/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax, data: data86 };
-                  if (vErrors === null) {
-                    vErrors = [err274];
-                  } else {
-                    vErrors.push(err274);
-                  }
-                  errors++;
-                }
-                if (!pattern2.test(data86)) {
-                  const err275 = { instancePath: instancePath + "/spec/proxy/reads/lagMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagMax/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax, data: data86 };
+                  const err275 = { instancePath: instancePath + "/spec/proxy/reads/zone", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/zone/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone, data: data86 };
                   if (vErrors === null) {
                     vErrors = [err275];
                   } else {
@@ -3032,19 +3034,20 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-              } else {
-                const err276 = { instancePath: instancePath + "/spec/proxy/reads/lagMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagMax/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax, data: data86 };
-                if (vErrors === null) {
-                  vErrors = [err276];
-                } else {
-                  vErrors.push(err276);
-                }
-                errors++;
               }
-              let data87 = data82.lagBytesMax;
+              let data87 = data83.lagMax;
               if (typeof data87 === "string") {
-                if (func2(data87) > 32) {
-                  const err277 = { instancePath: instancePath + "/spec/proxy/reads/lagBytesMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagBytesMax/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax, data: data87 };
+                if (func2(data87) > 12) {
+                  const err276 = { instancePath: instancePath + "/spec/proxy/reads/lagMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagMax/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax, data: data87 };
+                  if (vErrors === null) {
+                    vErrors = [err276];
+                  } else {
+                    vErrors.push(err276);
+                  }
+                  errors++;
+                }
+                if (!pattern3.test(data87)) {
+                  const err277 = { instancePath: instancePath + "/spec/proxy/reads/lagMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagMax/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax, data: data87 };
                   if (vErrors === null) {
                     vErrors = [err277];
                   } else {
@@ -3052,55 +3055,47 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (!pattern6.test(data87)) {
-                  const err278 = { instancePath: instancePath + "/spec/proxy/reads/lagBytesMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagBytesMax/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax, data: data87 };
+              } else {
+                const err278 = { instancePath: instancePath + "/spec/proxy/reads/lagMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagMax/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax, data: data87 };
+                if (vErrors === null) {
+                  vErrors = [err278];
+                } else {
+                  vErrors.push(err278);
+                }
+                errors++;
+              }
+              let data88 = data83.lagBytesMax;
+              if (typeof data88 === "string") {
+                if (func2(data88) > 32) {
+                  const err279 = { instancePath: instancePath + "/spec/proxy/reads/lagBytesMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagBytesMax/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax, data: data88 };
                   if (vErrors === null) {
-                    vErrors = [err278];
+                    vErrors = [err279];
                   } else {
-                    vErrors.push(err278);
+                    vErrors.push(err279);
+                  }
+                  errors++;
+                }
+                if (!pattern7.test(data88)) {
+                  const err280 = { instancePath: instancePath + "/spec/proxy/reads/lagBytesMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagBytesMax/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax, data: data88 };
+                  if (vErrors === null) {
+                    vErrors = [err280];
+                  } else {
+                    vErrors.push(err280);
                   }
                   errors++;
                 }
               } else {
-                const err279 = { instancePath: instancePath + "/spec/proxy/reads/lagBytesMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagBytesMax/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax, data: data87 };
+                const err281 = { instancePath: instancePath + "/spec/proxy/reads/lagBytesMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagBytesMax/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax, data: data88 };
                 if (vErrors === null) {
-                  vErrors = [err279];
+                  vErrors = [err281];
                 } else {
-                  vErrors.push(err279);
+                  vErrors.push(err281);
                 }
                 errors++;
               }
-              let data88 = data82.readYourWrites;
-              if (typeof data88 !== "boolean") {
-                const err280 = { instancePath: instancePath + "/spec/proxy/reads/readYourWrites", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/readYourWrites/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.readYourWrites.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.readYourWrites, data: data88 };
-                if (vErrors === null) {
-                  vErrors = [err280];
-                } else {
-                  vErrors.push(err280);
-                }
-                errors++;
-              }
-            } else {
-              const err281 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.reads.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data82 };
-              if (vErrors === null) {
-                vErrors = [err281];
-              } else {
-                vErrors.push(err281);
-              }
-              errors++;
-            }
-          }
-          if (data52.retries !== void 0) {
-            let data89 = data52.retries;
-            if (data89 && typeof data89 == "object" && !Array.isArray(data89)) {
-              if (data89.max === void 0) {
-                data89.max = 16;
-              }
-              if (data89.delay === void 0) {
-                data89.delay = "10ms";
-              }
-              if (data89.max === void 0) {
-                const err282 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/required", keyword: "required", params: { missingProperty: "max" }, message: "must have required property 'max'", schema: schema11.properties.spec.properties.proxy.properties.retries.required, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data89 };
+              let data89 = data83.readYourWrites;
+              if (typeof data89 !== "boolean") {
+                const err282 = { instancePath: instancePath + "/spec/proxy/reads/readYourWrites", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/readYourWrites/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.readYourWrites.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.readYourWrites, data: data89 };
                 if (vErrors === null) {
                   vErrors = [err282];
                 } else {
@@ -3108,29 +3103,36 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              if (data89.delay === void 0) {
-                const err283 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/required", keyword: "required", params: { missingProperty: "delay" }, message: "must have required property 'delay'", schema: schema11.properties.spec.properties.proxy.properties.retries.required, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data89 };
+            } else {
+              const err283 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.reads.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data83 };
+              if (vErrors === null) {
+                vErrors = [err283];
+              } else {
+                vErrors.push(err283);
+              }
+              errors++;
+            }
+          }
+          if (data53.retries !== void 0) {
+            let data90 = data53.retries;
+            if (data90 && typeof data90 == "object" && !Array.isArray(data90)) {
+              if (data90.max === void 0) {
+                data90.max = 16;
+              }
+              if (data90.delay === void 0) {
+                data90.delay = "10ms";
+              }
+              if (data90.max === void 0) {
+                const err284 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/required", keyword: "required", params: { missingProperty: "max" }, message: "must have required property 'max'", schema: schema11.properties.spec.properties.proxy.properties.retries.required, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data90 };
                 if (vErrors === null) {
-                  vErrors = [err283];
+                  vErrors = [err284];
                 } else {
-                  vErrors.push(err283);
+                  vErrors.push(err284);
                 }
                 errors++;
               }
-              for (const key32 in data89) {
-                if (!(key32 === "max" || key32 === "delay")) {
-                  const err284 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key32 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data89 };
-                  if (vErrors === null) {
-                    vErrors = [err284];
-                  } else {
-                    vErrors.push(err284);
-                  }
-                  errors++;
-                }
-              }
-              let data90 = data89.max;
-              if (!(typeof data90 == "number" && (!(data90 % 1) && !isNaN(data90)))) {
-                const err285 = { instancePath: instancePath + "/spec/proxy/retries/max", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/max/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.retries.properties.max.type, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.max, data: data90 };
+              if (data90.delay === void 0) {
+                const err285 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/required", keyword: "required", params: { missingProperty: "delay" }, message: "must have required property 'delay'", schema: schema11.properties.spec.properties.proxy.properties.retries.required, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data90 };
                 if (vErrors === null) {
                   vErrors = [err285];
                 } else {
@@ -3138,9 +3140,9 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              if (typeof data90 == "number") {
-                if (data90 > 100 || isNaN(data90)) {
-                  const err286 = { instancePath: instancePath + "/spec/proxy/retries/max", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/max/maximum", keyword: "maximum", params: { comparison: "<=", limit: 100 }, message: "must be <= 100", schema: 100, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.max, data: data90 };
+              for (const key32 in data90) {
+                if (!(key32 === "max" || key32 === "delay")) {
+                  const err286 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key32 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data90 };
                   if (vErrors === null) {
                     vErrors = [err286];
                   } else {
@@ -3148,20 +3150,20 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (data90 < 0 || isNaN(data90)) {
-                  const err287 = { instancePath: instancePath + "/spec/proxy/retries/max", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/max/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.max, data: data90 };
-                  if (vErrors === null) {
-                    vErrors = [err287];
-                  } else {
-                    vErrors.push(err287);
-                  }
-                  errors++;
-                }
               }
-              let data91 = data89.delay;
-              if (typeof data91 === "string") {
-                if (func2(data91) > 12) {
-                  const err288 = { instancePath: instancePath + "/spec/proxy/retries/delay", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/delay/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay, data: data91 };
+              let data91 = data90.max;
+              if (!(typeof data91 == "number" && (!(data91 % 1) && !isNaN(data91)))) {
+                const err287 = { instancePath: instancePath + "/spec/proxy/retries/max", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/max/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.retries.properties.max.type, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.max, data: data91 };
+                if (vErrors === null) {
+                  vErrors = [err287];
+                } else {
+                  vErrors.push(err287);
+                }
+                errors++;
+              }
+              if (typeof data91 == "number") {
+                if (data91 > 100 || isNaN(data91)) {
+                  const err288 = { instancePath: instancePath + "/spec/proxy/retries/max", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/max/maximum", keyword: "maximum", params: { comparison: "<=", limit: 100 }, message: "must be <= 100", schema: 100, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.max, data: data91 };
                   if (vErrors === null) {
                     vErrors = [err288];
                   } else {
@@ -3169,8 +3171,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (!pattern2.test(data91)) {
-                  const err289 = { instancePath: instancePath + "/spec/proxy/retries/delay", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/delay/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay, data: data91 };
+                if (data91 < 0 || isNaN(data91)) {
+                  const err289 = { instancePath: instancePath + "/spec/proxy/retries/max", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/max/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.max, data: data91 };
                   if (vErrors === null) {
                     vErrors = [err289];
                   } else {
@@ -3178,33 +3180,29 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-              } else {
-                const err290 = { instancePath: instancePath + "/spec/proxy/retries/delay", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/delay/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay.type, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay, data: data91 };
-                if (vErrors === null) {
-                  vErrors = [err290];
-                } else {
-                  vErrors.push(err290);
+              }
+              let data92 = data90.delay;
+              if (typeof data92 === "string") {
+                if (func2(data92) > 12) {
+                  const err290 = { instancePath: instancePath + "/spec/proxy/retries/delay", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/delay/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay, data: data92 };
+                  if (vErrors === null) {
+                    vErrors = [err290];
+                  } else {
+                    vErrors.push(err290);
+                  }
+                  errors++;
                 }
-                errors++;
-              }
-            } else {
-              const err291 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.retries.type, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data89 };
-              if (vErrors === null) {
-                vErrors = [err291];
+                if (!pattern3.test(data92)) {
+                  const err291 = { instancePath: instancePath + "/spec/proxy/retries/delay", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/delay/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay, data: data92 };
+                  if (vErrors === null) {
+                    vErrors = [err291];
+                  } else {
+                    vErrors.push(err291);
+                  }
+                  errors++;
+                }
               } else {
-                vErrors.push(err291);
-              }
-              errors++;
-            }
-          }
-          if (data52.cluster !== void 0) {
-            let data92 = data52.cluster;
-            if (data92 && typeof data92 == "object" && !Array.isArray(data92)) {
-              if (data92.present === void 0) {
-                data92.present = "Server";
-              }
-              if (data92.present === void 0) {
-                const err292 = { instancePath: instancePath + "/spec/proxy/cluster", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/required", keyword: "required", params: { missingProperty: "present" }, message: "must have required property 'present'", schema: schema11.properties.spec.properties.proxy.properties.cluster.required, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster, data: data92 };
+                const err292 = { instancePath: instancePath + "/spec/proxy/retries/delay", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/delay/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay.type, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay, data: data92 };
                 if (vErrors === null) {
                   vErrors = [err292];
                 } else {
@@ -3212,20 +3210,24 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              for (const key33 in data92) {
-                if (!(key33 === "present")) {
-                  const err293 = { instancePath: instancePath + "/spec/proxy/cluster", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key33 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster, data: data92 };
-                  if (vErrors === null) {
-                    vErrors = [err293];
-                  } else {
-                    vErrors.push(err293);
-                  }
-                  errors++;
-                }
+            } else {
+              const err293 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.retries.type, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data90 };
+              if (vErrors === null) {
+                vErrors = [err293];
+              } else {
+                vErrors.push(err293);
               }
-              let data93 = data92.present;
-              if (typeof data93 !== "string") {
-                const err294 = { instancePath: instancePath + "/spec/proxy/cluster/present", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/properties/present/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present.type, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present, data: data93 };
+              errors++;
+            }
+          }
+          if (data53.cluster !== void 0) {
+            let data93 = data53.cluster;
+            if (data93 && typeof data93 == "object" && !Array.isArray(data93)) {
+              if (data93.present === void 0) {
+                data93.present = "Server";
+              }
+              if (data93.present === void 0) {
+                const err294 = { instancePath: instancePath + "/spec/proxy/cluster", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/required", keyword: "required", params: { missingProperty: "present" }, message: "must have required property 'present'", schema: schema11.properties.spec.properties.proxy.properties.cluster.required, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster, data: data93 };
                 if (vErrors === null) {
                   vErrors = [err294];
                 } else {
@@ -3233,77 +3235,78 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              if (!(data93 === "Server" || data93 === "Sidecar" || data93 === "Nodes")) {
-                const err295 = { instancePath: instancePath + "/spec/proxy/cluster/present", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/properties/present/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.cluster.properties.present.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present, data: data93 };
+              for (const key33 in data93) {
+                if (!(key33 === "present")) {
+                  const err295 = { instancePath: instancePath + "/spec/proxy/cluster", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key33 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster, data: data93 };
+                  if (vErrors === null) {
+                    vErrors = [err295];
+                  } else {
+                    vErrors.push(err295);
+                  }
+                  errors++;
+                }
+              }
+              let data94 = data93.present;
+              if (typeof data94 !== "string") {
+                const err296 = { instancePath: instancePath + "/spec/proxy/cluster/present", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/properties/present/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present.type, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present, data: data94 };
                 if (vErrors === null) {
-                  vErrors = [err295];
+                  vErrors = [err296];
                 } else {
-                  vErrors.push(err295);
+                  vErrors.push(err296);
+                }
+                errors++;
+              }
+              if (!(data94 === "Server" || data94 === "Sidecar" || data94 === "Nodes")) {
+                const err297 = { instancePath: instancePath + "/spec/proxy/cluster/present", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/properties/present/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.cluster.properties.present.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present, data: data94 };
+                if (vErrors === null) {
+                  vErrors = [err297];
+                } else {
+                  vErrors.push(err297);
                 }
                 errors++;
               }
             } else {
-              const err296 = { instancePath: instancePath + "/spec/proxy/cluster", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.cluster.type, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster, data: data92 };
+              const err298 = { instancePath: instancePath + "/spec/proxy/cluster", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.cluster.type, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster, data: data93 };
               if (vErrors === null) {
-                vErrors = [err296];
+                vErrors = [err298];
               } else {
-                vErrors.push(err296);
+                vErrors.push(err298);
               }
               errors++;
             }
           }
-          let data94 = data52.isolation;
-          if (typeof data94 !== "string") {
-            const err297 = { instancePath: instancePath + "/spec/proxy/isolation", schemaPath: "#/properties/spec/properties/proxy/properties/isolation/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.isolation.type, parentSchema: schema11.properties.spec.properties.proxy.properties.isolation, data: data94 };
+          let data95 = data53.isolation;
+          if (typeof data95 !== "string") {
+            const err299 = { instancePath: instancePath + "/spec/proxy/isolation", schemaPath: "#/properties/spec/properties/proxy/properties/isolation/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.isolation.type, parentSchema: schema11.properties.spec.properties.proxy.properties.isolation, data: data95 };
             if (vErrors === null) {
-              vErrors = [err297];
+              vErrors = [err299];
             } else {
-              vErrors.push(err297);
+              vErrors.push(err299);
             }
             errors++;
           }
-          if (!(data94 === "Shared" || data94 === "PerClient")) {
-            const err298 = { instancePath: instancePath + "/spec/proxy/isolation", schemaPath: "#/properties/spec/properties/proxy/properties/isolation/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.isolation.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.isolation.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.isolation, data: data94 };
+          if (!(data95 === "Shared" || data95 === "PerClient")) {
+            const err300 = { instancePath: instancePath + "/spec/proxy/isolation", schemaPath: "#/properties/spec/properties/proxy/properties/isolation/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.isolation.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.isolation.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.isolation, data: data95 };
             if (vErrors === null) {
-              vErrors = [err298];
+              vErrors = [err300];
             } else {
-              vErrors.push(err298);
+              vErrors.push(err300);
             }
             errors++;
           }
-          let data95 = data52.holdTimeout;
-          if (typeof data95 === "string") {
-            if (func2(data95) > 12) {
-              const err299 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data95 };
-              if (vErrors === null) {
-                vErrors = [err299];
-              } else {
-                vErrors.push(err299);
-              }
-              errors++;
-            }
-            if (!pattern2.test(data95)) {
-              const err300 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data95 };
-              if (vErrors === null) {
-                vErrors = [err300];
-              } else {
-                vErrors.push(err300);
-              }
-              errors++;
-            }
-          } else {
-            const err301 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.holdTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data95 };
-            if (vErrors === null) {
-              vErrors = [err301];
-            } else {
-              vErrors.push(err301);
-            }
-            errors++;
-          }
-          let data96 = data52.queueTimeout;
+          let data96 = data53.holdTimeout;
           if (typeof data96 === "string") {
             if (func2(data96) > 12) {
-              const err302 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data96 };
+              const err301 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data96 };
+              if (vErrors === null) {
+                vErrors = [err301];
+              } else {
+                vErrors.push(err301);
+              }
+              errors++;
+            }
+            if (!pattern3.test(data96)) {
+              const err302 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data96 };
               if (vErrors === null) {
                 vErrors = [err302];
               } else {
@@ -3311,28 +3314,28 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (!pattern2.test(data96)) {
-              const err303 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data96 };
-              if (vErrors === null) {
-                vErrors = [err303];
-              } else {
-                vErrors.push(err303);
-              }
-              errors++;
-            }
           } else {
-            const err304 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.queueTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data96 };
+            const err303 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.holdTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data96 };
             if (vErrors === null) {
-              vErrors = [err304];
+              vErrors = [err303];
             } else {
-              vErrors.push(err304);
+              vErrors.push(err303);
             }
             errors++;
           }
-          let data97 = data52.clientIdleTimeout;
+          let data97 = data53.queueTimeout;
           if (typeof data97 === "string") {
             if (func2(data97) > 12) {
-              const err305 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data97 };
+              const err304 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data97 };
+              if (vErrors === null) {
+                vErrors = [err304];
+              } else {
+                vErrors.push(err304);
+              }
+              errors++;
+            }
+            if (!pattern3.test(data97)) {
+              const err305 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data97 };
               if (vErrors === null) {
                 vErrors = [err305];
               } else {
@@ -3340,28 +3343,28 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (!pattern2.test(data97)) {
-              const err306 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data97 };
-              if (vErrors === null) {
-                vErrors = [err306];
-              } else {
-                vErrors.push(err306);
-              }
-              errors++;
-            }
           } else {
-            const err307 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data97 };
+            const err306 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.queueTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data97 };
             if (vErrors === null) {
-              vErrors = [err307];
+              vErrors = [err306];
             } else {
-              vErrors.push(err307);
+              vErrors.push(err306);
             }
             errors++;
           }
-          let data98 = data52.readTimeLimit;
+          let data98 = data53.clientIdleTimeout;
           if (typeof data98 === "string") {
             if (func2(data98) > 12) {
-              const err308 = { instancePath: instancePath + "/spec/proxy/readTimeLimit", schemaPath: "#/properties/spec/properties/proxy/properties/readTimeLimit/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.readTimeLimit, data: data98 };
+              const err307 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data98 };
+              if (vErrors === null) {
+                vErrors = [err307];
+              } else {
+                vErrors.push(err307);
+              }
+              errors++;
+            }
+            if (!pattern3.test(data98)) {
+              const err308 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data98 };
               if (vErrors === null) {
                 vErrors = [err308];
               } else {
@@ -3369,67 +3372,66 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (!pattern2.test(data98)) {
-              const err309 = { instancePath: instancePath + "/spec/proxy/readTimeLimit", schemaPath: "#/properties/spec/properties/proxy/properties/readTimeLimit/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.readTimeLimit, data: data98 };
+          } else {
+            const err309 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data98 };
+            if (vErrors === null) {
+              vErrors = [err309];
+            } else {
+              vErrors.push(err309);
+            }
+            errors++;
+          }
+          let data99 = data53.readTimeLimit;
+          if (typeof data99 === "string") {
+            if (func2(data99) > 12) {
+              const err310 = { instancePath: instancePath + "/spec/proxy/readTimeLimit", schemaPath: "#/properties/spec/properties/proxy/properties/readTimeLimit/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.readTimeLimit, data: data99 };
               if (vErrors === null) {
-                vErrors = [err309];
+                vErrors = [err310];
               } else {
-                vErrors.push(err309);
+                vErrors.push(err310);
+              }
+              errors++;
+            }
+            if (!pattern3.test(data99)) {
+              const err311 = { instancePath: instancePath + "/spec/proxy/readTimeLimit", schemaPath: "#/properties/spec/properties/proxy/properties/readTimeLimit/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.readTimeLimit, data: data99 };
+              if (vErrors === null) {
+                vErrors = [err311];
+              } else {
+                vErrors.push(err311);
               }
               errors++;
             }
           } else {
-            const err310 = { instancePath: instancePath + "/spec/proxy/readTimeLimit", schemaPath: "#/properties/spec/properties/proxy/properties/readTimeLimit/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.readTimeLimit.type, parentSchema: schema11.properties.spec.properties.proxy.properties.readTimeLimit, data: data98 };
+            const err312 = { instancePath: instancePath + "/spec/proxy/readTimeLimit", schemaPath: "#/properties/spec/properties/proxy/properties/readTimeLimit/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.readTimeLimit.type, parentSchema: schema11.properties.spec.properties.proxy.properties.readTimeLimit, data: data99 };
             if (vErrors === null) {
-              vErrors = [err310];
+              vErrors = [err312];
             } else {
-              vErrors.push(err310);
+              vErrors.push(err312);
             }
             errors++;
           }
-          let data99 = data52.connectionsMax;
-          if (!(typeof data99 == "number" && (!(data99 % 1) && !isNaN(data99)))) {
-            const err311 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.connectionsMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data99 };
-            if (vErrors === null) {
-              vErrors = [err311];
-            } else {
-              vErrors.push(err311);
-            }
-            errors++;
-          }
-          if (typeof data99 == "number") {
-            if (data99 > 64 || isNaN(data99)) {
-              const err312 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data99 };
-              if (vErrors === null) {
-                vErrors = [err312];
-              } else {
-                vErrors.push(err312);
-              }
-              errors++;
-            }
-            if (data99 < 1 || isNaN(data99)) {
-              const err313 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data99 };
-              if (vErrors === null) {
-                vErrors = [err313];
-              } else {
-                vErrors.push(err313);
-              }
-              errors++;
-            }
-          }
-          let data100 = data52.clientsMax;
+          let data100 = data53.connectionsMax;
           if (!(typeof data100 == "number" && (!(data100 % 1) && !isNaN(data100)))) {
-            const err314 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.clientsMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data100 };
+            const err313 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.connectionsMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data100 };
             if (vErrors === null) {
-              vErrors = [err314];
+              vErrors = [err313];
             } else {
-              vErrors.push(err314);
+              vErrors.push(err313);
             }
             errors++;
           }
           if (typeof data100 == "number") {
-            if (data100 > 1e6 || isNaN(data100)) {
-              const err315 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e6 }, message: "must be <= 1000000", schema: 1e6, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data100 };
+            if (data100 > 64 || isNaN(data100)) {
+              const err314 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data100 };
+              if (vErrors === null) {
+                vErrors = [err314];
+              } else {
+                vErrors.push(err314);
+              }
+              errors++;
+            }
+            if (data100 < 1 || isNaN(data100)) {
+              const err315 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data100 };
               if (vErrors === null) {
                 vErrors = [err315];
               } else {
@@ -3437,29 +3439,29 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (data100 < 1 || isNaN(data100)) {
-              const err316 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data100 };
-              if (vErrors === null) {
-                vErrors = [err316];
-              } else {
-                vErrors.push(err316);
-              }
-              errors++;
-            }
           }
-          let data101 = data52.workers;
+          let data101 = data53.clientsMax;
           if (!(typeof data101 == "number" && (!(data101 % 1) && !isNaN(data101)))) {
-            const err317 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.workers.type, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data101 };
+            const err316 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.clientsMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data101 };
             if (vErrors === null) {
-              vErrors = [err317];
+              vErrors = [err316];
             } else {
-              vErrors.push(err317);
+              vErrors.push(err316);
             }
             errors++;
           }
           if (typeof data101 == "number") {
-            if (data101 > 64 || isNaN(data101)) {
-              const err318 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data101 };
+            if (data101 > 1e6 || isNaN(data101)) {
+              const err317 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e6 }, message: "must be <= 1000000", schema: 1e6, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data101 };
+              if (vErrors === null) {
+                vErrors = [err317];
+              } else {
+                vErrors.push(err317);
+              }
+              errors++;
+            }
+            if (data101 < 1 || isNaN(data101)) {
+              const err318 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data101 };
               if (vErrors === null) {
                 vErrors = [err318];
               } else {
@@ -3467,194 +3469,215 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (data101 < 1 || isNaN(data101)) {
-              const err319 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data101 };
+          }
+          let data102 = data53.workers;
+          if (!(typeof data102 == "number" && (!(data102 % 1) && !isNaN(data102)))) {
+            const err319 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.workers.type, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data102 };
+            if (vErrors === null) {
+              vErrors = [err319];
+            } else {
+              vErrors.push(err319);
+            }
+            errors++;
+          }
+          if (typeof data102 == "number") {
+            if (data102 > 64 || isNaN(data102)) {
+              const err320 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data102 };
               if (vErrors === null) {
-                vErrors = [err319];
+                vErrors = [err320];
               } else {
-                vErrors.push(err319);
+                vErrors.push(err320);
+              }
+              errors++;
+            }
+            if (data102 < 1 || isNaN(data102)) {
+              const err321 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data102 };
+              if (vErrors === null) {
+                vErrors = [err321];
+              } else {
+                vErrors.push(err321);
               }
               errors++;
             }
           }
-          let data102 = data52.logLevel;
-          if (typeof data102 !== "string") {
-            const err320 = { instancePath: instancePath + "/spec/proxy/logLevel", schemaPath: "#/properties/spec/properties/proxy/properties/logLevel/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.logLevel.type, parentSchema: schema11.properties.spec.properties.proxy.properties.logLevel, data: data102 };
+          let data103 = data53.logLevel;
+          if (typeof data103 !== "string") {
+            const err322 = { instancePath: instancePath + "/spec/proxy/logLevel", schemaPath: "#/properties/spec/properties/proxy/properties/logLevel/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.logLevel.type, parentSchema: schema11.properties.spec.properties.proxy.properties.logLevel, data: data103 };
             if (vErrors === null) {
-              vErrors = [err320];
+              vErrors = [err322];
             } else {
-              vErrors.push(err320);
+              vErrors.push(err322);
             }
             errors++;
           }
-          if (!(data102 === "error" || data102 === "warn" || data102 === "info" || data102 === "debug")) {
-            const err321 = { instancePath: instancePath + "/spec/proxy/logLevel", schemaPath: "#/properties/spec/properties/proxy/properties/logLevel/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.logLevel.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.logLevel.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.logLevel, data: data102 };
+          if (!(data103 === "error" || data103 === "warn" || data103 === "info" || data103 === "debug")) {
+            const err323 = { instancePath: instancePath + "/spec/proxy/logLevel", schemaPath: "#/properties/spec/properties/proxy/properties/logLevel/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.logLevel.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.logLevel.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.logLevel, data: data103 };
             if (vErrors === null) {
-              vErrors = [err321];
+              vErrors = [err323];
             } else {
-              vErrors.push(err321);
+              vErrors.push(err323);
             }
             errors++;
           }
-          if (data52.resources !== void 0) {
-            let data103 = data52.resources;
-            if (data103 && typeof data103 == "object" && !Array.isArray(data103)) {
-              for (const key34 in data103) {
+          if (data53.resources !== void 0) {
+            let data104 = data53.resources;
+            if (data104 && typeof data104 == "object" && !Array.isArray(data104)) {
+              for (const key34 in data104) {
                 if (!(key34 === "requests" || key34 === "limits")) {
-                  const err322 = { instancePath: instancePath + "/spec/proxy/resources", schemaPath: "#/properties/spec/properties/proxy/properties/resources/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key34 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.resources, data: data103 };
+                  const err324 = { instancePath: instancePath + "/spec/proxy/resources", schemaPath: "#/properties/spec/properties/proxy/properties/resources/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key34 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.resources, data: data104 };
                   if (vErrors === null) {
-                    vErrors = [err322];
+                    vErrors = [err324];
                   } else {
-                    vErrors.push(err322);
+                    vErrors.push(err324);
                   }
                   errors++;
                 }
               }
-              if (data103.requests !== void 0) {
-                let data104 = data103.requests;
-                if (data104 && typeof data104 == "object" && !Array.isArray(data104)) {
-                  if (Object.keys(data104).length > 8) {
-                    const err323 = { instancePath: instancePath + "/spec/proxy/resources/requests", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/maxProperties", keyword: "maxProperties", params: { limit: 8 }, message: "must NOT have more than 8 properties", schema: 8, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests, data: data104 };
+              if (data104.requests !== void 0) {
+                let data105 = data104.requests;
+                if (data105 && typeof data105 == "object" && !Array.isArray(data105)) {
+                  if (Object.keys(data105).length > 8) {
+                    const err325 = { instancePath: instancePath + "/spec/proxy/resources/requests", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/maxProperties", keyword: "maxProperties", params: { limit: 8 }, message: "must NOT have more than 8 properties", schema: 8, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests, data: data105 };
                     if (vErrors === null) {
-                      vErrors = [err323];
+                      vErrors = [err325];
                     } else {
-                      vErrors.push(err323);
+                      vErrors.push(err325);
                     }
                     errors++;
                   }
-                  for (const key35 in data104) {
-                    if (pattern12.test(key35)) {
-                      let data105 = data104[key35];
-                      if (typeof data105 === "string") {
-                        if (func2(data105) > 32) {
-                          const err324 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key35.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data105 };
+                  for (const key35 in data105) {
+                    if (pattern13.test(key35)) {
+                      let data106 = data105[key35];
+                      if (typeof data106 === "string") {
+                        if (func2(data106) > 32) {
+                          const err326 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key35.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data106 };
                           if (vErrors === null) {
-                            vErrors = [err324];
+                            vErrors = [err326];
                           } else {
-                            vErrors.push(err324);
+                            vErrors.push(err326);
                           }
                           errors++;
                         }
-                        if (!pattern6.test(data105)) {
-                          const err325 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key35.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data105 };
+                        if (!pattern7.test(data106)) {
+                          const err327 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key35.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data106 };
                           if (vErrors === null) {
-                            vErrors = [err325];
+                            vErrors = [err327];
                           } else {
-                            vErrors.push(err325);
+                            vErrors.push(err327);
                           }
                           errors++;
                         }
                       } else {
-                        const err326 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key35.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"].type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data105 };
+                        const err328 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key35.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"].type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data106 };
                         if (vErrors === null) {
-                          vErrors = [err326];
+                          vErrors = [err328];
                         } else {
-                          vErrors.push(err326);
+                          vErrors.push(err328);
                         }
                         errors++;
                       }
                     }
                   }
                 } else {
-                  const err327 = { instancePath: instancePath + "/spec/proxy/resources/requests", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests, data: data104 };
+                  const err329 = { instancePath: instancePath + "/spec/proxy/resources/requests", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests, data: data105 };
                   if (vErrors === null) {
-                    vErrors = [err327];
+                    vErrors = [err329];
                   } else {
-                    vErrors.push(err327);
+                    vErrors.push(err329);
                   }
                   errors++;
                 }
               }
-              if (data103.limits !== void 0) {
-                let data106 = data103.limits;
-                if (data106 && typeof data106 == "object" && !Array.isArray(data106)) {
-                  if (Object.keys(data106).length > 8) {
-                    const err328 = { instancePath: instancePath + "/spec/proxy/resources/limits", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/maxProperties", keyword: "maxProperties", params: { limit: 8 }, message: "must NOT have more than 8 properties", schema: 8, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits, data: data106 };
+              if (data104.limits !== void 0) {
+                let data107 = data104.limits;
+                if (data107 && typeof data107 == "object" && !Array.isArray(data107)) {
+                  if (Object.keys(data107).length > 8) {
+                    const err330 = { instancePath: instancePath + "/spec/proxy/resources/limits", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/maxProperties", keyword: "maxProperties", params: { limit: 8 }, message: "must NOT have more than 8 properties", schema: 8, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits, data: data107 };
                     if (vErrors === null) {
-                      vErrors = [err328];
+                      vErrors = [err330];
                     } else {
-                      vErrors.push(err328);
+                      vErrors.push(err330);
                     }
                     errors++;
                   }
-                  for (const key36 in data106) {
-                    if (pattern12.test(key36)) {
-                      let data107 = data106[key36];
-                      if (typeof data107 === "string") {
-                        if (func2(data107) > 32) {
-                          const err329 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key36.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data107 };
+                  for (const key36 in data107) {
+                    if (pattern13.test(key36)) {
+                      let data108 = data107[key36];
+                      if (typeof data108 === "string") {
+                        if (func2(data108) > 32) {
+                          const err331 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key36.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data108 };
                           if (vErrors === null) {
-                            vErrors = [err329];
+                            vErrors = [err331];
                           } else {
-                            vErrors.push(err329);
+                            vErrors.push(err331);
                           }
                           errors++;
                         }
-                        if (!pattern6.test(data107)) {
-                          const err330 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key36.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data107 };
+                        if (!pattern7.test(data108)) {
+                          const err332 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key36.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data108 };
                           if (vErrors === null) {
-                            vErrors = [err330];
+                            vErrors = [err332];
                           } else {
-                            vErrors.push(err330);
+                            vErrors.push(err332);
                           }
                           errors++;
                         }
                       } else {
-                        const err331 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key36.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"].type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data107 };
+                        const err333 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key36.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"].type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data108 };
                         if (vErrors === null) {
-                          vErrors = [err331];
+                          vErrors = [err333];
                         } else {
-                          vErrors.push(err331);
+                          vErrors.push(err333);
                         }
                         errors++;
                       }
                     }
                   }
                 } else {
-                  const err332 = { instancePath: instancePath + "/spec/proxy/resources/limits", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits, data: data106 };
+                  const err334 = { instancePath: instancePath + "/spec/proxy/resources/limits", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits, data: data107 };
                   if (vErrors === null) {
-                    vErrors = [err332];
+                    vErrors = [err334];
                   } else {
-                    vErrors.push(err332);
+                    vErrors.push(err334);
                   }
                   errors++;
                 }
               }
             } else {
-              const err333 = { instancePath: instancePath + "/spec/proxy/resources", schemaPath: "#/properties/spec/properties/proxy/properties/resources/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources, data: data103 };
+              const err335 = { instancePath: instancePath + "/spec/proxy/resources", schemaPath: "#/properties/spec/properties/proxy/properties/resources/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources, data: data104 };
               if (vErrors === null) {
-                vErrors = [err333];
+                vErrors = [err335];
               } else {
-                vErrors.push(err333);
+                vErrors.push(err335);
               }
               errors++;
             }
           }
         } else {
-          const err334 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.type, parentSchema: schema11.properties.spec.properties.proxy, data: data52 };
+          const err336 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.type, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
           if (vErrors === null) {
-            vErrors = [err334];
+            vErrors = [err336];
           } else {
-            vErrors.push(err334);
+            vErrors.push(err336);
           }
           errors++;
         }
       } else {
-        const err335 = { instancePath: instancePath + "/spec", schemaPath: "#/properties/spec/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.type, parentSchema: schema11.properties.spec, data: data5 };
+        const err337 = { instancePath: instancePath + "/spec", schemaPath: "#/properties/spec/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.type, parentSchema: schema11.properties.spec, data: data5 };
         if (vErrors === null) {
-          vErrors = [err335];
+          vErrors = [err337];
         } else {
-          vErrors.push(err335);
+          vErrors.push(err337);
         }
         errors++;
       }
     }
   } else {
-    const err336 = { instancePath, schemaPath: "#/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.type, parentSchema: schema11, data };
+    const err338 = { instancePath, schemaPath: "#/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.type, parentSchema: schema11, data };
     if (vErrors === null) {
-      vErrors = [err336];
+      vErrors = [err338];
     } else {
-      vErrors.push(err336);
+      vErrors.push(err338);
     }
     errors++;
   }
