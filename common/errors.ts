@@ -31,6 +31,8 @@ export const errorCodes = {
   RM_OVERLOADED: 'A bound of the sidecar is reached and the command was not accepted.',
   RM_PAUSED: 'The sidecar is paused and the command was held too long.',
   RM_COMMAND_REFUSED: 'The command policy of the sidecar does not let the command through.',
+  RM_NOT_SHARDED:
+    'A command is about one server’s connection and not possible where keys are at several.',
   RM_PROBE_FAILED: 'The controller could not read a server’s state.',
   RM_PROMOTE_FAILED: 'A replica could not be promoted.',
   RM_REPLICATE_FAILED: 'A server could not be made a replica.',
