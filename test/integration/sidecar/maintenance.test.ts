@@ -1,6 +1,7 @@
 /** What clients hear of maintenance that asked for it, byte by byte. */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import type { ProxyConfig } from '../../../common/contract/proxy-config.ts'
 import { startCluster } from '../../support/cluster.ts'
 import { startServer } from '../../support/servers.ts'
 import {
@@ -90,12 +91,21 @@ test('notices can be refused like any command', async (t) => {
   assert.equal(await one.ask('CLIENT', 'SETNAME', 'app'), '+OK\r\n')
 })
 
-test('a notice does not go into the middle of a reply', async (t) => {
+const ring = { mode: 'ring', discovery: 'self' } as const
+
+for (const [where, upstream] of [
+  ['', {}],
+  [' of a server of a ring', ring],
+] as const) {
+  test(`a notice does not go into the middle of a reply${where}`, (t) => tryMidReply(t, upstream))
+}
+
+async function tryMidReply(t: TestContext, upstream: Partial<ProxyConfig['upstream']>) {
   const large = 24 << 20
-  const rig = await startRig(t, { timing: { drainTimeoutMs: 20_000 } })
+  const rig = await startRig(t, { timing: { drainTimeoutMs: 20_000 }, upstream })
   const writer = await rig.direct()
   await writer.ask('SETRANGE', 'large', String(large - 1), 'x')
-  for (const isOwn of [false, true]) {
+  for (const isOwn of upstream.mode === 'ring' ? [false] : [false, true]) {
     const one = await listener(rig)
     if (isOwn) assert.equal(await one.ask('SELECT', '1'), '+OK\r\n')
     if (isOwn)
@@ -130,7 +140,7 @@ test('a notice does not go into the middle of a reply', async (t) => {
     )
     one.socket.destroy()
   }
-})
+}
 
 async function bytesSent({ plane }: Rig) {
   await new Promise((resolve) => setImmediate(resolve))
