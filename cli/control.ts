@@ -58,8 +58,14 @@ function read(word: ControlWord, args: readonly string[]) {
       args: [...args],
       options: {
         help: { type: 'boolean', short: 'h' },
-        ...{ admin: text, user: text, ca: text, cert: text, key: text },
-        ...{ seconds: text, max: text, keys: text },
+        admin: text,
+        user: text,
+        ca: text,
+        cert: text,
+        key: text,
+        seconds: text,
+        max: text,
+        keys: text,
       },
     }).values
   } catch (cause) {
