@@ -47,6 +47,46 @@ test('a primary that cannot be asked is kept while no other server is a master',
   assert.equal(choosePrimary([away(1), master(2)], at(1)).kind, 'primary')
 })
 
+const heard = (lineage: string, formerLineage?: string, isLinkUp = true) => ({
+  info: {
+    ...({
+      role: 'replica',
+      lineage,
+      offset: 0,
+      isLinkUp,
+      isSyncing: false,
+      followers: [],
+    } as const),
+    ...(formerLineage !== undefined && { formerLineage }),
+  },
+})
+
+test('a lone master that fewer replicas hear than another is not the primary', () => {
+  const liar = { ...master(1), ...heard('b') }
+  const follower = { ...replica(2), runId: 'f', ...heard('a') }
+  assert.equal(choosePrimary([liar, follower, away(3)], undefined).kind, 'none')
+  assert.equal(choosePrimary([liar, follower, away(3)], at(3)).kind, 'keep')
+  // What replicas heard before counts no more, and what it was before it was promoted does.
+  const deaf = { ...follower, ...heard('a', undefined, false) }
+  assert.equal(choosePrimary([liar, deaf, away(3)], at(3)).kind, 'primary')
+  const promoted = { ...master(1), ...heard('b', 'a') }
+  assert.equal(choosePrimary([promoted, follower, away(3)], at(3)).kind, 'primary')
+})
+
+test('of several masters the one that most replicas hear is the primary, if none is present', () => {
+  const masters = [
+    { ...master(1), ...heard('b') },
+    { ...master(2), ...heard('a') },
+  ]
+  const follower = { ...replica(3), ...heard('a') }
+  const choice = choosePrimary([...masters, follower], undefined)
+  assert.equal(choice.kind === 'primary' && choice.primary.port, 2)
+  const present = choosePrimary([...masters, follower], at(1))
+  assert.equal(present.kind === 'primary' && present.primary.port, 1)
+  const other = { ...replica(4), runId: 'other', ...heard('b') }
+  assert.equal(choosePrimary([...masters, follower, other], undefined).kind, 'none')
+})
+
 test('whatever is observed, a chosen primary said that it is a master', () => {
   const kinds = fc.constantFrom(master, replica, away)
   fc.assert(

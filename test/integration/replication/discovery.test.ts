@@ -25,7 +25,9 @@ test('from one replica the primary and all replicas are learnt, those of replica
   // So it is before a configuration comes into force.
   const current = front.keeper.config
   const verified = await verifyConfig(replicatedConfig([second]), {
-    ...{ env: process.env, current, connects: true },
+    env: process.env,
+    current,
+    connects: true,
   })
   assert.deepEqual(verified.reasons, [])
   assert.equal(verified.primary && at(verified.primary), at(rig.primary))

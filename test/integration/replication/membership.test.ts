@@ -198,14 +198,19 @@ test('replicas of the zone are read from while they are fit, and others after th
   const members = [
     { host: rig.primary.host, port: rig.primary.port, role: 'primary' as const },
     ...serversOf(rig).map(({ host, port }, index) => ({
-      ...{ host, port, role: 'replica' as const, zone: zones[index] as string },
+      host,
+      port,
+      role: 'replica' as const,
+      zone: zones[index] as string,
     })),
   ]
   const { host, port } = rig.primary
   const front = await startFront(
     t,
     replicatedConfig([], {
-      ...{ discovery: 'operator', members, primary: { host, port } },
+      discovery: 'operator',
+      members,
+      primary: { host, port },
       reads: { ...reads, choose: 'zone', zone: 'a' },
     }),
   )
