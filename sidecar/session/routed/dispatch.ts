@@ -145,6 +145,9 @@ export class Run {
     const kind = legKind === readerKind && server === shard.primary ? plainKind : legKind
     const isOther = server !== this.server || kind !== this.kind
     if (isOther && this.count > 0 && !this.flush()) return false
+    // Who hears of it may look at once at what was written before.
+    const isTold = route === 'anywhere' && planner.traits?.name === 'publish'
+    if (isTold && this.order.owesBeside(server)) return session.waitForReplies()
     this.server = server
     this.kind = kind
     this.count += 1

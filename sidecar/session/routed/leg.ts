@@ -132,7 +132,8 @@ export class Leg {
   dropPart(): void {
     if (this.held === undefined) return
     let whole = 0
-    for (let held: Held | undefined = this.held; held !== undefined; held = held.next) whole += held.count
+    for (let held: Held | undefined = this.held; held !== undefined; held = held.next)
+      whole += held.count
     const all = this.heldReplies()
     const scanner = new ReplyScanner({ allowsPushes: false, lineBytesMax: replyLineBytesMax })
     const isAny = whole > 0 && scanner.scan(all, 0, all.length, whole)

@@ -78,6 +78,13 @@ export class ReplyOrder implements LegOwner {
     return known
   }
 
+  /** Whether another server than this one owes replies. */
+  owesBeside(server: ServerConnections): boolean {
+    if (this.awaited === 0) return false
+    for (const way of this.ways.values()) if (way.server !== server && !way.isIdle) return true
+    return false
+  }
+
   /** All that were not given to the client, the parts of those that have some in their place. */
   legs(): Leg[] {
     const found: Leg[] = []

@@ -13,6 +13,8 @@ import { type RefusalKind, refusalKind } from './refusal.ts'
 import type { ReplyOrder } from './reply-order.ts'
 
 const minus = '-'.charCodeAt(0)
+/** What is being given at present, to one leg after the other. */
+const piece = new ReplyPiece()
 
 /** Replies that came together: how many, and where each ended. */
 interface Run {
@@ -29,8 +31,6 @@ export class Way implements ReplySink {
   /** Legs that are owed replies, oldest first. */
   private first: Leg | undefined
   private last: Leg | undefined
-  /** What is being given. */
-  private readonly piece = new ReplyPiece()
   /** Whether a part of a reply was given on and its end was not. */
   private isMidReply = false
   /** The beginning of an error whose end has not come. */
@@ -102,7 +102,6 @@ export class Way implements ReplySink {
   /** Gives the bytes of a run, and those behind it that begin another reply, to the legs that they are for. */
   private pass(bytes: Buffer, { from, count, ends }: Run): void {
     let { first } = this
-    const { piece } = this
     piece.begin(bytes)
     const base = from === 0 ? 0 : (ends[from - 1] as number)
     let given = 0
@@ -121,7 +120,6 @@ export class Way implements ReplySink {
   }
 
   private give(leg: Leg): void {
-    const { piece } = this
     leg.left -= piece.count
     if (leg.left === 0) this.shift()
     this.order.take(leg, piece)

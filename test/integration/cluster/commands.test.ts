@@ -63,6 +63,21 @@ test('commands about all keys concern all shards', async (t) => {
   assert.equal(found.size, 200)
 })
 
+test('who hears of a write finds it written', async (t) => {
+  const { client } = await planeBefore(t, cluster)
+  const [one, other] = [await client(), await client()]
+  const keys = await Promise.all([0, 1, 2].map((shard) => cluster.keyOf(shard, 'told')))
+  await other.ask('SUBSCRIBE', 'news')
+  const reader = await client()
+  for (let round = 0; round < 30; round += 1) {
+    const sets = keys.map((key) => encodeCommand(['SET', key, String(round)]))
+    one.send(sets.join('') + encodeCommand(['PUBLISH', 'news', 'x']))
+    await other.reply()
+    assert.equal(await reader.ask('MGET', ...keys), `*3\r\n${bulk(String(round)).repeat(3)}`)
+    await one.replies(4)
+  }
+})
+
 test('a slot that moves while a client writes to it loses and swaps nothing', async (t) => {
   const { client, plane } = await planeBefore(t, cluster)
   const one = await client()
