@@ -145,7 +145,7 @@ export class Sidecar {
     return [
       kind === 'stream'
         ? 'the configuration comes from the control plane and is obeyed as it comes'
-        : 'the configuration comes from flags and variables; only a file can be read again',
+        : 'the configuration comes from flags and variables: only a file can be read again',
     ]
   }
 

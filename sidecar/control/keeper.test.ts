@@ -144,3 +144,41 @@ test('a primary that discovery found raises the epoch, and survives a new file t
   const epochs = obeyed.map(({ epoch }) => epoch)
   assert.deepEqual(epochs, epochs.toSorted())
 })
+
+test('only what leads to other servers, or to them in another way, is a change of the backend', async () => {
+  const { dataPlane } = fakeDataPlane()
+  const keeper = keeperOver(dataPlane)
+  const first = at(1, 1)
+  assert.equal(keeper.changesBackend(first), true)
+  await keeper.offer(first)
+  keeper.follow({ host: 'a', port: 1 })
+  assert.equal(keeper.changesBackend({ ...first, logLevel: 'debug' }), false)
+  const credentials = { password: { env: 'OTHER' } }
+  const upstream = { ...first.upstream, credentials }
+  assert.equal(keeper.changesBackend({ ...first, upstream }), true)
+})
+
+test('an older epoch is told as a reason before anything is tried', async () => {
+  const { dataPlane } = fakeDataPlane()
+  const keeper = keeperOver(dataPlane)
+  await keeper.offer(at(2, 1))
+  assert.match(keeper.staleness(at(1, 9)) ?? '', /epoch 1 is older than 2.*STALE_EPOCH/)
+  assert.equal(keeper.staleness(at(2, 0)), undefined)
+})
+
+test('what a person puts in place goes over between commands, with the primary that was found', async () => {
+  const switched: ProxyConfig[] = []
+  const { dataPlane, obeyed } = fakeDataPlane()
+  const keeper = keeperOver({
+    ...dataPlane,
+    async switchTo(config) {
+      switched.push(config)
+    },
+  })
+  await keeper.offer(base)
+  const primary = { host: 'b', port: 2, runId: 'r' }
+  await keeper.replace({ ...base, logLevel: 'debug' }, { isSwitch: true, primary })
+  assert.equal(obeyed.length, 1)
+  assert.deepEqual(switched[0]?.upstream.primary, primary)
+  assert.deepEqual(keeper.config?.upstream.primary, primary)
+})
