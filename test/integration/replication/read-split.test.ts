@@ -153,6 +153,58 @@ test('each client reads what it wrote, however far replicas are behind', async (
   assert.ok((await callsOfAll(serversOf(rig), 'get')) > 1000)
 })
 
+test('what a client wrote in any way it reads, although no replica has any of it', async (t) => {
+  const rig = await rigFor(t, { hasLinks: true })
+  const front = await splitFront(t, rig, { reads: { ...reads, lagSecondsMax: 600 } })
+  for (const replica of rig.replicas) rig.pauseLink(replica)
+  const script = "return redis.call('SET', KEYS[1], ARGV[1])"
+  const large = 'x'.repeat(400_000)
+  const ways: Readonly<Record<string, readonly (readonly string[])[]>> = {
+    plain: [['SET', 'k', 'v']],
+    transaction: [['MULTI'], ['SET', 'k', 'v'], ['EXEC']],
+    watched: [['WATCH', 'k'], ['MULTI'], ['SET', 'k', 'v'], ['EXEC']],
+    script: [['EVAL', script, '1', 'k', 'v']],
+    renamed: [
+      ['SET', 'other', 'v'],
+      ['RENAME', 'other', 'k'],
+    ],
+    'in RESP3': [
+      ['HELLO', '3'],
+      ['SET', 'k', 'v'],
+    ],
+    'in another database': [
+      ['SELECT', '1'],
+      ['SET', 'k', 'v'],
+    ],
+    'while blocking': [
+      ['RPUSH', 'list', 'v'],
+      ['BLMOVE', 'list', 'list2', 'LEFT', 'LEFT', '1'],
+      ['SET', 'k', 'v'],
+    ],
+    large: [
+      ['SET', 'k', large],
+      ['SET', 'k', 'v'],
+    ],
+  }
+  for (const [way, commands] of Object.entries(ways)) {
+    await rig.primary.command('DEL', 'k')
+    const client = await front.client()
+    for (const words of commands) {
+      const reply = await client.ask(...words)
+      assert.ok(!reply.startsWith('-'), `${way}: ${reply}`)
+    }
+    assert.equal(await client.ask('GET', 'k'), bulk('v'), way)
+  }
+  const silent = await front.client()
+  silent.send(encodeCommand(['CLIENT', 'REPLY', 'SKIP']) + encodeCommand(['SET', 'k', 'unheard']))
+  assert.equal(await silent.ask('GET', 'k'), bulk('unheard'))
+  const inline = await front.client()
+  inline.send('SET k inline\r\nGET k\r\n')
+  assert.deepEqual(await inline.replies(2), ['+OK\r\n', bulk('inline')])
+  // One that wrote nothing is served by replicas all the time.
+  assert.equal(await (await front.client()).ask('GET', 'k'), '$-1\r\n')
+})
+
 test('a client that writes rarely reads from replicas although others write all the time', async (t) => {
   const rig = await rigFor(t)
   const front = await splitFront(t, rig)
