@@ -9,39 +9,91 @@ const array = (words: readonly string[], count: number, type = '*') =>
 const frame = (words: readonly string[], type = '*') =>
   `${type}${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join('')}`
 
-for (const protocol of ['2', '3']) {
-  const type = protocol === '3' ? '>' : '*'
-  test(`shard channels of all shards are heard, and follow their slots, in RESP${protocol}`, async (t) => {
-    const rig = await startClusterRig(t)
-    const { cluster } = rig
+test('subscribers hear what is said at any server', async (t) => {
+  const rig = await startClusterRig(t, { args: ['--notify-keyspace-events', 'KEA'] })
+
+  for (const protocol of ['2', '3']) {
+    const type = protocol === '3' ? '>' : '*'
+    await t.test(
+      `shard channels of all shards are heard, and follow their slots, in RESP${protocol}`,
+      async () => {
+        const { cluster } = rig
+        const client = await rig.client()
+        await client.ask('HELLO', protocol)
+        const names = await Promise.all(
+          [0, 1, 2].map((shard) => rig.keyOf(shard, `channel${protocol}`)),
+        )
+        client.send(encodeCommand(['SSUBSCRIBE', ...names]))
+        const confirmed = names.map((name, index) => array(['ssubscribe', name], index + 1, type))
+        assert.deepEqual(await client.replies(3), confirmed)
+        const publish = async (name: string, text: string) =>
+          (await cluster.nodeOf(name)).ask('SPUBLISH', name, text)
+        for (const name of names) {
+          assert.equal(await publish(name, `to ${name}`), 1)
+          assert.equal(await client.reply(), frame(['smessage', name, `to ${name}`], type))
+        }
+        const [moved = ''] = names
+        await cluster.moveSlots(0, 2, [await cluster.slotOf(moved)])
+        await until('it is heard where it is now', async () => (await publish(moved, 'x')) === 1)
+        assert.equal(await client.reply(), frame(['smessage', moved, 'x'], type))
+        if (protocol === '2')
+          assert.match(await client.ask('GET', 'k'), /^-ERR Can't execute 'get'/)
+        if (protocol === '2') assert.equal(await client.ask('PING', 'a'), frame(['pong', 'a']))
+        else assert.equal(await client.ask('MULTI'), '+OK\r\n')
+        if (protocol === '3') assert.equal(await client.ask('DISCARD'), '+OK\r\n')
+        assert.equal(
+          await client.ask('SUNSUBSCRIBE', moved),
+          array(['sunsubscribe', moved], 2, type),
+        )
+        assert.equal(await publish(moved, 'y'), 0)
+        client.send(encodeCommand(['SUNSUBSCRIBE']))
+        assert.equal((await client.replies(2))[1]?.endsWith(':0\r\n'), true)
+        assert.equal(await client.ask('ECHO', 'free'), '$4\r\nfree\r\n')
+        await until('its connections are gone', () => rig.plane.view().pinnedConnections === 0)
+      },
+    )
+  }
+
+  await t.test('what servers tell of their own keys is heard from all of them, once', async () => {
     const client = await rig.client()
-    await client.ask('HELLO', protocol)
-    const names = await Promise.all([0, 1, 2].map((shard) => rig.keyOf(shard, 'channel')))
-    client.send(encodeCommand(['SSUBSCRIBE', ...names]))
-    const confirmed = names.map((name, index) => array(['ssubscribe', name], index + 1, type))
-    assert.deepEqual(await client.replies(3), confirmed)
-    const publish = async (name: string, text: string) =>
-      (await cluster.nodeOf(name)).ask('SPUBLISH', name, text)
-    for (const name of names) {
-      assert.equal(await publish(name, `to ${name}`), 1)
-      assert.equal(await client.reply(), frame(['smessage', name, `to ${name}`], type))
+    const pattern = '__keyspace@0__:k1*'
+    assert.equal(await client.ask('PSUBSCRIBE', pattern), array(['psubscribe', pattern], 1))
+    for (const shard of [0, 1, 2]) {
+      const key = await rig.keyOf(shard, 'k1')
+      await (await rig.cluster.primaryOf(shard)).ask('SET', key, '1')
+      assert.equal(
+        await client.reply(),
+        frame(['pmessage', pattern, `__keyspace@0__:${key}`, 'set']),
+      )
     }
-    const [moved = ''] = names
-    await cluster.moveSlots(0, 2, [await cluster.slotOf(moved)])
-    await until('it is heard where it is now', async () => (await publish(moved, 'x')) === 1)
-    assert.equal(await client.reply(), frame(['smessage', moved, 'x'], type))
-    if (protocol === '2') assert.match(await client.ask('GET', 'k'), /^-ERR Can't execute 'get'/)
-    if (protocol === '2') assert.equal(await client.ask('PING', 'a'), frame(['pong', 'a']))
-    else assert.equal(await client.ask('MULTI'), '+OK\r\n')
-    if (protocol === '3') assert.equal(await client.ask('DISCARD'), '+OK\r\n')
-    assert.equal(await client.ask('SUNSUBSCRIBE', moved), array(['sunsubscribe', moved], 2, type))
-    assert.equal(await publish(moved, 'y'), 0)
-    client.send(encodeCommand(['SUNSUBSCRIBE']))
-    assert.equal((await client.replies(2))[1]?.endsWith(':0\r\n'), true)
-    assert.equal(await client.ask('ECHO', 'free'), '$4\r\nfree\r\n')
-    await until('its connections are gone', () => rig.plane.view().pinnedConnections === 0)
+    assert.equal(await client.ask('PUNSUBSCRIBE'), array(['punsubscribe', pattern], 0))
+    assert.equal(await client.ask('UNSUBSCRIBE'), '*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n')
   })
-}
+
+  await t.test(
+    'large messages of several shards come whole, between replies, in RESP3',
+    async () => {
+      const client = await rig.client()
+      await client.ask('HELLO', '3')
+      const names = await Promise.all([0, 1, 2].map((shard) => rig.keyOf(shard, 'large')))
+      client.send(encodeCommand(['SSUBSCRIBE', ...names]))
+      await client.replies(3)
+      const text = 'm'.repeat(300_000)
+      const count = 10
+      const published = names.map(async (name) => {
+        const node = await rig.cluster.nodeOf(name)
+        for (let left = count; left > 0; left -= 1) await node.ask('SPUBLISH', name, name + text)
+      })
+      const value = 'v'.repeat(200_000)
+      for (let left = count; left > 0; left -= 1) client.send(encodeCommand(['ECHO', value]))
+      const all = await client.replies(4 * count)
+      await Promise.all(published)
+      const expected = [`$${value.length}\r\n${value}\r\n`]
+      for (const name of names) expected.push(frame(['smessage', name, name + text], '>'))
+      for (const one of expected) assert.equal(all.filter((reply) => reply === one).length, count)
+    },
+  )
+})
 
 test('a subscriber hears classic channels and patterns wherever they are published, and moves on', async (t) => {
   const rig = await startClusterRig(t, { replicasPerPrimary: 1, nodeTimeoutMs: 500 })
@@ -74,40 +126,4 @@ test('a subscriber hears classic channels and patterns wherever they are publish
   await node.ask('PUBLISH', 'newer', 'b')
   await Promise.all(clients.map(hear))
   await cluster.primaryIsNot(killed)
-})
-
-test('what servers tell of their own keys is heard from all of them, once', async (t) => {
-  const rig = await startClusterRig(t, { args: ['--notify-keyspace-events', 'KEA'] })
-  const client = await rig.client()
-  const pattern = '__keyspace@0__:key*'
-  assert.equal(await client.ask('PSUBSCRIBE', pattern), array(['psubscribe', pattern], 1))
-  for (const shard of [0, 1, 2]) {
-    const key = await rig.keyOf(shard)
-    await (await rig.cluster.primaryOf(shard)).ask('SET', key, '1')
-    assert.equal(await client.reply(), frame(['pmessage', pattern, `__keyspace@0__:${key}`, 'set']))
-  }
-  assert.equal(await client.ask('PUNSUBSCRIBE'), array(['punsubscribe', pattern], 0))
-  assert.equal(await client.ask('UNSUBSCRIBE'), '*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n')
-})
-
-test('large messages of several shards come whole, between replies, in RESP3', async (t) => {
-  const rig = await startClusterRig(t)
-  const client = await rig.client()
-  await client.ask('HELLO', '3')
-  const names = await Promise.all([0, 1, 2].map((shard) => rig.keyOf(shard, 'channel')))
-  client.send(encodeCommand(['SSUBSCRIBE', ...names]))
-  await client.replies(3)
-  const text = 'm'.repeat(300_000)
-  const count = 10
-  const published = names.map(async (name) => {
-    const node = await rig.cluster.nodeOf(name)
-    for (let left = count; left > 0; left -= 1) await node.ask('SPUBLISH', name, name + text)
-  })
-  const value = 'v'.repeat(200_000)
-  for (let left = count; left > 0; left -= 1) client.send(encodeCommand(['ECHO', value]))
-  const all = await client.replies(4 * count)
-  await Promise.all(published)
-  const expected = [`$${value.length}\r\n${value}\r\n`]
-  for (const name of names) expected.push(frame(['smessage', name, name + text], '>'))
-  for (const one of expected) assert.equal(all.filter((reply) => reply === one).length, count)
 })
