@@ -2,7 +2,7 @@
 import { handleMaintNotifications } from '../maintenance/command.ts'
 import { nameError } from '../policy/names.ts'
 import { encodeBulk, encodeError, encodeNull, encodeNumber } from '../resp/encode.ts'
-import { findClient, putServerIds, serverIdOf, withOurIds } from './client-ids.ts'
+import { findClient, listeningLane, putServerIds, serverIdOf, withOurIds } from './client-ids.ts'
 import { trackingAfter } from './connection-state.ts'
 import { askOwn, noteFlags } from './own-question.ts'
 import { PinReason } from './pinning.ts'
@@ -130,7 +130,8 @@ function notePause(session: Session, milliseconds: string): void {
 function setTracking(session: Session, command: SpecialCommand): void {
   const redirectAt = command.words().findIndex((word) => /^redirect$/i.test(word.toString()))
   const target = findClient(session.context, command.word(redirectAt + 1))
-  if (redirectAt > 0 && target !== undefined && target !== session) {
+  const isListening = target !== undefined && listeningLane(target) !== undefined
+  if (redirectAt > 0 && target !== undefined && target !== session && !isListening) {
     // Its connection is what the server is told of: from now on it has one.
     target.pinning.add(PinReason.sticky)
     if (!target.pinning.ensure()) return waitFor(session, target)

@@ -6,6 +6,7 @@
  */
 import { encodeCommand } from '../resp/encode.ts'
 import type { SessionContext } from './context.ts'
+import type { PinnedLane } from '../upstream/pinned-lane.ts'
 import type { Session } from './session.ts'
 import type { SpecialCommand } from './special.ts'
 
@@ -24,7 +25,14 @@ export function findClient(context: SessionContext, id: string): Session | undef
 /** What the server calls the client with `id`, if it is one of ours; 0, which nobody has, if it has no connection. */
 export function serverIdOf(context: SessionContext, id: string): string {
   const found = findClient(context, id)
-  return found === undefined ? id : String(found.pinning.lane?.connection.serverId ?? 0)
+  if (found === undefined) return id
+  const lane = listeningLane(found) ?? found.pinning.lane
+  return String(lane?.connection.serverId ?? 0)
+}
+
+/** The connection over which the client hears one server, if it has subscribed where there are several. */
+export function listeningLane({ subscriber }: Session): PinnedLane | undefined {
+  return subscriber.links?.links.values().next().value?.lane
 }
 
 /**

@@ -20,8 +20,7 @@ export function handleShardedClient(session: Session, command: SpecialCommand): 
     case 'KILL':
       return kill(session, command)
     case 'TRACKING':
-      if (command.word(2) === 'OFF') return false
-      if (canTrack(session) && !redirects(command)) return false
+      if (command.word(2) === 'OFF' || canTrack(session)) return false
       return answerCommand(session, command, noTracking)
     case 'CACHING':
       return canTrack(session) ? false : answerCommand(session, command, noCaching)
@@ -35,11 +34,6 @@ export function handleShardedClient(session: Session, command: SpecialCommand): 
 function canTrack({ context }: Session): boolean {
   const backend = shardedBackend(context)
   return backend === undefined || isWhole(backend)
-}
-
-/** To a client that subscribes, which has other connections than its own for that. */
-function redirects(command: SpecialCommand): boolean {
-  return command.words().some((word) => word.toString('latin1').toUpperCase() === 'REDIRECT')
 }
 
 /** Behind a write that waits everyone on a shared connection would wait. */

@@ -38,7 +38,7 @@ interface Change {
 export class ShardSubscriber implements LinkOwner {
   private readonly session: Session
   private readonly table = new ChannelTable()
-  private readonly links = new Map<ServerConnections, Link>()
+  readonly links = new Map<ServerConnections, Link>()
   private readonly opening = new Map<ServerConnections, Promise<Link | undefined>>()
   private splicer: Splicer | undefined
   private timer: NodeJS.Timeout | undefined
