@@ -26,6 +26,8 @@ export const readTimeLooks = 8
 export const drainPollMs = 5
 /** How long clients may finish an open transaction before a pause holds them in the middle of it. */
 export const switchFinishMs = 250
+/** The same while more of a transaction is here or under way. */
+export const switchFinishMaxMs = 2000
 /** Clients that the log names of those that a switch had to close. */
 export const offendersToldMax = 16
 /** Longest wait, after a switch, for clients that need a connection of their own; the others go on then. */

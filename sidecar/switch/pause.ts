@@ -10,6 +10,7 @@ import { UpstreamError } from '../../common/errors.ts'
 import {
   drainPollMs,
   offendersToldMax,
+  switchFinishMaxMs,
   switchFinishMs,
   switchSettleMs,
 } from '../../common/limits.ts'
@@ -100,7 +101,8 @@ export class Pause {
     const start = clock.monotonicMs()
     for (;;) {
       const waitedMs = clock.monotonicMs() - start
-      context.isFinishing = waitedMs < switchFinishMs && some(sessions, hasMore)
+      const graceMs = some(sessions, isInMidst) ? switchFinishMaxMs : switchFinishMs
+      context.isFinishing = waitedMs < graceMs && some(sessions, hasMore)
       if (!context.isFinishing && (this.inFlightCommands === 0 || isHopeless())) return true
       if (waitedMs >= timeoutMs) {
         context.isFinishing = false
@@ -168,6 +170,12 @@ function isMissing({ pinning: { isMissed, lane } }: Session): boolean {
 function hasMore({ pinning, wait }: Session): boolean {
   const isInTransaction = pinning.has(PinReason.transaction) && !pinning.isRaw
   return isInTransaction || wait === 'outside'
+}
+
+/** Whether it is not the client who keeps its transaction open: more of it is here, or at the server. */
+function isInMidst(session: Session): boolean {
+  const isGoingOn = session.inFlight > 0 || session.input.length > 0
+  return isGoingOn && session.pinning.has(PinReason.transaction) && !session.pinning.isRaw
 }
 
 function some(sessions: ReadonlySet<Session>, isTrue: (session: Session) => boolean): boolean {

@@ -124,7 +124,19 @@ async function transactions(muster: Muster): Promise<void> {
   const redis = muster.ioredis(3)
   let answered = 0
   muster.add('MULTI and EXEC', async (member) => {
-    const results = await redis.multi().incr('{multi}a').incr('{multi}b').exec()
+    const results = await redis
+      .multi()
+      .incr('{multi}a')
+      .incr('{multi}b')
+      .exec()
+      .catch((error: unknown) => {
+        if (!String(error).includes('EXECABORT')) throw error
+        return 'aborted' as const
+      })
+    if (results === 'aborted') {
+      member.abortedCount += 1
+      return
+    }
     answered += 1
     const values = results?.map(([, value]) => value)
     member.expect(values?.[0] === answered && values[1] === answered, `EXEC gave ${String(values)}`)
