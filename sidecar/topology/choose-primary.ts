@@ -41,7 +41,7 @@ export function choosePrimary(
   observations: readonly Observation[],
   present: Primary | undefined,
 ): Choice {
-  const masters = distinct(observations.filter((one): one is Master => one.kind === 'master'))
+  const masters = distinct(observations.filter(isMaster))
   const same = masters.find((master) => present !== undefined && isSamePlace(master, present))
   const [first] = masters
   if (first !== undefined && masters.length === 1) {
@@ -67,6 +67,10 @@ function whyNone(observations: readonly Observation[], doubted: Address | undefi
 
 function chosen({ host, port, runId }: Primary): Choice {
   return { kind: 'primary', primary: { host, port, ...(runId !== undefined && { runId }) } }
+}
+
+export function isMaster(one: Observation): one is Master {
+  return one.kind === 'master'
 }
 
 export function isReplica(one: Observation): one is Replica {

@@ -14,6 +14,7 @@ import {
   type Observation,
   choosePrimary,
   distinct,
+  isMaster,
   isReplica,
   isSamePlace,
 } from './choose-primary.ts'
@@ -57,7 +58,10 @@ export class SelfDiscovery implements Search {
         return { isKept: false, replicas }
       case 'primary': {
         const { primary } = choice
-        return { isKept: false, primary, replicas: replicas.filter(isNot(primary)) }
+        const strangers = followersOfOthers(primary, observations)
+        const isOurs = (one: Address) =>
+          !isSamePlace(one, primary) && !strangers.some((other) => isSamePlace(one, other))
+        return { isKept: false, primary, replicas: replicas.filter(isOurs) }
       }
       default:
         return assertNever(choice)
@@ -148,7 +152,18 @@ export class SelfDiscovery implements Search {
   }
 }
 
-const isNot = (primary: Address) => (one: Address) => !isSamePlace(one, primary)
+/** Replicas that hear another server which says that it is a master. */
+function followersOfOthers(
+  primary: Address,
+  observations: readonly Observation[],
+): readonly Address[] {
+  const masters = observations.filter(isMaster)
+  const ours = masters.find((one) => isSamePlace(one, primary))?.info?.lineage
+  const others = new Set(masters.flatMap(({ info }) => info?.lineage ?? []))
+  if (ours !== undefined) others.delete(ours)
+  const replicas = observations.filter(isReplica)
+  return replicas.filter(({ info }) => info?.isLinkUp === true && others.has(info.lineage))
+}
 
 /** A name that stands for several addresses is replaced by them; any other stays, to be looked up when it is used. */
 function expanded({ host, port }: Address): Promise<readonly Address[]> {

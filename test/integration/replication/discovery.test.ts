@@ -84,6 +84,8 @@ test('a lone server that says that it is a master moves nobody', async (t) => {
   const rig = await startReplicated({ replicas: 2 })
   t.after(() => rig.stop())
   const liar = await stopping(t, startServer())
+  const believer = await stopping(t, startServer({ replicaOf: liar }))
+  await until('it believes', async () => (await believer.command('ROLE')).includes('connected'))
   const [first, second] = rig.replicas.map(({ server }) => server)
   assert.ok(first && second)
   const front = await startFront(t, replicatedConfig([liar, first]))
