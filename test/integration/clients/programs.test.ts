@@ -9,18 +9,8 @@ import {
   runTour,
   startDirect,
   startProxied,
+  tourSteps,
 } from './support.ts'
-
-const steps = [
-  'data',
-  'pipelines',
-  'transactions',
-  'scripts',
-  'messages',
-  'blocking',
-  'connections',
-  'restart',
-].map((step) => `ok ${step}`)
 
 const programs: Readonly<Record<string, () => Promise<Tour>>> = {
   'redis-py': redisPyTour,
@@ -34,15 +24,21 @@ for (const [name, prepare] of Object.entries(programs)) {
     for (const protocol of [2, 3]) {
       await t.test(`RESP${protocol}, without a sidecar for comparison`, async (t) => {
         const direct = await startDirect(t)
-        const command = [...tour, String(direct.port), String(protocol)] as const
-        assert.deepEqual(await runTour(t, command as unknown as [string], direct), steps)
+        const command = [...tour, String(direct.port), String(protocol), direct.topology] as const
+        assert.deepEqual(await runTour(t, command as unknown as [string], direct), tourSteps)
       })
       for (const hasLogin of [false, true]) {
         await t.test(`RESP${protocol}${hasLogin ? ' with a login' : ''}`, async (t) => {
           const proxied = await startProxied(t, { hasLogin })
           const words = hasLogin ? [login.username, login.password] : []
-          const command = [...tour, String(proxied.port), String(protocol), ...words] as const
-          assert.deepEqual(await runTour(t, command as unknown as [string], proxied), steps)
+          const command = [
+            ...tour,
+            String(proxied.port),
+            String(protocol),
+            proxied.topology,
+            ...words,
+          ] as const
+          assert.deepEqual(await runTour(t, command as unknown as [string], proxied), tourSteps)
         })
       }
     }

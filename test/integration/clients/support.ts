@@ -19,16 +19,45 @@ import { type SidecarProcess, startSidecar } from '../control/sidecar-process.ts
 export { until }
 
 /** What clients log in with, where they must. Not what the sidecar logs in with. */
-export const login = { username: 'app', password: 'of the client' } as const
-const upstreamPassword = 'of-the-server'
+export const login: { readonly username: string; readonly password: string } = {
+  username: 'app',
+  password: 'of the client',
+}
+export const upstreamPassword = 'of-the-server'
 
 export interface Proxied {
+  readonly topology: 'standalone' | 'cluster' | 'replication' | 'ring'
   readonly server: RedisServer
   readonly port: number
   /** Ends the sidecar as a deployment would and starts another one at the same port. */
   restart(): Promise<void>
   /** A figure of the sidecar’s metrics, summed over its labels. */
   metric(name: string): Promise<number>
+  /** Has all servers forget their scripts. */
+  flushScripts(): Promise<void>
+  /** Waits until everyone reads what has been written. */
+  settle(): Promise<void>
+  /** The backend changes from now on, where it can, until it is calm. */
+  disturb(): Promise<void>
+  calm(): Promise<void>
+}
+
+/** A sidecar before several servers that share the keys has one database. */
+export function hasDatabases(topology: Proxied['topology']): boolean {
+  return topology === 'standalone' || topology === 'replication'
+}
+
+/** What one server is, whether through a sidecar or not. */
+function standalone(server: RedisServer) {
+  const nothing = () => Promise.resolve()
+  return {
+    topology: 'standalone',
+    server,
+    flushScripts: async () => void (await server.command('SCRIPT', 'FLUSH')),
+    settle: nothing,
+    disturb: nothing,
+    calm: nothing,
+  } as const
 }
 
 /** `hasLogin`: clients must log in, and so must the sidecar, otherwise nobody. */
@@ -56,7 +85,7 @@ export async function startProxied(
   }
   let sidecar: SidecarProcess = await start()
   return {
-    server,
+    ...standalone(server),
     port,
     restart: async () => {
       sidecar.signal('SIGTERM')
@@ -77,12 +106,25 @@ export async function startDirect(t: TestContext): Promise<Proxied> {
   const server = await startServer()
   t.after(() => server.stop())
   return {
-    server,
+    ...standalone(server),
     port: server.port,
     restart: () => Promise.resolve(),
     metric: () => Promise.reject(new Error('a server has no such metrics')),
   }
 }
+
+/** What a program tells of its tour. */
+export const tourSteps = [
+  'data',
+  'keys',
+  'pipelines',
+  'scripts',
+  'messages',
+  'blocking',
+  'transactions',
+  'connections',
+  'restart',
+].map((step) => `ok ${step}`)
 
 const run = promisify(execFile)
 const here = import.meta.dirname
@@ -108,7 +150,8 @@ async function once(folder: string, build: () => Promise<unknown>): Promise<void
 /** What to run, or why there is nothing. */
 export type Tour = readonly [string, ...string[]] | { readonly skip: string }
 
-export async function redisPyTour(): Promise<Tour> {
+/** `script`: its file, the tour of an ordinary client unless told. */
+export async function redisPyTour(script = 'tour.py'): Promise<Tour> {
   if (!isInstalled('python3')) return { skip: 'redis-py: python3 is not installed' }
   const folder = cacheFolder('redis-py', ['requirements.txt'])
   const python = join(folder, 'venv', 'bin', 'python')
@@ -121,12 +164,12 @@ export async function redisPyTour(): Promise<Tour> {
   } catch (error) {
     return { skip: `redis-py: it cannot be installed: ${String(error)}` }
   }
-  return [python, join(here, 'redis-py', 'tour.py')]
+  return [python, join(here, 'redis-py', script)]
 }
 
 export async function goRedisTour(): Promise<Tour> {
   if (!isInstalled('go')) return { skip: 'go-redis: go is not installed' }
-  const folder = cacheFolder('go-redis', ['go.mod', 'go.sum', 'main.go', 'tour.go'])
+  const folder = cacheFolder('go-redis', ['go.mod', 'go.sum', 'main.go', 'tour.go', 'cluster.go'])
   const program = join(folder, 'tour')
   try {
     await once(folder, () =>
@@ -141,7 +184,7 @@ export async function goRedisTour(): Promise<Tour> {
 }
 
 /**
- * Runs a tour as a process: it prints `ok …` per step, and `restart` when the sidecar is to be restarted, after
+ * Runs a tour as a process: it prints `ok …` per step, and `restart`, `disturb` or `calm` when that is to be done, after
  * which it reads a line. @throws Error with all that it printed when it fails
  */
 export async function runTour(
@@ -161,8 +204,8 @@ export async function runTour(
   })
   const steps: string[] = []
   for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
-    if (line === 'restart') {
-      await proxied.restart()
+    if (line === 'restart' || line === 'disturb' || line === 'calm') {
+      await proxied[line]()
       child.stdin?.write('\n')
     } else steps.push(line)
   }

@@ -1,6 +1,7 @@
 // What an application does with go-redis, through the address that it is given.
 //
-// Usage: tour PORT PROTOCOL [USERNAME PASSWORD]. Prints "ok ..." per step; after "restart" it reads a line.
+// Usage: tour PORT PROTOCOL TOPOLOGY [USERNAME PASSWORD]. Prints "ok ..." per step; after "restart", "disturb" and "calm"
+// it reads a line. TOPOLOGY is what stands behind the address.
 package main
 
 import (
@@ -10,14 +11,32 @@ import (
 	"os"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-var ctx = context.Background()
+var (
+	ctx      = context.Background()
+	input    = bufio.NewReader(os.Stdin)
+	topology = os.Args[3]
+	// Several servers that share the keys have one database.
+	hasDatabases = topology == "standalone" || topology == "replication"
+)
+
+type step struct {
+	name string
+	run  func(r, two *redis.Client)
+}
 
 func main() {
+	if count, isCluster := strings.CutPrefix(topology, "cluster:"); isCluster {
+		primaries, err := strconv.Atoi(count)
+		must(err)
+		tourCluster(primaries)
+		return
+	}
 	open := func(db int) *redis.Client {
 		protocol, err := strconv.Atoi(os.Args[2])
 		must(err)
@@ -27,28 +46,78 @@ func main() {
 			ClientName: "app",
 			DB:         db,
 		}
-		if len(os.Args) > 4 {
-			options.Username, options.Password = os.Args[3], os.Args[4]
+		if len(os.Args) > 5 {
+			options.Username, options.Password = os.Args[4], os.Args[5]
 		}
 		return redis.NewClient(options)
 	}
-	r, two := open(0), open(2)
-	steps := []struct {
-		name string
-		run  func(r, two *redis.Client)
-	}{
-		{"data", data},
-		{"pipelines", pipelines},
-		{"transactions", transactions},
-		{"scripts", scripts},
-		{"messages", messages},
-		{"blocking", blocking},
-		{"connections", connections},
-		{"restart", restart},
+	second := 0
+	if hasDatabases {
+		second = 2
 	}
-	for _, step := range steps {
-		step.run(r, two)
-		fmt.Println("ok", step.name)
+	r, two := open(0), open(second)
+	run := func(steps ...step) {
+		for _, step := range steps {
+			step.run(r, two)
+			fmt.Println("ok", step.name)
+		}
+	}
+	ask("disturb")
+	end := func() {}
+	if topology == "cluster" {
+		end = startLoad(open(0))
+	}
+	run(
+		step{"data", data},
+		step{"keys", keys},
+		step{"pipelines", pipelines},
+		step{"scripts", scripts},
+		step{"messages", messages},
+		step{"blocking", blocking},
+	)
+	ask("calm")
+	end()
+	run(
+		step{"transactions", transactions},
+		step{"connections", connections},
+		step{"restart", restart},
+	)
+}
+
+func ask(what string) {
+	fmt.Println(what)
+	_, err := input.ReadString('\n')
+	must(err)
+}
+
+// Counts, in several ways, until it is ended: nothing fails, and nothing is counted twice or not at all.
+func startLoad(r *redis.Client) func() {
+	isEnding, ended := make(chan struct{}), make(chan int64)
+	go func() {
+		for count := int64(1); ; count++ {
+			text := fmt.Sprint(count)
+			counted, err := r.Incr(ctx, "load:count").Result()
+			must(err)
+			equal(counted, count)
+			replies, err := r.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+				pipe.Incr(ctx, "{load}:a")
+				return pipe.Incr(ctx, "{load}:b").Err()
+			})
+			must(err)
+			equal(replies[1].(*redis.IntCmd).Val(), count)
+			must(r.MSet(ctx, "load:count2", text, "load:other", text).Err())
+			equal(r.MGet(ctx, "load:count2", "load:other").Val(), []any{text, text})
+			select {
+			case <-isEnding:
+				ended <- count
+				return
+			default:
+			}
+		}
+	}()
+	return func() {
+		close(isEnding)
+		<-ended
 	}
 }
 
@@ -58,11 +127,11 @@ func restart(r, two *redis.Client) {
 	must(err)
 	messages := subscriber.Channel()
 	must(r.Set(ctx, "before", 1, 0).Err())
-	fmt.Println("restart")
-	_, err = bufio.NewReader(os.Stdin).ReadString('\n')
-	must(err)
-	equal(get(r, "before"), "1")
-	equal(get(two, "here"), "two")
+	ask("restart")
+	until("it is read again", func() bool { return r.Get(ctx, "before").Val() == "1" })
+	if hasDatabases {
+		equal(get(two, "here"), "two")
+	}
 	until("the subscription is back", func() bool {
 		must(r.Publish(ctx, "later", "again").Err())
 		select {
@@ -88,7 +157,7 @@ func must(err error) {
 
 func equal(got, wanted any) {
 	if !reflect.DeepEqual(got, wanted) {
-		panic(fmt.Sprintf("got %.200v, wanted %.200v", got, wanted))
+		panic(fmt.Sprintf("got %.200s, wanted %.200s", fmt.Sprint(got), fmt.Sprint(wanted)))
 	}
 }
 

@@ -30,13 +30,38 @@ func data(r, _ *redis.Client) {
 	equal(len(entries), 1)
 	equal(entries[0].ID, id)
 	equal(entries[0].Values, map[string]any{"field": "value"})
-	keys := map[string]bool{}
+	found := map[string]bool{}
 	for scan := r.Scan(ctx, 0, "*", 2).Iterator(); scan.Next(ctx); {
-		keys[scan.Val()] = true
+		if !strings.Contains(scan.Val(), "load") {
+			found[scan.Val()] = true
+		}
 	}
-	equal(len(keys), 7)
+	equal(len(found), 7)
 	fails(r.LPush(ctx, "text", "x").Err(), "WRONGTYPE")
 	fails(r.Do(ctx, "NO-SUCH-COMMAND").Err(), "unknown command")
+}
+
+func keys(r, _ *redis.Client) {
+	names := []string{"m:0", "m:1", "m:2", "m:3", "m:4"}
+	must(r.MSet(ctx, "m:0", 0, "m:1", 1, "m:2", 2, "m:3", 3, "m:4", 4).Err())
+	equal(r.MGet(ctx, "m:4", "m:none", "m:0", "m:1").Val(), []any{"4", nil, "0", "1"})
+	equal(r.Exists(ctx, "m:0", "m:0", "m:none", "m:4").Val(), int64(3))
+	equal(r.Unlink(ctx, "m:3", "m:none").Val(), int64(1))
+	equal(r.Del(ctx, names...).Val(), int64(4))
+	must(r.SAdd(ctx, "{s}:1", "a", "b").Err())
+	must(r.SAdd(ctx, "{s}:2", "b", "c").Err())
+	equal(r.SInter(ctx, "{s}:1", "{s}:2").Val(), []string{"b"})
+	equal(r.SUnionStore(ctx, "{s}:3", "{s}:1", "{s}:2").Val(), int64(3))
+	if topology == "cluster" {
+		fails(r.Rename(ctx, "{s}:3", "elsewhere").Err(), "CROSSSLOT")
+		_, err := r.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+			pipe.Set(ctx, "m:0", 1, 0)
+			return pipe.Set(ctx, "m:1", 1, 0).Err()
+		})
+		// The second command was refused, with CROSSSLOT; this is what came of all.
+		fails(err, "EXECABORT")
+	}
+	equal(r.Del(ctx, "{s}:1", "{s}:2", "{s}:3").Val(), int64(3))
 }
 
 func pipelines(r, _ *redis.Client) {
@@ -78,7 +103,8 @@ func transactions(r, _ *redis.Client) {
 		}, "t")
 	}
 	equal(change(func() { must(r.Set(ctx, "t", "other", 0).Err()) }), redis.TxFailedErr)
-	equal(get(r, "t"), "other")
+	// Another connection wrote it; a replica may not have it yet.
+	until("it is what the other wrote", func() bool { return get(r, "t") == "other" })
 	must(change(func() {}))
 	equal(get(r, "t"), "mine")
 }
@@ -102,7 +128,9 @@ func messages(r, _ *redis.Client) {
 	must(subscriber.PSubscribe(ctx, "n*"))
 	_, err = subscriber.Receive(ctx)
 	must(err)
-	equal(r.Publish(ctx, "news", "a").Val(), int64(2))
+	count := r.Publish(ctx, "news", "a").Val()
+	// A node of a cluster knows its own subscribers only.
+	equal(topology == "cluster" || count == 2, true)
 	for range 2 {
 		message, err := subscriber.ReceiveMessage(ctx)
 		must(err)
@@ -112,10 +140,16 @@ func messages(r, _ *redis.Client) {
 	defer shard.Close()
 	_, err = shard.Receive(ctx)
 	must(err)
-	equal(r.SPublish(ctx, "shard", "s").Val(), int64(1))
-	message, err := shard.ReceiveMessage(ctx)
-	must(err)
-	equal(message.Payload, "s")
+	heard := shard.Channel()
+	until("the message of the shard comes", func() bool {
+		must(r.SPublish(ctx, "shard", "s").Err())
+		select {
+		case message := <-heard:
+			return message.Payload == "s"
+		default:
+			return false
+		}
+	})
 }
 
 func blocking(r, _ *redis.Client) {
@@ -141,9 +175,13 @@ func connections(r, two *redis.Client) {
 	equal(r.ClientGetName(ctx).Val(), "app")
 	must(r.ClientID(ctx).Err())
 	must(r.ClientList(ctx).Err())
-	must(two.Set(ctx, "here", "two", 0).Err())
-	equal(r.Exists(ctx, "here").Val(), int64(0))
-	equal(get(two, "here"), "two")
+	if hasDatabases {
+		must(two.Set(ctx, "here", "two", 0).Err())
+		equal(r.Exists(ctx, "here").Val(), int64(0))
+		equal(get(two, "here"), "two")
+	} else {
+		fails(r.Do(ctx, "SELECT", 2).Err(), "ERR")
+	}
 	must(r.Info(ctx, "server").Err())
 	must(r.Wait(ctx, 0, 10*time.Millisecond).Err())
 }
