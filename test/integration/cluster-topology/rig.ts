@@ -159,6 +159,21 @@ export async function isRight(rig: TopologyRig, cluster: RedisCluster): Promise<
   return owners.every((port, slot) => rig.ownerOf(slot) === port)
 }
 
+/** Waits until all is known and connected, so that no look follows soon. */
+export async function untilQuiet(rig: TopologyRig, cluster: RedisCluster): Promise<void> {
+  await untilRight(rig, cluster)
+  const { backend } = rig
+  await until('every primary is connected', () =>
+    backend.shards.every(({ primary }) => primary.view === 'ok'),
+  )
+  for (const last = backend.looks + 2; backend.looks < last; ) {
+    const { looks } = backend
+    backend.lookAgain()
+    await until('the next look has begun', () => backend.looks > looks)
+  }
+  await untilRight(rig, cluster)
+}
+
 /** Waits until the map is that of the cluster; gives how long it took, ms. */
 export async function untilRight(rig: TopologyRig, cluster: RedisCluster): Promise<number> {
   const startedMs = performance.now()

@@ -19,7 +19,7 @@ import {
 } from '../../support/servers.ts'
 import { connect } from '../sidecar/harness.ts'
 
-const keyCount = process.env.RESPMESH_TEST_SIZE === 'full' ? 50_000 : 5000
+const keyCount = process.env.RESPMESH_TEST_SIZE === 'full' ? 50_000 : 2000
 const batch = 500
 const skip = isInstalled('nutcracker') ? false : 'twemproxy (nutcracker) is not installed'
 
