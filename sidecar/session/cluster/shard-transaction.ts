@@ -7,12 +7,14 @@
  */
 import { transactionBytesMax } from '../../../common/limits.ts'
 import { encodeCommand, encodeError } from '../../resp/encode.ts'
+import { type Reply, textOf } from '../../resp/decode.ts'
 import type { PinnedLane } from '../../upstream/pinned-lane.ts'
 import type { ServerConnections } from '../../upstream/server-connections.ts'
 import { noteGone } from '../flow.ts'
 import { emptyTransaction, ownReplies } from '../own-replies.ts'
 import { PinReason } from '../pinning.ts'
 import type { Session } from '../session.ts'
+import { answerCommand } from '../special.ts'
 import { type Refusal, later, readRefusal, redirect } from './redirects.ts'
 import { asking } from './send-own.ts'
 import {
@@ -28,6 +30,15 @@ import {
 /** Refused within a transaction, which goes on, and never queued. */
 const isWatch = (frame: Buffer) =>
   /^\*\d+\r\n\$5\r\nwatch\r\n/i.test(frame.toString('latin1', 0, 24))
+
+/** The same of servers for which it is an error that has EXEC abort. */
+const watchAborts = encodeError("ERR Command 'watch' not allowed inside a transaction")
+
+function abortsOnWatch(hello: Reply | undefined): boolean {
+  const words = hello?.kind === 'list' ? hello.items.map(textOf) : []
+  const version = words[words.indexOf('version') + 1] ?? ''
+  return words[words.indexOf('server') + 1] === 'valkey' && Number.parseInt(version, 10) >= 9
+}
 
 interface Queued {
   /** As the client sent it. */
@@ -101,9 +112,9 @@ export class ShardTransaction {
   private refuseWatch(end: number): boolean {
     const { session } = this
     if (!session.waitForReplies()) return false
-    session.input.start = end
     session.context.counters.commands += 1
-    session.answer(noWatch)
+    if (abortsOnWatch(session.context.primary.hello)) this.refuse(end, watchAborts)
+    else answerCommand(session, { end }, noWatch)
     return true
   }
 

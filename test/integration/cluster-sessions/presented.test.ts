@@ -4,10 +4,10 @@ import { test } from 'node:test'
 import { Cluster } from 'ioredis'
 import { createCluster } from 'redis'
 import { startCluster } from '../../support/cluster.ts'
-import { rigBefore } from './rig.ts'
+import { rigBefore, wantedProgram } from './rig.ts'
 
 test('a cluster is shown as the configuration says', async (t) => {
-  const cluster = await startCluster({ replicasPerPrimary: 0 })
+  const cluster = await startCluster({ replicasPerPrimary: 0, ...(await wantedProgram()) })
   t.after(() => cluster.stop())
   const rig = (present?: 'server' | 'sidecar' | 'nodes') =>
     rigBefore(t, cluster, { upstream: { ...(present && { cluster: { present } }) } })
@@ -21,12 +21,15 @@ test('a cluster is shown as the configuration says', async (t) => {
     assert.equal(await client.ask('READONLY'), disabled)
     assert.match(await client.ask('CLUSTER', 'KEYSLOT'), /^-ERR wrong number of arguments/)
     const info = await client.ask('INFO')
-    assert.match(info, /\r\nredis_mode:standalone\r\n/)
+    assert.match(info, /\r\n(redis|server)_mode:standalone\r\n/)
     assert.match(info, /\r\ncluster_enabled:0\r\n/)
     assert.equal(info.length, info.indexOf('\r\n') + 4 + Number(/^\$(\d+)/.exec(info)?.[1]))
     assert.match(await client.ask('HELLO', '2'), /\$4\r\nmode\r\n\$10\r\nstandalone\r\n/)
     client.send('INFO server\r\nPING\r\n')
-    assert.match((await client.replies(2)).join(''), /redis_mode:standalone[^]*\+PONG\r\n$/)
+    assert.match(
+      (await client.replies(2)).join(''),
+      /(redis|server)_mode:standalone[^]*\+PONG\r\n$/,
+    )
     assert.equal(await client.ask('SELECT', '0'), '+OK\r\n')
     assert.equal(await client.ask('SELECT', '1'), '-ERR SELECT is not allowed in cluster mode\r\n')
   })

@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { type RedisCluster, startCluster } from '../../support/cluster.ts'
 import { startServer } from '../../support/servers.ts'
 import { type Client, connect, encodeCommand } from '../sidecar/harness.ts'
-import { rigBefore } from './rig.ts'
+import { rigBefore, wantedProgram } from './rig.ts'
 
 const isFull = process.env['RESPMESH_TEST_SIZE'] === 'full'
 const transactionCount = isFull ? 2000 : 60
@@ -92,14 +92,14 @@ async function isNobodys(cluster: RedisCluster, tag: string): Promise<boolean> {
 }
 
 test('a transaction that goes over between shards is answered as by one server', async (t) => {
-  const cluster = await startCluster({ replicasPerPrimary: 0 })
+  const cluster = await startCluster({ replicasPerPrimary: 0, ...(await wantedProgram()) })
   t.after(() => cluster.stop())
   const rig = await rigBefore(t, cluster)
-  const model = await startServer()
+  const model = await startServer(await wantedProgram())
   t.after(() => model.stop())
   const seed = Number(process.env['RESPMESH_TEST_SEED'] ?? Date.now() % 1_000_000)
   t.diagnostic(`seed ${seed}`)
-  let runningCount = clientCount
+  const over = new AbortController()
   let moveCount = 0
   const lost = new Set<string>()
 
@@ -119,11 +119,10 @@ test('a transaction that goes over between shards is answered as by one server',
       }
       assert.deepEqual(given, expected, `seed ${seed}, ${JSON.stringify(commands)}`)
     }
-    runningCount -= 1
   }
 
   const move = async () => {
-    for (let number = 0; number < clientCount * tagCount && runningCount > 0; number += 1) {
+    for (let number = 0; number < clientCount * tagCount && !over.signal.aborted; number += 1) {
       const slot = await cluster.slotOf(`{t${number}}`)
       const from = (await cluster.ownerOf(slot)).shard
       await cluster.moveSlots(from, (from + 1) % 3, [slot])
@@ -134,7 +133,7 @@ test('a transaction that goes over between shards is answered as by one server',
   const moving = move()
   const clients = Array.from({ length: clientCount }, (_, number) => compare(number))
   const results = await Promise.allSettled(clients)
-  runningCount = 0
+  over.abort()
   await moving
   for (const result of results) if (result.status === 'rejected') throw result.reason
   assert.ok(moveCount > 0 && lost.size < tagCount, `${moveCount} moves, ${lost.size} lost`)

@@ -1,6 +1,7 @@
 /** A sidecar before a real cluster, and clients that know no cluster. */
 import type { TestContext } from 'node:test'
 import type { DataPlane } from '../../../sidecar/data-plane.ts'
+import { serverProgramOf } from '../../support/server-versions.ts'
 import { type ClusterOptions, type RedisCluster, startCluster } from '../../support/cluster.ts'
 import {
   type Client,
@@ -25,9 +26,17 @@ export async function startClusterRig(
   options: ClusterOptions = {},
   changes: ConfigChanges = {},
 ): Promise<ClusterRig> {
-  const cluster = await startCluster({ replicasPerPrimary: 0, ...options })
+  const program = await wantedProgram()
+  const cluster = await startCluster({ replicasPerPrimary: 0, ...program, ...options })
   t.after(() => cluster.stop())
   return rigBefore(t, cluster, changes)
+}
+
+/** `RESPMESH_TEST_SERVER=valkey:9` has other servers than those of this machine tried. */
+export async function wantedProgram(): Promise<Pick<ClusterOptions, 'program'>> {
+  const [name, series] = (process.env['RESPMESH_TEST_SERVER'] ?? '').split(':')
+  if (series === undefined || (name !== 'redis' && name !== 'valkey')) return {}
+  return { program: await serverProgramOf(name, series) }
 }
 
 /** One more sidecar before a cluster. */
