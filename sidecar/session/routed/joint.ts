@@ -3,7 +3,11 @@
  * become one when the last is there.
  */
 import type { CommandMerge } from '../../../common/redis/command-routes.ts'
-import { mergedReplyBytesMax } from '../../../common/limits.ts'
+import {
+  clientOutputCutBytes,
+  largeReplyBytesMin,
+  mergedReplyBytesMax,
+} from '../../../common/limits.ts'
 import { type MergeOptions, mergeReplies } from '../../route/merge/merge-replies.ts'
 import { ownReplies } from '../own-replies.ts'
 import type { ReplyPiece } from './kept-bytes.ts'
@@ -45,12 +49,24 @@ export class Joint implements LegOwner {
   hold(leg: Leg, replies: ReplyPiece): void {
     this.partsLeft -= replies.count
     const byteCount = replies.end - replies.start
-    if (this.heldBytes + byteCount > mergedReplyBytesMax) this.drop()
+    if (this.isTooMuch(byteCount)) this.drop()
     if (this.isTooLarge) return
     this.heldBytes += byteCount
     this.order.heldBytes += byteCount
     replies.own()
     leg.hold(replies)
+  }
+
+  /** Of one command, or of all that the client has in flight. */
+  private isTooMuch(byteCount: number): boolean {
+    const heldBytes = this.heldBytes + byteCount
+    const isAmongMany = this.order.heldBytes + byteCount > clientOutputCutBytes
+    return heldBytes > mergedReplyBytesMax || (isAmongMany && heldBytes > largeReplyBytesMin)
+  }
+
+  forgetPart(byteCount: number): void {
+    this.heldBytes -= byteCount
+    this.order.heldBytes -= byteCount
   }
 
   isFull(): boolean {

@@ -32,6 +32,8 @@ export interface LegOwner {
   readonly list: LegList
   /** Takes replies that came before their turn. */
   hold(leg: Leg, replies: ReplyPiece): void
+  /** So many of the bytes that it took will not be followed by the end of their reply, and are gone. */
+  forgetPart(byteCount: number): void
   /** Whether more is held for it than should be. */
   isFull(leg: Leg): boolean
   /** All its replies are there. */
@@ -139,6 +141,7 @@ export class Leg {
     const isAny = whole > 0 && scanner.scan(all, 0, all.length, whole)
     this.dropHeld()
     if (isAny) this.hold({ bytes: all, start: 0, end: scanner.position, count: whole })
+    this.owner.forgetPart(all.length - this.heldBytes)
   }
 
   /** Where its command number `index` begins. */
@@ -212,6 +215,7 @@ export const readerKind: LegKind = { isWrite: false, isReader: true }
 export const nobodysLeg: LegOwner = {
   list: new LegList(),
   hold() {},
+  forgetPart() {},
   isFull: () => false,
   onDone() {},
 }

@@ -166,8 +166,22 @@ export class ReplyOrder implements LegOwner {
     if (this.heldBytes > clientOutputCutBytes) this.session.onOutputOverflow()
   }
 
+  forgetPart(byteCount: number): void {
+    this.heldBytes -= byteCount
+  }
+
   isFull(leg: Leg): boolean {
-    return !leg.isUnbounded && leg.heldBytes > this.session.context.limits.clientOutputBytesMax
+    if (leg.isUnbounded || this.isHeadRefused) return false
+    return leg.heldBytes > this.session.context.limits.clientOutputBytesMax
+  }
+
+  /** Whether what is next is to be sent again, for which all that is in flight has to come first, however large. */
+  private get isHeadRefused(): boolean {
+    const { head } = this.list
+    for (let part = head?.parts?.head; part !== undefined; part = part.next) {
+      if (part.state === 'refused') return true
+    }
+    return head?.state === 'refused'
   }
 
   /** Gives the client what is its turn now. */
@@ -193,6 +207,12 @@ export class ReplyOrder implements LegOwner {
   /** Its lane may have stopped reading because it was not its turn. */
   private goOn({ way }: Leg): void {
     if (way !== undefined && !this.session.isOutputBlocked) way.lane.goOnFor(way)
+    this.letAllCome()
+  }
+
+  private letAllCome(): void {
+    if (!this.isHeadRefused) return
+    for (const way of this.ways.values()) way.lane.goOnFor(way)
   }
 
   // Backpressure
@@ -229,6 +249,7 @@ export class ReplyOrder implements LegOwner {
     leg.refusal = refusalOf(this.session.context, leg, { kind, error })
     this.recovery.add()
     this.recovery.look()
+    this.letAllCome()
   }
 
   /** The command of `leg` was sent and its connection ended. */
