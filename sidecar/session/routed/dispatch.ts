@@ -5,6 +5,7 @@
  * Where reads are split, a client sees what it wrote: while a write is in flight, or in the same run, its reads go to
  * primaries, and no write is sent while a replica owes a reply, which might tell of it too early.
  */
+import { isKnownCommand } from '../../../common/redis/command-table.ts'
 import type { ByteRange } from '../../net/byte-range.ts'
 import type { Backend, Shard } from '../../route/backend.ts'
 import { type RouteKind, type RoutePlanner, crossSlotError } from '../../route/plan.ts'
@@ -128,8 +129,17 @@ export class Run {
 
   /** What the planned command is, where that matters. */
   kindOf(kind: RouteKind): LegKind {
-    if (!this.backend.splitsReads || kind === 'anywhere') return plainKind
+    if (!this.backend.splitsReads || (kind === 'anywhere' && !this.mayWriteUnseen()))
+      return plainKind
     return this.planner.traits?.readsOnly === true ? readerKind : writeKind
+  }
+
+  /** Whether the planned command, which names no key, may change some: a script, and what the table does not know. */
+  private mayWriteUnseen(): boolean {
+    const { traits } = this.planner
+    if (traits === undefined || traits.readsOnly) return false
+    const [name = ''] = traits.name.toUpperCase().split('|', 1)
+    return this.session.isForwardingScript || !isKnownCommand(name)
   }
 
   /** Adds the planned command to its neighbours, or sends these if it goes elsewhere. */

@@ -164,6 +164,7 @@ test('what a client wrote in any way it reads, although no replica has any of it
     transaction: [['MULTI'], ['SET', 'k', 'v'], ['EXEC']],
     watched: [['WATCH', 'k'], ['MULTI'], ['SET', 'k', 'v'], ['EXEC']],
     script: [['EVAL', script, '1', 'k', 'v']],
+    'script that names no key': [['EVAL', "return redis.call('SET', 'k', 'v')", '0']],
     renamed: [
       ['SET', 'other', 'v'],
       ['RENAME', 'other', 'k'],
