@@ -42,16 +42,17 @@ export interface Redirect {
   readonly address: ServerAddress
 }
 
-const words: readonly (readonly [string, RefusalKind])[] = [
-  ['-MOVED ', 'moved'],
-  ['-ASK ', 'ask'],
-  ['-TRYAGAIN ', 'tryAgain'],
-  ['-CLUSTERDOWN ', 'clusterDown'],
-  ['-LOADING ', 'loading'],
-  ['-MASTERDOWN ', 'masterDown'],
-  ['-READONLY ', 'readOnly'],
+/** Their whole words: a script may answer in the same first one when it has written. */
+const words: readonly (readonly [RegExp, RefusalKind])[] = [
+  [/^-MOVED \d/, 'moved'],
+  [/^-ASK \d/, 'ask'],
+  [/^-TRYAGAIN Multiple keys request during rehashing/, 'tryAgain'],
+  [/^-CLUSTERDOWN (?:The cluster is down|Hash slot not served)/, 'clusterDown'],
+  [/^-LOADING /, 'loading'],
+  [/^-MASTERDOWN /, 'masterDown'],
+  [/^-READONLY You can't write against a read only/, 'readOnly'],
 ]
-const wordBytesMax = '-CLUSTERDOWN '.length
+const wordBytesMax = 64
 
 /** What a server said; a connection that ended said nothing. */
 const countedBy: Readonly<Partial<Record<RefusalKind, keyof DataPlaneCounters>>> = {
@@ -72,7 +73,7 @@ export function countRefusal(counters: DataPlaneCounters, kind: RefusalKind): vo
 /** What the error line in `bytes` from `start` on says; undefined: it is an answer like others. */
 export function refusalKind(bytes: Buffer, start: number, end: number): RefusalKind | undefined {
   const head = bytes.toString('latin1', start, Math.min(end, start + wordBytesMax))
-  for (const [word, kind] of words) if (head.startsWith(word)) return kind
+  for (const [word, kind] of words) if (word.test(head)) return kind
   return undefined
 }
 
