@@ -96,13 +96,15 @@ export class Pause {
     const { clock, sessions } = this.modules
     const context = this.modules.context()
     if (context === undefined) return true
+    // Who is held already, is held in the midst of what it began too.
+    const mayFinish = !context.isPaused
     context.isPaused = true
     this.modules.onChange()
     const start = clock.monotonicMs()
     for (;;) {
       const waitedMs = clock.monotonicMs() - start
       const graceMs = some(sessions, isInMidst) ? switchFinishMaxMs : switchFinishMs
-      context.isFinishing = waitedMs < graceMs && some(sessions, hasMore)
+      context.isFinishing = mayFinish && waitedMs < graceMs && some(sessions, hasMore)
       if (!context.isFinishing && (this.inFlightCommands === 0 || isHopeless())) return true
       if (waitedMs >= timeoutMs) {
         context.isFinishing = false

@@ -1,6 +1,7 @@
 /** What a client keeps over a switch, and that a pause ends: acceptance cases 10, 11 and 12 of the data plane. */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { switchFinishMaxMs } from '../../../common/limits.ts'
 import { type RedisServer, startServer } from '../../support/servers.ts'
 import {
   type Client,
@@ -174,6 +175,21 @@ test('a transaction that was queued before a switch ends whole: run, or aborted 
   assert.equal(await fresh.reply(), '+OK\r\n')
   assert.equal(await fresh.ask('INCR', 'fresh'), '+QUEUED\r\n')
   assert.equal(await fresh.ask('EXEC'), '*1\r\n:1\r\n')
+})
+
+test('a switch of a paused sidecar waits for no transaction that the pause held', async (t) => {
+  const { plane, goOver, client } = await scene(t)
+  const one = await client()
+  assert.equal(await one.ask('MULTI'), '+OK\r\n')
+  await plane.pause()
+  one.send(encodeCommand(['INCR', 'a']) + encodeCommand(['EXEC']))
+  await until('it is held', () => plane.view().heldCommands === 2)
+  const start = performance.now()
+  await goOver()
+  assert.ok(performance.now() - start < switchFinishMaxMs)
+  plane.resume()
+  assert.match(await one.reply(), /^-PROXY RM_UPSTREAM_LOST/)
+  assert.match(await one.reply(), /^-EXECABORT/)
 })
 
 test('database, name, RESP3, flags, subscriptions, WATCH and scripts go over', async (t) => {
