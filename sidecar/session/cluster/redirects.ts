@@ -9,6 +9,7 @@ import {
 } from '../../../common/limits.ts'
 import type { ServerConnections } from '../../upstream/server-connections.ts'
 import type { SessionContext } from '../context.ts'
+import { refusalKind } from '../routed/refusal.ts'
 import type { Session } from '../session.ts'
 import { shardedBackend } from './sharded.ts'
 
@@ -45,8 +46,8 @@ export function readRefusal(line: Buffer): Refusal | undefined {
       port: Number(port),
     }
   }
-  if (!/^(TRYAGAIN|CLUSTERDOWN)[ \r]/.test(text)) return undefined
-  return later
+  const kind = refusalKind(line, 0, line.length)
+  return kind === 'tryAgain' || kind === 'clusterDown' ? later : undefined
 }
 
 /** What is said of a connection that ended: who has the keys by then is found out anew. */

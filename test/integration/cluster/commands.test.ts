@@ -105,3 +105,20 @@ test('a slot that moves while a client writes to it loses and swaps nothing', as
   await moves
   assert.ok(plane.view().counters.commandsSentAgain > 0)
 })
+
+test('a script that answers in the words of a server is run once', async (t) => {
+  const { client } = await planeBefore(t, cluster)
+  const one = await client()
+  const answers = [
+    'TRYAGAIN it is locked',
+    'CLUSTERDOWN for today',
+    'MOVED on',
+    'ASK me',
+    'READONLY mode',
+  ]
+  for (const [at, answer] of answers.entries()) {
+    const script = "redis.call('INCR', KEYS[1]) return redis.error_reply(ARGV[1])"
+    assert.equal(await one.ask('EVAL', script, '1', `once-${at}`, answer), `-${answer}\r\n`)
+    assert.equal(await one.ask('GET', `once-${at}`), bulk('1'), answer)
+  }
+})
