@@ -9,6 +9,7 @@ import { serverProgramOf } from '../../support/server-versions.ts'
 import { type Backend, startBackend, startBefore } from './backends.ts'
 import { tourIoredis } from './ioredis-tour.ts'
 import { newClient, tourNodeRedis } from './node-redis-tour.ts'
+import { skip, tourRedisCli } from './redis-cli-tour.ts'
 import { type Tour, goRedisTour, login, redisPyTour, runTour, tourSteps } from './support.ts'
 
 type Protocol = 2 | 3
@@ -19,13 +20,14 @@ const clients = {
   'node-redis': tryNodeRedis,
   'redis-py': (t, backend, protocol) => tryProgram(t, redisPyTour, { backend, protocol }),
   'go-redis': (t, backend, protocol) => tryProgram(t, goRedisTour, { backend, protocol }),
+  'redis-cli': tryRedisCli,
 } satisfies Record<string, (t: TestContext, backend: Backend, protocol: Protocol) => Promise<void>>
 
 type ClientName = keyof typeof clients
 
 /** In CI: who goes before what, and in which version of RESP. */
 const few: Readonly<Record<Backend['topology'], Partial<Record<ClientName, Protocol>>>> = {
-  cluster: { ioredis: 2, 'node-redis': 3, 'redis-py': 3, 'go-redis': 2 },
+  cluster: { ioredis: 2, 'node-redis': 3, 'redis-py': 3, 'go-redis': 2, 'redis-cli': 2 },
   replication: { ioredis: 3, 'redis-py': 2 },
   ring: { 'node-redis': 2, 'go-redis': 3 },
 }
@@ -80,6 +82,14 @@ async function tryNodeRedis(t: TestContext, backend: Backend, protocol: Protocol
     return client
   }
   await tourNodeRedis(t, { proxied, open })
+}
+
+/** It tells by itself which version of RESP it speaks. */
+async function tryRedisCli(t: TestContext, backend: Backend): Promise<void> {
+  if (skip !== false) return t.skip(skip)
+  const proxied = await startBefore(t, backend, { hasLogin: true })
+  const user = ['--no-auth-warning', '--user', login.username, '--pass', login.password]
+  await tourRedisCli(proxied, user)
 }
 
 async function tryProgram(
