@@ -8,7 +8,8 @@ export const keyCount = 8
 /** Small ones mostly, one of some packets and one that takes the way of large replies. */
 const valueBytes = [20, 64, 64, 100, 300, 1000, 6000, 90_000] as const
 
-export const keyOf = (id: string, index: number) => `al:${id}:${index}`
+/** Those of one client are together where there are several servers. */
+export const keyOf = (id: string, index: number) => `al:{${id}}:${index}`
 export const valueOf = (id: string, index: number) =>
   `${id}|`.padEnd(valueBytes[index] as number, `${id}.`)
 
@@ -88,6 +89,8 @@ export interface ClientOptions {
   readonly random: Random
   readonly tally: Tally
   readonly isOver: () => boolean
+  /** There are several servers: clients with values that it may ask for together with its own. */
+  readonly others?: readonly string[]
 }
 
 export class AlignmentClient {
@@ -141,14 +144,27 @@ export class AlignmentClient {
   }
 
   private addPlain(batch: Batch): void {
-    const { id, random } = this.options
-    if (random.chance(0.5)) {
+    const { id, random, others } = this.options
+    if (others !== undefined && random.chance(0.2)) this.addSplit(batch, others)
+    else if (random.chance(0.5)) {
       const mark = this.mark()
       batch.add(encode('ECHO', mark), bulk(mark))
     } else {
       const index = random.chance(0.001) ? keyCount - 1 : random.int(keyCount - 1)
       batch.add(encode('GET', keyOf(id, index)), bulk(valueOf(id, index)))
     }
+  }
+
+  /** Keys of several servers in one command. */
+  private addSplit(batch: Batch, others: readonly string[]): void {
+    const { id, random } = this.options
+    const ids = [random.pick(others), id, random.pick(others), random.pick(others)]
+    const index = random.int(keyCount - 2)
+    const keys = ids.map((one) => keyOf(one, index))
+    if (random.chance(0.7)) {
+      const values = ids.map((one) => bulk(valueOf(one, index)))
+      batch.add(encode('MGET', ...keys), `*${ids.length}\r\n${values.join('')}`)
+    } else batch.add(encode('EXISTS', ...keys), `:${ids.length}\r\n`)
   }
 
   /** Goes away with replies outstanding: by RST, by FIN, or in the middle of a reply, and comes back at once. */
@@ -169,6 +185,7 @@ export class AlignmentClient {
   }
 
   private async special(line: Line): Promise<void> {
+    const { others } = this.options
     const kinds = [
       () => this.skip(line),
       () => this.off(line),
@@ -177,7 +194,8 @@ export class AlignmentClient {
       () => this.database(line),
       () => this.upload(line),
       () => this.subscription(line),
-      () => this.tracking(line),
+      // With several servers no client is told of changes.
+      () => (others === undefined ? this.tracking(line) : this.protocols(line)),
     ]
     await this.options.random.pick(kinds)()
   }
@@ -245,6 +263,18 @@ export class AlignmentClient {
     const { errors } = this.options.tally
     await this.finish(line, batch)
     // It may be in the other database for good.
+    if (this.options.tally.errors > errors) line.socket.destroy()
+  }
+
+  private async protocols(line: Line): Promise<void> {
+    const batch = new Batch()
+    for (const version of [3, 2]) {
+      batch.add(encode('HELLO', String(version)), '*', version === 3 ? /^%\d/ : /^\*\d/)
+      for (let left = 10; left > 0; left -= 1) this.addPlain(batch)
+    }
+    const { errors } = this.options.tally
+    await this.finish(line, batch)
+    // It may speak the other for good.
     if (this.options.tally.errors > errors) line.socket.destroy()
   }
 
