@@ -80,19 +80,26 @@ export class ReplyPath {
 
   /** What the client gets for these bytes of replies, of which `replyCount` ended in them. */
   pass(bytes: Buffer, replyCount: number): Buffer {
-    const { rewrite } = this
-    let passed = bytes
-    if (this.expected.length > 0) passed = this.look(bytes, replyCount)
-    else if (rewrite !== undefined) {
-      this.gathered.push(Buffer.from(bytes))
-      this.gatheredBytes += bytes.length
-      const isTooLarge = this.gatheredBytes > rewrittenReplyBytesMax
-      if (replyCount === 0 && !isTooLarge) return nothing
-      passed = Buffer.concat(this.gathered)
-      if (!isTooLarge) passed = Buffer.from(rewrite(passed.toString('latin1')), 'latin1')
-      this.endRewriting()
-    }
+    const isLookedAt = this.expected.length > 0
+    const passed = isLookedAt ? this.look(bytes, replyCount) : bytes
+    // What was not for the client is not what is to be changed.
+    if (this.rewrite === undefined || (isLookedAt && passed.length === 0)) return this.shown(passed)
+    return this.shown(this.gather(passed, replyCount, this.rewrite))
+  }
+
+  private shown(passed: Buffer): Buffer {
     return this.mode === 'on' ? passed : nothing
+  }
+
+  /** The reply that is to be changed, when all of it is there. */
+  private gather(bytes: Buffer, replyCount: number, rewrite: (reply: string) => string): Buffer {
+    this.gathered.push(Buffer.from(bytes))
+    this.gatheredBytes += bytes.length
+    const isTooLarge = this.gatheredBytes > rewrittenReplyBytesMax
+    if (replyCount === 0 && !isTooLarge) return nothing
+    const whole = Buffer.concat(this.gathered)
+    this.endRewriting()
+    return isTooLarge ? whole : Buffer.from(rewrite(whole.toString('latin1')), 'latin1')
   }
 
   /** Bytes of one reply. */
