@@ -1,5 +1,6 @@
 /** Which replicas are asked before others. Pure. */
 import type { ReadSplit } from '../../../common/contract/proxy-config.ts'
+import { assertNever } from '../../../common/errors.ts'
 import { latencyFactor, latencySlackMs } from '../../../common/limits.ts'
 
 export interface Choosable {
@@ -12,13 +13,16 @@ export function preferenceGroups<T extends Choosable>(
   replicas: readonly T[],
   reads: Pick<ReadSplit, 'choose' | 'zone'>,
 ): readonly (readonly T[])[] {
-  switch (reads.choose) {
+  const { choose = 'roundRobin' } = reads
+  switch (choose) {
     case 'zone':
       return split(replicas, ({ zone }) => zone === reads.zone)
     case 'latency':
       return split(replicas, isFastAmong(replicas))
-    default:
+    case 'roundRobin':
       return [replicas]
+    default:
+      return assertNever(choose)
   }
 }
 
