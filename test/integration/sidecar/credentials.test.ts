@@ -235,7 +235,7 @@ test(
         }),
       ),
     })
-    const line = await sidecar.logged('the primary cannot be used; trying on')
+    const line = await sidecar.logged('a server cannot be used; trying on')
     assert.match(JSON.stringify(line), /RM_UPSTREAM_AUTH.*WRONGPASS|WRONGPASS.*RM_UPSTREAM_AUTH/)
     const refused = await sidecar.ask('GET', 'k')
     assert.match(
