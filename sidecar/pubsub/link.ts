@@ -5,7 +5,8 @@
 import type { Turn } from '../net/turn.ts'
 import { encodeCommand } from '../resp/encode.ts'
 import { type Reply, decodeReply } from '../resp/decode.ts'
-import type { UpstreamConnection } from '../upstream/connection.ts'
+import type { ProtocolVersion, UpstreamConnection } from '../upstream/connection.ts'
+import type { Sorting } from '../upstream/frame-sorter.ts'
 import { PinnedLane, type PinnedOwner } from '../upstream/pinned-lane.ts'
 import type { ServerConnections } from '../upstream/server-connections.ts'
 
@@ -48,7 +49,7 @@ export class Link implements PinnedOwner {
     this.server = server
     this.owner = owner
     this.lane = new PinnedLane(connection, this, turn)
-    this.lane.sorting = connection.protocol === 3 ? 'pushes' : 'arrays'
+    this.lane.sorting = sortingOf(connection.protocol)
   }
 
   /** Whether it owes nothing. */
@@ -86,6 +87,20 @@ export class Link implements PinnedOwner {
   ask(frame: Buffer, onReply: Asked['onReply'], onLost: () => void): void {
     this.asked.push({ onReply, onLost })
     this.lane.enqueue(frame)
+  }
+
+  /** Speaks another version of the protocol from then on that `onDone` is called, at the latest when this ends. */
+  speak(protocol: ProtocolVersion, onDone: () => void): void {
+    if (this.isEnded) return onDone()
+    let isError: boolean | undefined
+    const onReply = (bytes: Buffer, isEnd: boolean) => {
+      isError ??= bytes[0] === minus
+      if (!isEnd) return
+      if (isError) this.lane.connection.destroy()
+      this.lane.sorting = sortingOf(protocol)
+      onDone()
+    }
+    this.ask(encodeCommand(['HELLO', String(protocol)]), onReply, onDone)
   }
 
   end(): void {
@@ -132,6 +147,12 @@ export class Link implements PinnedOwner {
     this.isEnded = true
     for (const asked of this.asked.splice(0)) asked.onLost()
   }
+}
+
+const minus = '-'.charCodeAt(0)
+
+function sortingOf(protocol: ProtocolVersion): Sorting {
+  return protocol === 3 ? 'pushes' : 'arrays'
 }
 
 /** Of the channel that a confirmation is about. */

@@ -5,6 +5,7 @@ import type { Reply } from '../resp/decode.ts'
 import { type Encodable, encodeCommand, encodeError, encodeValue } from '../resp/encode.ts'
 import type { ProtocolVersion } from '../upstream/connection.ts'
 import { presentedTo } from './cluster/cluster-command.ts'
+import { speakAll } from './cluster/speak.ts'
 import { queueAnswer, queueInstead } from './queued-login.ts'
 import type { Session } from './session.ts'
 import { ownReplies } from './own-replies.ts'
@@ -174,7 +175,7 @@ function greet(session: Session, request: HelloRequest, hello: Reply): void {
   const { pinning } = session
   const isChanged = request.protocol !== session.protocol
   const isLinked = session.state.linkedCount > 0
-  if (session.subscriber.isConfined || (isChanged && (pinning.isRaw || isLinked))) {
+  if (session.subscriber.isConfined || (isChanged && pinning.isRaw)) {
     return session.answer(notWhileSubscribed)
   }
   session.protocol = request.protocol
@@ -183,13 +184,17 @@ function greet(session: Session, request: HelloRequest, hello: Reply): void {
   const reply = Buffer.from(helloReply(hello, session), 'latin1')
   const { name } = request
   const isKnown = !isChanged && (name === undefined || pinning.isRaw)
-  if (connection === undefined || isKnown) return session.answer(reply)
-  pinning.markSetUp()
+  const isAsked = connection !== undefined && !isKnown
+  if (!isAsked && !(isChanged && isLinked)) return session.answer(reply)
   session.wait = 'outside'
-  const goOn = () => {
+  const finish = () => {
+    if (session.isClosed) return
     session.answer(reply)
     session.resume()
   }
+  const goOn = () => (isChanged ? speakAll(session, finish) : finish())
+  if (!isAsked) return goOn()
+  pinning.markSetUp()
   const naming = name === undefined ? [] : ['SETNAME', name]
   const words = ['HELLO', String(request.protocol), ...naming]
   connection.ask(encodeCommand(words), 1).then(goOn, goOn)

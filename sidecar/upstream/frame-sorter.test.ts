@@ -39,7 +39,7 @@ function sorted(bytes: Buffer, cuts: readonly number[], sorting: Sorting): strin
   })
   let start = 0
   for (const cut of [...cuts.toSorted((left, right) => left - right), bytes.length]) {
-    if (cut > start) assert.ok(sorter.receive(bytes.subarray(start, cut), sorting))
+    if (cut > start) assert.ok(sorter.receive(bytes.subarray(start, cut), { sorting }))
     start = Math.max(start, cut)
   }
   assert.equal(sorter.isMidFrame, false)
@@ -89,7 +89,9 @@ test('a confirmation without end is refused', () => {
     onMessageFrame() {},
     onConfirmationFrame() {},
   })
-  assert.ok(sorter.receive(Buffer.from(`>3\r\n${bulk('subscribe')}$900000000\r\n`), 'pushes'))
+  assert.ok(
+    sorter.receive(Buffer.from(`>3\r\n${bulk('subscribe')}$900000000\r\n`), { sorting: 'pushes' }),
+  )
   const piece = Buffer.alloc(1024 * 1024, 'x')
-  assert.equal(sorter.receive(piece, 'pushes'), false)
+  assert.equal(sorter.receive(piece, { sorting: 'pushes' }), false)
 })

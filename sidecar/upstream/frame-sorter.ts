@@ -42,12 +42,15 @@ export class FrameSorter {
     return this.scanner.isMidReply
   }
 
-  /** False when the bytes are malformed, or a confirmation is larger than any that is asked for. */
-  receive(bytes: Buffer, sorting: Sorting): boolean {
+  /**
+   * False when the bytes are malformed, or a confirmation is larger than any that is asked for. How to tell frames apart
+   * may change between two of them.
+   */
+  receive(bytes: Buffer, lane: { readonly sorting: Sorting }): boolean {
     for (let at = 0; at < bytes.length; at = this.scanner.position) {
       if (!this.scanner.scan(bytes, at, bytes.length, 1)) return false
       const slice = bytes.subarray(at, this.scanner.position)
-      if (!this.take(slice, this.scanner.count === 1, sorting)) return false
+      if (!this.take(slice, this.scanner.count === 1, lane.sorting)) return false
     }
     return true
   }

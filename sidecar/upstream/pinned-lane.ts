@@ -109,7 +109,7 @@ export class PinnedLane implements ConnectionOwner {
       onMessageFrame: (slice, isEnd) => owner.onMessage(slice, isEnd),
       onConfirmationFrame: (frame) => owner.onConfirmation(frame),
     }))
-    const isSound = sorter.receive(bytes, this.sorting === 'none' ? 'pushes' : this.sorting)
+    const isSound = sorter.receive(bytes, this)
     this.isMidReply = sorter.isMidFrame
     if (isSound || this.isEnded) return
     this.end()

@@ -14,5 +14,8 @@ export async function openLink(
   const patience = AbortSignal.timeout(context.timing.connectTimeoutMs)
   const connection = server.takeIdle(protocol) ?? (await server.openPinned(protocol, patience))
   if (clientName !== '') await connection.ask(encodeCommand(['CLIENT', 'SETNAME', clientName]), 1)
-  return connection
+  if (session.protocol === protocol) return connection
+  // It has changed meanwhile, and so would the words of messages.
+  server.release(connection, false)
+  return undefined
 }

@@ -54,6 +54,23 @@ test('subscribers hear what is said at any server', async (t) => {
     )
   }
 
+  await t.test('a subscriber in RESP3 may go back to RESP2, at all of its servers', async () => {
+    const client = await rig.client()
+    await client.ask('HELLO', '3')
+    const names = await Promise.all([0, 1, 2].map((shard) => rig.keyOf(shard, 'spoken')))
+    client.send(encodeCommand(['SSUBSCRIBE', ...names]))
+    await client.replies(3)
+    assert.match(await client.ask('HELLO', '2'), /^\*14\r\n.*\$5\r\nproto\r\n:2\r\n/s)
+    for (const name of names) {
+      assert.equal(await (await rig.cluster.nodeOf(name)).ask('SPUBLISH', name, 'in arrays'), 1)
+      assert.equal(await client.reply(), frame(['smessage', name, 'in arrays']))
+    }
+    assert.match(await client.ask('HELLO', '3'), /^-ERR Can't execute 'hello'/)
+    client.send(encodeCommand(['SUNSUBSCRIBE']))
+    assert.equal((await client.replies(3))[2]?.endsWith(':0\r\n'), true)
+    assert.equal(await client.ask('ECHO', 'free'), '$4\r\nfree\r\n')
+  })
+
   await t.test('what servers tell of their own keys is heard from all of them, once', async () => {
     const client = await rig.client()
     const pattern = '__keyspace@0__:k1*'
