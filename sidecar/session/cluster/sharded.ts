@@ -75,6 +75,11 @@ export function serverOf(session: Session, hash: number): ServerConnections | un
 export function pinTo(session: Session, server: ServerConnections | undefined): boolean {
   const { pinning } = session
   if (pinning.isHeld || server === undefined) return session.hold()
+  if (pinning.lane?.connection.socket.destroyed === true) {
+    // Its end is about to be told; what is not sent may go elsewhere.
+    session.wait = 'writable'
+    return false
+  }
   if (pinning.lane !== undefined && pinning.server !== server) {
     if (!session.waitForReplies()) return false
     pinning.reasons = 0

@@ -79,7 +79,8 @@ export class RingBackend implements Backend {
       shards.set(id, shard)
     }
     this.shards = [...shards.values()]
-    this.modules.pool.retain(new Set(this.shards.map(({ primary }) => primary)))
+    // What it was told after this would be found by nobody: transactions begin anew where their keys are.
+    this.modules.pool.retain(new Set(this.shards.map(({ primary }) => primary)), true)
     this.rebuild()
     clearInterval(this.timer)
     if (this.rules.after !== undefined) {

@@ -150,3 +150,22 @@ test('a server that is stopped is taken out too, and the last one never', async 
     async () => (await client.ask('SET', gone[0] ?? '', 'v')) === '+OK\r\n',
   )
 })
+
+test('nothing goes to a server any more that is in the ring no longer', async (t) => {
+  const servers = await startServers(t, 2)
+  const plane = await startPlane(t, ringConfig(servers))
+  const [client, other] = [await connect(t, portOf(plane)), await connect(t, portOf(plane))]
+  const key = keys.find((one) => placeOf(one, 2) === 1) ?? ''
+  assert.equal(await client.ask('MULTI'), '+OK\r\n')
+  assert.equal(await client.ask('SET', key, 'v'), '+QUEUED\r\n')
+  assert.equal(await other.ask('WATCH', key), '+OK\r\n')
+  plane.apply({ ...ringConfig(servers.slice(0, 1)), version: 2 })
+  assert.equal(await client.ask('EXEC'), '*1\r\n+OK\r\n')
+  assert.equal(await other.ask('GET', key), '$1\r\nv\r\n')
+  assert.equal(await other.ask('MULTI'), '+OK\r\n')
+  assert.match(await other.ask('SET', key, 'w'), /^\+QUEUED/)
+  assert.equal(await other.ask('EXEC'), '*-1\r\n')
+  const [kept, gone] = servers
+  assert.equal(await kept?.command('GET', key), '$1\r\nv\r\n')
+  assert.match((await gone?.command('EXISTS', key)) ?? '', /^:0/)
+})
