@@ -121,6 +121,7 @@ export const tourSteps = [
   'scripts',
   'messages',
   'blocking',
+  'large',
   'transactions',
   'connections',
   'restart',

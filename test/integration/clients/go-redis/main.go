@@ -78,6 +78,7 @@ func main() {
 	ask("calm")
 	end()
 	run(
+		step{"large", large},
 		step{"transactions", transactions},
 		step{"connections", connections},
 		step{"restart", restart},
