@@ -95,7 +95,7 @@ test('node-redis connects to the next sidecar before this one has ended', async 
   await until('it counts', () => one.last > 0)
   await proxied.restart()
   const { last } = one
-  await until('it goes on', () => one.last > last + 1, 10_000)
+  await until('it goes on', () => one.last > last + 1, 30_000)
   const { errors, last: counted } = await one.stop()
   assert.deepEqual(errors, [])
   assert.equal(Number(await redis.get('count')), counted)
