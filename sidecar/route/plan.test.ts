@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { keySlot } from '../../common/redis/slots.ts'
 import { encodeCommand } from '../resp/encode.ts'
-import { crossSlotError, RoutePlanner, type RouteKind } from './plan.ts'
+import { crossSlotError, RoutePlanner, type RouteKind, wrongCountError } from './plan.ts'
 import { keyOrder, splitCommand } from './split.ts'
 import { allTraits, traitsOfInfo } from './traits.ts'
 
@@ -40,7 +40,6 @@ test('a command goes to the shard of its keys, which have to be of one slot', ()
     'EVAL s 2 a b',
     'BLPOP a b 0',
     'PFCOUNT a b',
-    'MSET a 1 b',
     'MSETEX 2 a 1 b 2 NX',
     'WATCH a b',
     'SSUBSCRIBE a b',
@@ -48,6 +47,12 @@ test('a command goes to the shard of its keys, which have to be of one slot', ()
     assert.equal(planned(line), 'crossSlot', line)
   }
   assert.equal(crossSlotError, "-CROSSSLOT Keys in request don't hash to the same slot\r\n")
+})
+
+test('a key without a value is told as by a server that has all keys', () => {
+  assert.equal(planned('MSET a 1 b'), 'wrongCount')
+  const expected = "-ERR wrong number of arguments for 'mset' command\r\n"
+  assert.equal(wrongCountError(planner.traits), expected)
 })
 
 test('what servers call splittable is split', () => {

@@ -13,6 +13,7 @@
  * | `anywhere` | as it is to one server: a primary, or a replica if `traits.readsOnly`; also what makes no sense, so that a server says so |
  * | `split` | one command per hash, all merged |
  * | `crossSlot` | nowhere: the answer is `crossSlotError` |
+ * | `wrongCount` | nowhere: it would be split, but a key has no value; the answer is `wrongCountError` |
  * | `allShards` | as it is to every primary, all merged |
  * | `allNodes` | as it is to every server, replicas too, all merged |
  * | `scan` | to the shard that the cursor names, with the server’s own cursor |
@@ -36,6 +37,7 @@ export type RouteKind =
   | 'anywhere'
   | 'split'
   | 'crossSlot'
+  | 'wrongCount'
   | 'allShards'
   | 'allNodes'
   | 'scan'
@@ -43,6 +45,11 @@ export type RouteKind =
 
 /** As servers say it. */
 export const crossSlotError = "-CROSSSLOT Keys in request don't hash to the same slot\r\n"
+
+/** What a server that has all keys says. */
+export function wrongCountError(traits: CommandTraits | undefined): string {
+  return `-ERR wrong number of arguments for '${traits?.name ?? ''}' command\r\n`
+}
 
 export class RoutePlanner {
   readonly frame = new CommandFrame()
@@ -69,7 +76,8 @@ export class RoutePlanner {
     if (frame.keyCount === 0) return this.planKeyless(traits, places)
     this.hash = places.hashOf(bytes, frame.keyStart(0), frame.keyEnd(0))
     if (frame.keyCount === 1 || this.isOneHash(places)) return 'shard'
-    return canSplit(frame, traits) ? 'split' : 'crossSlot'
+    if (traits.route !== 'split') return 'crossSlot'
+    return splitKind(frame, traits)
   }
 
   private isOneHash(places: KeyPlaces): boolean {
@@ -116,15 +124,17 @@ export class RoutePlanner {
 }
 
 /** Whether it means the same when every shard gets a part of the keys, but for being done at one moment. */
-function canSplit(frame: CommandFrame, traits: CommandTraits): boolean {
+function splitKind(frame: CommandFrame, traits: CommandTraits): RouteKind {
   const [spec] = traits.keys
-  if (traits.route !== 'split' || spec === undefined) return false
-  if (spec.find === 'range') return (frame.argumentCount - spec.beginAt) % spec.step === 0
+  if (spec === undefined) return 'crossSlot'
+  if (spec.find === 'range') {
+    return (frame.argumentCount - spec.beginAt) % spec.step === 0 ? 'split' : 'wrongCount'
+  }
   // What is done only if none of the keys exists, or all, depends on the other shards.
   const tail = spec.beginAt + spec.limit + frame.keyCount * spec.step
-  if (tail > frame.argumentCount) return false
+  if (tail > frame.argumentCount) return 'crossSlot'
   for (let at = tail; at < frame.argumentCount; at += 1) {
-    if (frame.isWord(at, 'nx') || frame.isWord(at, 'xx')) return false
+    if (frame.isWord(at, 'nx') || frame.isWord(at, 'xx')) return 'crossSlot'
   }
-  return true
+  return 'split'
 }

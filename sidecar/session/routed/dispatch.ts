@@ -8,7 +8,12 @@
 import { isKnownCommand } from '../../../common/redis/command-table.ts'
 import type { ByteRange } from '../../net/byte-range.ts'
 import type { Backend, Shard } from '../../route/backend.ts'
-import { type RouteKind, type RoutePlanner, crossSlotError } from '../../route/plan.ts'
+import {
+  type RouteKind,
+  type RoutePlanner,
+  crossSlotError,
+  wrongCountError,
+} from '../../route/plan.ts'
 import type { ServerConnections } from '../../upstream/server-connections.ts'
 import type { SharedLane } from '../../upstream/shared-lane.ts'
 import { ownReplies } from '../own-replies.ts'
@@ -151,7 +156,7 @@ export class Run {
       return this.flush() && this.stop('notReady', undefined, { count: 1, end })
     }
     const legKind = this.kindOf(route)
-    const server = legKind === readerKind ? this.readerOf(shard) : shard.primary
+    const server = legKind === readerKind ? this.readerOf(shard, planner.hash) : shard.primary
     const kind = legKind === readerKind && server === shard.primary ? plainKind : legKind
     const isOther = server !== this.server || kind !== this.kind
     if (isOther && this.count > 0 && !this.flush()) return false
@@ -165,10 +170,11 @@ export class Run {
   }
 
   /** Who of the shard is to be read from. */
-  readerOf(shard: Shard): ServerConnections {
+  readerOf(shard: Shard, hash: number): ServerConnections {
     const { order, session } = this
     // What was read before EXEC must not be older than the WATCH that is to guard it.
     if (session.pinning.has(PinReason.watch)) return shard.primary
+    if (this.backend.isMoving?.(hash) === true) return shard.primary
     if (this.hasWrite || order.writesAwaited > 0) return shard.primary
     if (this.readerShard !== shard) {
       this.readerShard = shard
@@ -194,6 +200,10 @@ export class Run {
   private sendOther(kind: RouteKind, end: number): boolean {
     if (kind === 'crossSlot') {
       this.answer(crossSlot, 1, end)
+      return true
+    }
+    if (kind === 'wrongCount') {
+      this.answer(Buffer.from(wrongCountError(this.planner.traits)), 1, end)
       return true
     }
     return sendSeveral(this, kind, end)

@@ -63,9 +63,9 @@ function severalOf(run: Run, kind: RouteKind): Several | Buffer {
   if (kind === 'scan' && backend.shards.length > 1) return scanPart(run)
   const bytes = Buffer.from(frame.bytes.subarray(frame.start, frame.end))
   const pick = Math.floor(session.context.random() * 2 ** 31)
-  const parts = backend.shards.map(({ primary }) => {
-    const legKind = { ...run.kindOf(kind), isReader: false, onlyServer: primary }
-    return { server: primary, bytes, count: 1, kind: legKind }
+  const parts = backend.shards.map((shard) => {
+    const legKind = { ...run.kindOf(kind), isReader: false, onlyShard: shard }
+    return { server: shard.primary, bytes, count: 1, kind: legKind }
   })
   const isOne = parts.length === 1
   return { parts, merge: isOne ? ([reply]) => reply : mergeBy(traits.merge, { pick }) }
@@ -93,11 +93,11 @@ function scanPart({ planner, backend }: Run): Several | Buffer {
   const count = backend.shards.length
   const place = planScan(planner.frame, count)
   if (place === undefined) return invalidCursor
-  const server = backend.shards[place.shard]?.primary
-  if (server === undefined) return invalidCursor
-  const kind = { ...plainKind, onlyServer: server }
+  const shard = backend.shards[place.shard]
+  if (shard === undefined) return invalidCursor
+  const kind = { ...plainKind, onlyShard: shard }
   return {
-    parts: [{ server, bytes: place.bytes, count: 1, kind }],
+    parts: [{ server: shard.primary, bytes: place.bytes, count: 1, kind }],
     merge: ([reply]) => reply && scanReply(reply, place.shard, count),
   }
 }

@@ -5,8 +5,8 @@
 import { type ByteRange, copyRange } from '../../net/byte-range.ts'
 import { replyLineBytesMax } from '../../../common/limits.ts'
 import { ReplyScanner } from '../../resp/reply-scanner.ts'
+import type { Shard } from '../../route/backend.ts'
 import { CommandFrame } from '../../route/command-frame.ts'
-import type { ServerConnections } from '../../upstream/server-connections.ts'
 import type { ReplyPiece, ReplyRange } from './kept-bytes.ts'
 import type { Refusal } from './refusal.ts'
 import type { Way } from './way.ts'
@@ -23,8 +23,8 @@ export interface LegKind {
   readonly isWrite: boolean
   /** Whether it goes to a replica. */
   readonly isReader: boolean
-  /** It goes to this server and no other, whatever comes. */
-  readonly onlyServer?: ServerConnections
+  /** It is this shard’s part of what all are asked: it goes to whoever is its primary, whatever comes. */
+  readonly onlyShard?: Shard
 }
 
 /** Where its replies go: the client in its turn, a merge, or nowhere. */

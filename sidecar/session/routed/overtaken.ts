@@ -3,7 +3,7 @@
  * them: sent now, they would undo it. Servers leave their errors to such a client, and so do we.
  */
 import type { KeyPlaces, RoutePlanner } from '../../route/plan.ts'
-import type { Leg } from './leg.ts'
+import type { Leg, LegOwner } from './leg.ts'
 
 /** `legs`: all that have not been given to the client, in order; each is either `refused` or was run. */
 export function overtaken(
@@ -13,10 +13,21 @@ export function overtaken(
 ): ReadonlySet<Leg> {
   const found = new Set<Leg>()
   const run = new Effects()
+  /** Parts of one command that all shards are asked: none is later than another. */
+  let parts: LegOwner | undefined
+  let effectsOfParts: Command[] = []
   for (const leg of legs.toReversed()) {
+    const owner = leg.kind.onlyShard === undefined ? undefined : leg.owner
+    if (owner !== parts) {
+      for (const command of effectsOfParts) run.add(command)
+      effectsOfParts = []
+      parts = owner
+    }
     for (const command of commandsOf(leg, planner, places).toReversed()) {
-      if (leg.state !== 'refused') run.add(command)
-      else if (run.touches(command)) found.add(leg)
+      if (leg.state === 'refused') {
+        if (run.touches(command)) found.add(leg)
+      } else if (owner === undefined) run.add(command)
+      else effectsOfParts.push(command)
     }
   }
   return found

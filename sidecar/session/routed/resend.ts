@@ -11,7 +11,9 @@ const redirectsAtOnce = 3
 
 /** Whether the error with which a server refused the first command of `leg` stays between it and us. */
 export function isTakenBack({ backend }: SessionContext, kind: RefusalKind, leg: Leg): boolean {
-  if (backend === undefined || leg.kind.onlyServer !== undefined) return false
+  if (backend === undefined) return false
+  // Other servers have nothing to do with it; another primary has.
+  if (leg.kind.onlyShard !== undefined && kind !== 'readOnly') return false
   if (kind === 'loading' || kind === 'masterDown') return leg.kind.isReader
   return kind === 'readOnly' ? backend.kind !== 'ring' : backend.kind === 'cluster'
 }
@@ -33,7 +35,7 @@ export function refusalOf(
   const isAsk = kind === 'ask'
   const server =
     redirect &&
-    (isAsk ? backend?.onAsk(redirect.address) : backend?.onMoved(redirect.slot, redirect.address))
+    (isAsk ? backend?.onAsk(redirect.address, redirect.slot) : backend?.onMoved(redirect.slot, redirect.address))
   if (server === undefined) backend?.lookAgain()
   return { ...refusal, server }
 }
@@ -65,7 +67,7 @@ export function errorOf({ kind, error }: Refusal): Buffer {
 /** Who may take the command of `leg` now. */
 export function serverFor(context: SessionContext, leg: Leg): ServerConnections | undefined {
   const { backend, planner, primary } = context
-  if (leg.kind.onlyServer !== undefined) return leg.kind.onlyServer
+  if (leg.kind.onlyShard !== undefined) return leg.kind.onlyShard.primary
   if (backend === undefined) return primary
   if (leg.refusal?.server !== undefined) return leg.refusal.server
   const kind = planner.plan(backend, leg.bytes, leg.start, leg.end)
