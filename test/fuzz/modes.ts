@@ -126,9 +126,10 @@ async function startSlots(t: TestContext, chaos: readonly ChaosKind[]): Promise<
   t.after(() => cluster.stop())
   const controls = await Promise.all(cluster.nodes.map(({ port }) => openControl(t, port, ['0'])))
   const late = { hasLateMessages: true }
+  const disturbed = chaos.includes('reshard') ? profiles.moving : profiles.deposing
   const backend = isCalm ? new Group(controls, late) : new ClusterChaos(controls, cluster, chaos)
   return {
-    profile: isCalm ? profiles.spread : profiles.moving,
+    profile: isCalm ? profiles.spread : disturbed,
     oracleArgs: quick,
     backend,
     config: configFor(cluster.nodes.slice(0, 3), { mode: 'cluster' }),

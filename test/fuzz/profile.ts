@@ -46,8 +46,10 @@ const spread = [
   // A server tells of the keys that it has.
   /^CLIENT TRACKING {/,
 ]
-/** What a server does not have from the one that it follows, and what is told to all while one is deposed. */
-const ofServers = [/^CONFIG/, /^SCRIPT EXISTS/, /^FLUSH/, /^FUNCTION (LOAD|DELETE|FLUSH|RESTORE)/]
+/** What a server does not have from the one that it follows. */
+const ofServers = [/^CONFIG/, /^SCRIPT EXISTS/]
+/** Of all keys: one that is on its way from server to server is met twice, or at neither. */
+const ofAllKeys = [/^FLUSH/, /^DBSIZE/, /^KEYS/]
 /** What the sidecar is asked in place of a server is refused in transactions, and another protocol ends a watch. */
 const unbound = /^(ASKING|READONLY|READWRITE|HELLO|CLUSTER|SUBSCRIBE)/
 /** More of what is split, in place of what is left out. */
@@ -73,6 +75,11 @@ export const profiles = {
   replicated: { vocabulary: without(replication), isSpread: false },
   spread: { vocabulary: without(spread, [...split, ...split]), isSpread: true },
   moving: {
+    vocabulary: without([...spread, ...ofServers, ...ofAllKeys], [...split, ...split]),
+    isSpread: true,
+    isShallow: true,
+  },
+  deposing: {
     vocabulary: without([...spread, ...ofServers], [...split, ...split]),
     isSpread: true,
     isShallow: true,

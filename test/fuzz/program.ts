@@ -153,7 +153,7 @@ class Generator {
     if (kind < 0.22 && !this.isParallel && !isQueued) return this.from(this.words.common, client)
     const words = this.from(this.words.keyed, client)
     if (/^(SPOP|.*RAND.*|SORT|SADD|EVAL)$/i.test(words[0] ?? '')) return words
-    if (kind < 0.24 && !(this.isSpread && /^MSET/i.test(words[0] ?? ''))) {
+    if (kind < 0.24 && !(this.isSpread && /^MSETNX/i.test(words[0] ?? ''))) {
       return words.slice(0, random.below(words.length - 1) + 1)
     }
     // Where keys are spread these might be keys with another tag.
@@ -170,6 +170,7 @@ class Generator {
     const place: Place = {
       random,
       prefix: this.isParallel ? `${client}:` : '',
+      isMoving: this.isShallow,
       ...(this.isSpread && { tag: this.tagsFor(line, lines === crossing, this.states[client]) }),
     }
     const [name = '', ...rest] = drawWords(line, place)

@@ -281,7 +281,15 @@ async function compareStep(
     const isClosed = closed[number] === true
     const isThere = () => client.isClosed || (!isClosed && isWhole(client.text, expected))
     await client.until(isThere, deadlines.replyMs)
-    const actual = ordered(normalised(client.take()))
+    let actual = ordered(normalised(client.take()))
+    if (actual !== expected && !client.isClosed) {
+      // All of it is to be shown: what is longer than expected is thought to be whole too early.
+      await client.until(
+        () => client.text.endsWith(expected.slice(-markBytes)),
+        deadlines.silenceMs,
+      )
+      actual = ordered(actual + normalised(client.take()))
+    }
     const end = (isEnded: boolean) => (isEnded ? '(closed)' : '')
     if (actual !== expected || client.isClosed !== isClosed) {
       return {
@@ -294,6 +302,9 @@ async function compareStep(
   }
   return facts === undefined ? undefined : compareFacts(backend, facts, { index, deadlines })
 }
+
+/** Of the last reply of a step. */
+const markBytes = 12
 
 function isWhole(text: string, expected: string): boolean {
   // Ids differ in length; that is looked at only when it may matter.

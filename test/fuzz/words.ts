@@ -62,6 +62,8 @@ export interface Place {
   readonly prefix: string
   /** Where keys are spread: the hash tag of the next key. */
   readonly tag?: () => string
+  /** Whether keys may be elsewhere by the time that a command comes: what passes in parts cannot be sent again. */
+  readonly isMoving?: boolean
 }
 
 type Draw = (place: Place) => string
@@ -101,7 +103,7 @@ function bytes({ random }: Place, lengthMax: number): string {
 
 function valueOf(place: Place): string {
   const { random } = place
-  const kind = random.next()
+  const kind = place.isMoving === true ? 0.003 + 0.997 * random.next() : random.next()
   if (kind < 0.0005) return 'w'.repeat(2_000_000 + random.below(100))
   if (kind < 0.003) return 'y'.repeat(300_000)
   if (kind < 0.012) return 'x'.repeat(16_000 + random.below(70_000))
