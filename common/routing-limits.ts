@@ -10,6 +10,9 @@ export const retryDelayMaxMs = 1000
 export const outgoingBytesMax = 16 * 1024
 /** Bytes of the replies of several servers that are held to be made one; the command fails when there are more. */
 export const mergedReplyBytesMax = 64 * 1024 * 1024
+/** How often primaries are asked which slots they are moving, where replicas are read from; seldomer the more nodes there are. */
+export const movingSlotsLookMs = 200
+export const movingSlotsLookPerNodeMs = 10
 /** Servers of one backend, counted per role; a further one gets no connections. */
 export const serversMax = 2048
 /** How long the connections to a server that the topology has no more may finish what is in flight. */

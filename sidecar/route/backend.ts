@@ -56,7 +56,9 @@ export interface Backend {
    */
   onMoved(slot: number, address: ServerAddress): ServerConnections | undefined
   /** A server said that one command is to be sent to another, after ASKING. */
-  onAsk(address: ServerAddress): ServerConnections | undefined
+  onAsk(address: ServerAddress, slot?: number): ServerConnections | undefined
+  /** Whether its keys are on their way to another shard, so that replicas may not know where they are. */
+  isMoving?(hash: number): boolean
   /** A server said that it cannot serve, or could not be reached: the backend is looked at again, soon. */
   lookAgain(): void
 }

@@ -84,7 +84,7 @@ export function serverToldOf(session: Session, refusal: Refusal): ServerConnecti
   // A node that does not know its own address leaves it out: it is the one that was asked.
   const host = refusal.host === '' ? hostOf(session.pinning.server) : refusal.host
   if (kind === 'moved') return backend?.onMoved(slot, { host, port })
-  if (kind === 'ask') return backend?.onAsk({ host, port })
+  if (kind === 'ask') return backend?.onAsk({ host, port }, slot)
   backend?.lookAgain()
   return undefined
 }

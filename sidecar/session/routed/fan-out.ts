@@ -1,4 +1,5 @@
 /** Commands that concern several shards: one part for each, sent when all of them can be. */
+import type { Shard } from '../../route/backend.ts'
 import { scanReply, invalidCursorError, planScan } from '../../route/scan.ts'
 import { keyOrder, splitCommand } from '../../route/split.ts'
 import type { RouteKind } from '../../route/plan.ts'
@@ -81,12 +82,22 @@ function splitParts(run: Run): Several {
   const parts: Part[] = []
   for (const { shard, bytes, commands } of split) {
     if (shard === undefined) return { parts: undefined, merge }
-    const server = legKind === readerKind ? run.readerOf(shard) : shard.primary
+    const server = legKind === readerKind ? readerOf(run, shard, commands) : shard.primary
     const isReader = server !== shard.primary
     const kind = legKind === readerKind && !isReader ? plainKind : legKind
     parts.push({ server, bytes, count: commands.length, kind })
   }
   return { parts, merge }
+}
+
+/** The primary if one of them is about a slot that only it knows the way of. */
+function readerOf(
+  run: Run,
+  shard: Shard,
+  commands: readonly { readonly hash: number }[],
+): ServerConnections {
+  const moving = commands.find(({ hash }) => run.backend.isMoving?.(hash) === true)
+  return run.readerOf(shard, (moving ?? commands[0])?.hash ?? -1)
 }
 
 function scanPart({ planner, backend }: Run): Several | Buffer {

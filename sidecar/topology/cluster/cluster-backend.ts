@@ -20,6 +20,7 @@ import { ClusterMap } from './cluster-map.ts'
 import type { ClusterShard } from './cluster-shard.ts'
 import { viewCluster } from './cluster-view.ts'
 import { Look, type LookResult } from './look.ts'
+import { MovingSlots } from './moving-slots.ts'
 import { LookPace } from './look-pace.ts'
 import { NodeLink } from './node-link.ts'
 import { type MergedNode, isSame } from './nodes.ts'
@@ -47,6 +48,7 @@ export class ClusterBackend implements Backend {
   private readonly modules: ClusterModules
   private readonly pace: LookPace
   private readonly map: ClusterMap
+  private readonly moving = new MovingSlots(() => this.shards.map(({ primary }) => primary))
   private readonly links = new Map<string, NodeLink>()
   /** Servers that were asked although they own nothing, and until when they are kept. */
   private readonly asked = new Map<ServerConnections, number>()
@@ -72,6 +74,8 @@ export class ClusterBackend implements Backend {
     const { members, credentials, tls } = config.upstream
     const way = JSON.stringify([members, credentials, tls, config.timing.connectTimeoutMs])
     this.splitsReads = config.upstream.reads?.policy === 'readsToReplicas'
+    if (this.splitsReads) this.moving.start()
+    else this.moving.stop()
     if (way === this.way) return this.keepServers()
     this.way = way
     const isSamePlace = before?.upstream.members.some((one) =>
@@ -86,6 +90,7 @@ export class ClusterBackend implements Backend {
     this.way = ''
     this.config = undefined
     this.pace.stop()
+    this.moving.stop()
     this.keepLinks(new Set())
     this.forget()
   }
@@ -140,7 +145,12 @@ export class ClusterBackend implements Backend {
     return server
   }
 
-  onAsk(address: ServerAddress): ServerConnections | undefined {
+  isMoving(slot: number): boolean {
+    return this.moving.has(slot)
+  }
+
+  onAsk(address: ServerAddress, slot = -1): ServerConnections | undefined {
+    this.moving.note(slot, this.shardOf(slot)?.primary)
     const node = this.map.nodeAt(address)
     const server = node && this.connectionsTo(node)
     if (server === undefined) this.pace.soon()
@@ -163,8 +173,15 @@ export class ClusterBackend implements Backend {
     return address && this.modules.pool.get(address, 'member')
   }
 
-  private changed(): void {
+  /** A replica has what came with a slot, or does not: it is read from when it surely has. */
+  private noteChange(): void {
     this.version += 1
+    const nowMs = this.modules.clock.monotonicMs()
+    for (const shard of this.shards) shard.changedMs = nowMs
+  }
+
+  private changed(): void {
+    this.noteChange()
     this.modules.onChange()
   }
 
@@ -219,7 +236,7 @@ export class ClusterBackend implements Backend {
         ? map.learn(result.judgement, result.judgement.answers, look)
         : map.learn(undefined, result.answers, look)
     if (isChanged) {
-      this.version += 1
+      this.noteChange()
       this.modules.log.info({ version: this.version, shards: map.shards.length }, 'slots changed')
     }
     this.keepServers()

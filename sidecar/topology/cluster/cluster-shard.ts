@@ -14,6 +14,8 @@ export class ClusterShard implements Shard {
   address: ServerAddress
   /** Undefined while all is read from the primary. */
   replicas: ReplicaGroup | undefined
+  /** When slots were last found to have come or gone; monotonic. */
+  changedMs = Number.NEGATIVE_INFINITY
   private places = ''
 
   constructor(id: string, primaryId: string, address: ServerAddress, primary: ServerConnections) {
@@ -34,7 +36,7 @@ export class ClusterShard implements Shard {
   }
 
   reader(sinceMs: number): ServerConnections | undefined {
-    return this.replicas?.reader(sinceMs)
+    return this.replicas?.reader(sinceMs, this.changedMs)
   }
 
   /** Has these replicas read from, as `reads` has it; undefined: none. */

@@ -119,11 +119,11 @@ export class ReplicaGroup {
     return { isUp: this.primary.view === 'ok', last: this.history.last }
   }
 
-  /** See `Shard.reader`. */
-  reader(sinceMs: number): ServerConnections | undefined {
+  /** See `Shard.reader`. `leastMs`: what it must have everything of, whatever its client wrote. */
+  reader(sinceMs: number, leastMs = Number.NEGATIVE_INFINITY): ServerConnections | undefined {
     const nowMs = this.clock.monotonicMs()
     this.pace.noteRead(nowMs)
-    const neededMs = this.readsOwnWrites ? sinceMs : Number.NEGATIVE_INFINITY
+    const neededMs = this.readsOwnWrites ? Math.max(sinceMs, leastMs) : leastMs
     for (const group of this.groups) {
       for (let tried = 0; tried < group.length; tried += 1) {
         this.turn = (this.turn + 1) % group.length
