@@ -371,6 +371,8 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     if (this.isClosing || this.isClosed) return
     this.isClosing = true
     this.input.clear()
+    // Servers know that it is gone before the client does.
+    this.subscriber.links?.clear()
     this.pinning.drop()
     this.socket.pause()
     this.output.end()

@@ -54,13 +54,6 @@ export const knownDifferences: readonly KnownDifference[] = [
     reason: names,
     modes: ['singleDatabase', 'cluster'],
   },
-  {
-    unit: 'unit/tracking',
-    test: 'RESP3 Client gets tracking-redir-broken push message after cached key changed when rediretion client is terminated',
-    reason: 'by design: the server learns a moment later that a subscriber is gone',
-    modes: ['cluster'],
-    isLeftOut: true,
-  },
   ...['SLOWLOG - logged entry sanity check', 'SLOWLOG - can clean older entries'].map((test) => ({
     unit: 'unit/slowlog',
     test,
