@@ -44,13 +44,14 @@ export async function tourNodeRedis(
   const load = proxied.topology === 'cluster' ? startLoad(loader) : undefined
   await t.test('data of every type', () => tourData(redis))
   await t.test('keys of several servers', () => tourKeys(redis, proxied))
-  await t.test('pipelines', () => tourPipelines(redis))
   const [two, three] = [await open(), await open()]
   await t.test('scripts fall back to EVAL', () => tourScripts(redis, proxied))
   await t.test('messages', () => tourMessages(redis, three, proxied))
   await t.test('blocking commands', () => tourBlocking(redis, two))
   await proxied.calm()
   if (load !== undefined) await t.test('all that went on meanwhile', () => load.end())
+  // Of commands on one key in one pipeline, the first may be refused with TRYAGAIN when its slot goes elsewhere between them.
+  await t.test('pipelines', () => tourPipelines(redis))
   await t.test('large values', () => tourLarge(redis))
   await t.test('transactions', () => tourTransactions(redis, two, proxied))
   await t.test('databases and names', () => tourConnection(redis, two, proxied))
@@ -67,11 +68,11 @@ function startLoad(redis: Client): { end(): Promise<void> } {
       const text = String(count)
       const replies = await Promise.all([
         redis.incr('load:count'),
-        redis.multi().incr('{load}:a').incr('{load}:b').exec(),
+        countBoth(redis),
         redis.mSet({ 'load:count2': text, 'load:other': text }),
-        redis.mGet(['load:count2', 'load:other']),
       ])
-      assert.deepEqual(replies, [count, [count, count], 'OK', [text, text]])
+      assert.deepEqual(replies, [count, [count, count], 'OK'])
+      assert.deepEqual(await redis.mGet(['load:count2', 'load:other']), [text, text])
     }
   }
   const ended = run()
@@ -84,6 +85,17 @@ function startLoad(redis: Client): { end(): Promise<void> } {
       assert.ok(count > 0)
       assert.equal(await redis.del(['load:count', '{load}:a', 'load:other']), 3)
     },
+  }
+}
+
+/** A transaction whose slot went elsewhere meanwhile is refused as a whole, and says so; then it is tried again. */
+async function countBoth(redis: Client): Promise<unknown> {
+  for (;;) {
+    try {
+      return await redis.multi().incr('{load}:a').incr('{load}:b').exec()
+    } catch (error) {
+      if (!/TRYAGAIN|EXECABORT/.test(String(error))) throw error
+    }
   }
 }
 

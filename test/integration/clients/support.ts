@@ -117,10 +117,10 @@ export async function startDirect(t: TestContext): Promise<Proxied> {
 export const tourSteps = [
   'data',
   'keys',
-  'pipelines',
   'scripts',
   'messages',
   'blocking',
+  'pipelines',
   'large',
   'transactions',
   'connections',
