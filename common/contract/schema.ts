@@ -176,7 +176,7 @@ export const proxyConfigSchema = Type.Object(
               minItems: 1,
               maxItems: 32,
               description:
-                'who may change something, by HTTP basic authentication; absent: processes of the same machine or pod',
+                'who may use the port, by HTTP basic authentication; health and metrics are open to all. Absent: anyone may read, and processes of the same machine or pod may change something',
             }),
           ),
         },
