@@ -19,10 +19,6 @@ export const serversMax = 2048
 export const serverLeaveMs = 10_000
 /** Bytes of an open transaction that are kept to give it to another node; a longer one is aborted when its slot moves. */
 export const transactionBytesMax = 1024 * 1024
-/** A command that a cluster refused and did not run is sent again so often, after at most so long, doubling; then its error is told. */
-export const clusterRetriesMax = 16
-export const clusterRetryDelayMs = 10
-export const clusterRetryDelayMaxMs = 1000
 /** How often within the time that a command may take it is looked who waits for longer. */
 export const readTimeLooks = 8
 /** How often it is looked whether commands in flight have ended. */

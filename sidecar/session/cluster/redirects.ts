@@ -2,11 +2,7 @@
  * What servers of a cluster say when they did not run a command: that another has its keys, or that nobody can serve
  * them at present. Then nothing has happened, and the command may be sent again.
  */
-import {
-  clusterRetriesMax,
-  clusterRetryDelayMs,
-  clusterRetryDelayMaxMs,
-} from '../../../common/limits.ts'
+import { defaultRetries, retryDelayMaxMs } from '../../../common/limits.ts'
 import type { ServerConnections } from '../../upstream/server-connections.ts'
 import type { SessionContext } from '../context.ts'
 import { refusalKind } from '../routed/refusal.ts'
@@ -94,10 +90,10 @@ function hostOf({ address = '' }: ServerConnections): string {
 }
 
 function retriesOf({ upstream }: SessionContext) {
-  return upstream.retries ?? { maxRetries: clusterRetriesMax, retryDelayMs: clusterRetryDelayMs }
+  return upstream.retries ?? defaultRetries
 }
 
 function delayOf({ random }: SessionContext, attempt: number, firstMs: number): number {
-  const wholeMs = Math.min(clusterRetryDelayMaxMs, firstMs * 2 ** (attempt - 1))
+  const wholeMs = Math.min(retryDelayMaxMs, firstMs * 2 ** (attempt - 1))
   return wholeMs * (0.5 + 0.5 * random())
 }
