@@ -46,8 +46,8 @@ const spread = [
   // A server tells of the keys that it has.
   /^CLIENT TRACKING {/,
 ]
-/** What a server does not have from the one that it follows. */
-const ofServers = [/^CONFIG/, /^SCRIPT EXISTS/]
+/** What a server does not have from the one that it follows: that knows other scripts, and goes on knowing them. */
+const ofServers = [/^CONFIG/, /^SCRIPT (EXISTS|FLUSH)/, /^EVALSHA/]
 /** Of all keys: one that is on its way from server to server is met twice, or at neither. */
 const ofAllKeys = [/^FLUSH/, /^DBSIZE/, /^KEYS/]
 /** What the sidecar is asked in place of a server is refused in transactions, and another protocol ends a watch. */
