@@ -5,7 +5,7 @@
 import { FrameStream } from '../resp/frame-stream.ts'
 import type { PinnedLane } from '../upstream/pinned-lane.ts'
 import { expectLarge, hashOfLarge } from './cluster/own-commands.ts'
-import { isSharded, pinTo, serverOf } from './cluster/sharded.ts'
+import { isSharded, mayBeSplit, pinTo, serverOf } from './cluster/sharded.ts'
 import type { Input } from './input.ts'
 import { pin } from './lanes.ts'
 import { ownReplies } from './own-replies.ts'
@@ -80,6 +80,12 @@ function reachLarge(session: Session): boolean {
     return false
   }
   if (pinning.transaction !== undefined) return pinning.transaction.beginLarge(hash)
+  // Parts can be made of a whole one only.
+  const isGathered = input.length <= context.limits.clientInFlightBytesMax
+  if (isGathered && mayBeSplit(input.bytes, input.start, input.end)) {
+    session.wait = 'input'
+    return false
+  }
   const isKept = pinning.lane !== undefined && pinning.has(PinReason.watch)
   if (!pinTo(session, isKept ? pinning.server : serverOf(session, hash))) return false
   expectLarge(session)

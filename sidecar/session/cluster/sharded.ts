@@ -57,6 +57,12 @@ export function hashOfBeginning(
   return backend.hashOf(bytes, frame.argumentStart(key), frame.argumentEnd(key))
 }
 
+/** Whether an unfinished command may have to be sent to several servers in parts. */
+export function mayBeSplit(bytes: Buffer, start: number, end: number): boolean {
+  frame.read(bytes, start, end)
+  return frame.seenCount > 0 && findTraits(frame)?.route === 'split'
+}
+
 /** Where the whole command that begins at `start` ends. */
 export function endOfCommand(bytes: Buffer, start: number, limit: number): number {
   frame.read(bytes, start, limit)

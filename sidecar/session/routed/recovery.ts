@@ -50,8 +50,10 @@ export class Recovery implements Wakeable, Holdable {
     if (order.isClosed || !isReady) return
     this.giveUp()
     const { context } = order.session
-    const waits = this.refused().map(({ refusal }) => refusal && delayMs(refusal, context))
-    const waitMs = Math.max(0, ...waits.map((wait) => wait ?? 0))
+    let waitMs = 0
+    for (const { refusal } of this.refused()) {
+      if (refusal !== undefined) waitMs = Math.max(waitMs, delayMs(refusal, context))
+    }
     if (waitMs === 0) return this.send()
     this.timer = setTimeout(() => {
       this.timer = undefined

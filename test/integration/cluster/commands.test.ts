@@ -44,6 +44,18 @@ test('commands of several keys are spread and made one', async (t) => {
   assert.equal(await one.ask('DEL', ...keys, 'none'), ':50\r\n')
 })
 
+test('commands of several keys are spread although they come in many pieces', async (t) => {
+  const { client } = await planeBefore(t, cluster)
+  const one = await client()
+  const keys = Array.from({ length: 10_000 }, (_, index) => `piece-${index}`.padEnd(40, '.'))
+  assert.equal(await one.ask('MSET', ...keys.flatMap((key) => [key, 'v'])), '+OK\r\n')
+  assert.match(await one.ask('MGET', ...keys), /^\*10000\r\n(?:\$1\r\nv\r\n){10000}$/)
+  assert.equal(await one.ask('DEL', ...keys), ':10000\r\n')
+  const values = ['a', 'b', 'c'].flatMap((key) => [key, key.repeat(150_000)])
+  assert.equal(await one.ask('MSET', ...values), '+OK\r\n')
+  assert.equal(await one.ask('STRLEN', 'c'), ':150000\r\n')
+})
+
 test('commands about all keys concern all shards', async (t) => {
   const { client } = await planeBefore(t, cluster)
   const one = await client()
