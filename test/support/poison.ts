@@ -5,12 +5,15 @@
  */
 import { ChunkPool } from '../../sidecar/net/chunk-pool.ts'
 import { readBuffer, turnMemory } from '../../sidecar/net/turn-memory.ts'
+import { RequestMemory } from '../../sidecar/session/routed/kept-bytes.ts'
 import { RequestBatch } from '../../sidecar/upstream/request-batch.ts'
 
 /** No byte of any protocol or test. */
 export const poison = 0xdb
 /** How often memory was overwritten, by whose it was. */
 export const poisoned = { reads: 0, turns: 0, batches: 0, chunks: 0 }
+/** The same for requests, which are kept until they are answered where there are several servers. */
+export const poisonedRequests = { count: 0 }
 
 /** All that is read goes to its taker as a part of the buffer; ticks come after the taker and before all else. */
 readBuffer.subarray = (start, end) => {
@@ -48,6 +51,14 @@ replace(ChunkPool.prototype, 'giveBack', (giveBack) => {
     copy.fill(poison)
     poisoned.chunks += 1
     giveBack.call(this, copy)
+  }
+})
+
+replace(RequestMemory.prototype, 'takeBack', (takeBack) => {
+  return function poisonAndTakeBack(this: RequestMemory, slab) {
+    slab.bytes.fill(poison)
+    poisonedRequests.count += 1
+    takeBack.call(this, slab)
   }
 })
 

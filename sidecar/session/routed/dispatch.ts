@@ -6,7 +6,6 @@
  * primaries, and no write is sent while a replica owes a reply, which might tell of it too early.
  */
 import { isKnownCommand } from '../../../common/redis/command-table.ts'
-import type { ByteRange } from '../../net/byte-range.ts'
 import type { Backend, Shard } from '../../route/backend.ts'
 import {
   type RouteKind,
@@ -19,7 +18,7 @@ import type { SharedLane } from '../../upstream/shared-lane.ts'
 import { ownReplies } from '../own-replies.ts'
 import { PinReason } from '../pinning.ts'
 import type { Session } from '../session.ts'
-import { RequestMemory } from './kept-bytes.ts'
+import { RequestMemory, type RequestSlab } from './kept-bytes.ts'
 import { sendSeveral } from './fan-out.ts'
 import { Leg, type LegKind, plainKind, readerKind, writeKind } from './leg.ts'
 import { ReplyOrder } from './reply-order.ts'
@@ -39,10 +38,13 @@ export function forwardRouted(session: Session, end: number, count: number): boo
   if (backend === undefined) return false
   const order = (session.order ??= new ReplyOrder(session))
   if (!isInTurn(session, order, backend)) return false
-  const kept = memory.keep({ bytes: input.bytes, start: input.start, end })
-  const run = new Run(order, backend, kept)
+  const length = end - input.start
+  const slab = memory.keep({ bytes: input.bytes, start: input.start, end })
+  const start = slab.used - length
+  const run = new Run(order, backend, { slab, start })
   const isDone = run.send(count)
-  input.start += run.sentEnd - kept.start
+  input.start += run.sentEnd - start
+  slab.leave()
   return isDone
 }
 
@@ -74,6 +76,11 @@ function isInTurn(session: Session, order: ReplyOrder, backend: Backend): boolea
 /** Why commands cannot be sent to a server now: it is not there, it takes no more, or others must come first. */
 export type Obstacle = 'notReady' | 'full' | 'turn'
 
+interface KeptRun {
+  readonly slab: RequestSlab
+  readonly start: number
+}
+
 export class Run {
   /** Up to here commands were sent or answered. */
   sentEnd: number
@@ -81,6 +88,7 @@ export class Run {
   readonly order: ReplyOrder
   readonly backend: Backend
   readonly bytes: Buffer
+  private readonly slab: RequestSlab
   readonly planner: RoutePlanner
   private readonly end: number
   /** Where the command at hand begins. */
@@ -95,15 +103,17 @@ export class Run {
   private readerShard: Shard | undefined
   private reader: ServerConnections | undefined
 
-  constructor(order: ReplyOrder, backend: Backend, { bytes, start, end }: ByteRange) {
+  /** The commands lie in `slab` from `start` to `slab.used`. */
+  constructor(order: ReplyOrder, backend: Backend, { slab, start }: KeptRun) {
     this.order = order
     this.session = order.session
     this.planner = order.session.context.planner
     this.backend = backend
-    this.bytes = bytes
+    this.slab = slab
+    this.bytes = slab.bytes
     this.sentEnd = start
     this.at = start
-    this.end = end
+    this.end = slab.used
   }
 
   /** False when some have to wait. */
@@ -191,6 +201,7 @@ export class Run {
     const way = this.wayTo(server, kind)
     if (typeof way === 'string') return this.stop(way, server, { count, end })
     const leg = new Leg(this.order, { bytes: this.bytes, start: this.sentEnd, end }, count, kind)
+    leg.keepIn(this.slab)
     this.order.push(leg)
     this.noteTaken(count, end)
     way.send(leg)

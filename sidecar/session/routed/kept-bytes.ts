@@ -57,25 +57,65 @@ export class ReplyPiece implements ReplyRange {
 
 /** Memory of new requests; larger ones have memory of their own. */
 const slabBytes = 16 * 1024
+/** Pieces of memory that wait to be used again. */
+const slabsKept = 8
+
+/** Memory that requests lie in, one behind the other, until all of them are answered. */
+export class RequestSlab {
+  readonly bytes: Buffer
+  used = 0
+  private readonly memory: RequestMemory
+  private userCount = 0
+
+  constructor(memory: RequestMemory, bytes: Buffer) {
+    this.memory = memory
+    this.bytes = bytes
+  }
+
+  /** Someone reads of it until they `leave`. */
+  join(): void {
+    this.userCount += 1
+  }
+
+  leave(): void {
+    this.userCount -= 1
+    if (this.userCount === 0) this.memory.takeBack(this)
+  }
+}
 
 /** Copies of what clients sent, kept until it is answered: many small ones in one piece of memory. */
 export class RequestMemory {
-  private slab = Buffer.allocUnsafeSlow(slabBytes)
-  private used = 0
+  private slab = this.newSlab()
+  private readonly spare: RequestSlab[] = []
 
-  /** A copy of a part of `source`. */
-  keep(source: ByteRange): ByteRange {
+  /** A copy of a part of `source`: it ends at `used` of what is given, which the caller has joined. */
+  keep(source: ByteRange): RequestSlab {
     const length = source.end - source.start
-    if (length > slabBytes / 4) {
-      return { bytes: Buffer.from(viewOf(source)), start: 0, end: length }
-    }
-    if (length > slabBytes - this.used) {
-      this.slab = Buffer.allocUnsafeSlow(slabBytes)
-      this.used = 0
-    }
-    const start = this.used
-    this.used += length
-    copyRange(source, this.slab, start)
-    return { bytes: this.slab, start, end: this.used }
+    const slab = length > slabBytes / 4 ? this.ownSlab(length) : this.slabFor(length)
+    slab.join()
+    copyRange(source, slab.bytes, slab.used)
+    slab.used += length
+    return slab
+  }
+
+  /** Nobody reads of it any more. */
+  takeBack(slab: RequestSlab): void {
+    slab.used = 0
+    const isLarge = slab.bytes.length !== slabBytes
+    if (slab === this.slab || isLarge || this.spare.length === slabsKept) return
+    this.spare.push(slab)
+  }
+
+  private slabFor(length: number): RequestSlab {
+    if (length > slabBytes - this.slab.used) this.slab = this.spare.pop() ?? this.newSlab()
+    return this.slab
+  }
+
+  private newSlab(): RequestSlab {
+    return this.ownSlab(slabBytes)
+  }
+
+  private ownSlab(byteCount: number): RequestSlab {
+    return new RequestSlab(this, Buffer.allocUnsafeSlow(byteCount))
   }
 }

@@ -7,7 +7,7 @@ import { replyLineBytesMax } from '../../../common/limits.ts'
 import { ReplyScanner } from '../../resp/reply-scanner.ts'
 import type { Shard } from '../../route/backend.ts'
 import { CommandFrame } from '../../route/command-frame.ts'
-import type { ReplyPiece, ReplyRange } from './kept-bytes.ts'
+import type { ReplyPiece, ReplyRange, RequestSlab } from './kept-bytes.ts'
 import type { Refusal } from './refusal.ts'
 import type { Way } from './way.ts'
 
@@ -60,6 +60,8 @@ export class Leg {
   /** Replies that came before their turn, as they came. */
   held: Held | undefined = undefined
   private lastHeld: Held | undefined = undefined
+  /** What its bytes lie in, if that is used again when it has left the list. */
+  private slab: RequestSlab | undefined = undefined
   heldBytes = 0
   /** Whether more is gathered than should be, because otherwise nobody could go on. */
   isUnbounded = false
@@ -73,6 +75,19 @@ export class Leg {
     this.count = count
     this.left = count
     this.kind = kind
+  }
+
+  /** Its bytes lie in `slab`, which they may be overwritten in once it has left its list. */
+  keepIn(slab: RequestSlab | undefined): void {
+    slab?.join()
+    this.slab = slab
+  }
+
+  /** It has left its list: nobody reads its bytes any more. */
+  leave(): void {
+    const { slab } = this
+    this.slab = undefined
+    slab?.leave()
   }
 
   /** Keeps replies whose bytes stay what they are. */
@@ -107,13 +122,14 @@ export class Leg {
    */
   takeOut(): { readonly one: Leg; readonly rest: Leg | undefined } {
     if (this.count === 1) return { one: this, rest: undefined }
-    const { owner, bytes, kind } = this
+    const { owner, bytes, kind, slab } = this
     const index = this.count - this.left
     const restCount = this.left - 1
     const start = this.frameStart(index)
     const end = restCount === 0 ? this.end : frameEnd(bytes, start, this.end)
     const one = new Leg(owner, { bytes, start, end }, 1, kind)
     one.state = this.state
+    one.keepIn(slab)
     const rest =
       restCount === 0
         ? undefined
@@ -121,6 +137,7 @@ export class Leg {
     owner.list.insertAfter(this, one)
     if (rest !== undefined) {
       rest.state = this.state
+      rest.keepIn(slab)
       rest.way = this.way
       owner.list.insertAfter(one, rest)
     }
@@ -196,11 +213,15 @@ export class LegList {
 
   /** Drops the first one. */
   shift(): void {
-    this.head = this.head?.next
+    const { head } = this
+    if (head === undefined) return
+    this.head = head.next
     if (this.head === undefined) this.tail = undefined
+    head.leave()
   }
 
   clear(): void {
+    for (let leg = this.head; leg !== undefined; leg = leg.next) leg.leave()
     this.head = undefined
     this.tail = undefined
   }

@@ -7,6 +7,8 @@ import { systemClock } from '../../../common/clock.ts'
 import { defaultLimits, defaultTiming } from '../../../common/limits.ts'
 import { silentLog } from '../../../common/log.ts'
 import { ModelCluster, modelSlots } from '../../../test/support/model-cluster.ts'
+// Has memory overwritten as soon as nobody should read it.
+import { poisonedRequests } from '../../../test/support/poison.ts'
 import { newCounters } from '../../data-plane.ts'
 import { Turn } from '../../net/turn.ts'
 import { encodeCommand } from '../../resp/encode.ts'
@@ -110,7 +112,7 @@ const event = fc.oneof(
     weight: 4,
     arbitrary: fc.record({
       kind: fc.constant('send' as const),
-      commands: fc.array(command, { minLength: 1, maxLength: 12 }),
+      commands: fc.array(command, { minLength: 1, maxLength: 12, size: 'max' }),
     }),
   },
   {
@@ -145,6 +147,9 @@ const event = fc.oneof(
 type Event = typeof event extends fc.Arbitrary<infer T> ? T : never
 type Command = typeof command extends fc.Arbitrary<infer T> ? T : never
 
+/** Of values, which come with others, in many chunks, or are more than is put together. */
+const lengths = [0, 61, 0, 0, 700, 0, 0, 20_000]
+
 const turnOver = () => new Promise((resolve) => setImmediate(resolve))
 
 interface Sent {
@@ -157,7 +162,7 @@ function apply(rig: Rig, event: Event, sent: Sent[]): void {
   switch (event.kind) {
     case 'send': {
       const frames = event.commands.map((command) => {
-        const value = `v${sent.length}`
+        const value = `v${sent.length}`.padEnd(lengths[sent.length % lengths.length] ?? 0, '-ASK ')
         sent.push({ command, value })
         const words = command.kind === 'set' ? [command.keys[0] as string, value] : command.keys
         return encodeCommand([command.kind.toUpperCase(), ...words])
@@ -254,7 +259,7 @@ async function play(events: readonly Event[], outputBytesMax: number): Promise<R
 test('each command gets one reply, in order, and sees those before it, whatever happens to servers', async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.array(event, { maxLength: 120 }),
+      fc.array(event, { maxLength: 120, size: 'max' }),
       fc.constantFrom(20, 1_000_000),
       async (events, outputBytesMax) => {
         await play(events, outputBytesMax)
@@ -315,4 +320,8 @@ test('errors that are no refusals are the client’s, wherever they stand', asyn
   await settled(rig, 2)
   assert.deepEqual(rig.replies, ['-MOVEDNOT 1\r\n', '+-MOVED 1 model:2\r\n'])
   rig.stop()
+})
+
+test('memory of requests was used again', () => {
+  assert.ok(poisonedRequests.count > 0)
 })
