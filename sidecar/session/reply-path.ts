@@ -59,6 +59,11 @@ export class ReplyPath {
     if (this.mode === 'skipNext') this.set('skipping')
   }
 
+  /** What was sent is going to be sent again: it is not answered then either. */
+  noteUnsent(): void {
+    if (this.mode === 'skipping') this.set('skipNext')
+  }
+
   /** Whether an answer of the sidecar’s own reaches the client. */
   passesOwn(): boolean {
     const isSilent = this.mode !== 'on'

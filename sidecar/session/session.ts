@@ -306,6 +306,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     noteGone(this, count)
     this.context.counters.commands -= count
     this.scanner.reset()
+    this.replies.noteUnsent()
     this.input.prepend(bytes)
     this.context.turn.addWake(this)
   }

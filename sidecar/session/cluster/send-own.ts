@@ -110,6 +110,7 @@ function putBack(session: Session, frame: Buffer, isAtOnce: boolean): void {
   if (session.isClosed) return
   session.context.counters.commands -= 1
   session.scanner.reset()
+  session.replies.noteUnsent()
   session.input.prepend(frame)
   if (isAtOnce) session.resume()
 }

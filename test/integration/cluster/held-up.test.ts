@@ -76,3 +76,19 @@ test('replies of one shard that wait for those of another are bounded together',
   assert.ok(wholeCount * valueBytes <= clientOutputCutBytes)
   assert.ok(byteCount > wholeCount * valueBytes)
 })
+
+test('a command that is not to be answered is not, although it is sent again', async (t) => {
+  const { client } = await planeBefore(t, cluster)
+  const [one, other] = [await client(), await client()]
+  const list = `{${keys[1]}}list`
+  assert.equal(await other.ask('RPUSH', list, 'a', 'b', 'c'), ':3\r\n')
+  const skipped = [[['BLPOP', list, '1']], [['LLEN', list]], [['BLPOP', list, '1']]]
+  const slot = await cluster.slotOf(list)
+  for (const [at, commands] of skipped.entries()) {
+    await cluster.moveSlots(at === 1 ? 2 : 1, at === 1 ? 1 : 2, [slot])
+    const frames = [['CLIENT', 'REPLY', 'SKIP'], ...commands, ['ECHO', 'next']]
+    one.send(frames.map((words) => encodeCommand(words)).join(''))
+    assert.equal(await one.reply(), '$4\r\nnext\r\n')
+  }
+  assert.equal(await one.ask('LRANGE', list, '0', '-1'), '*1\r\n$1\r\nc\r\n')
+})
