@@ -4,6 +4,7 @@
  */
 import type { Backend, Shard } from '../../sidecar/route/backend.ts'
 import type { Turn } from '../../sidecar/net/turn.ts'
+import { readBuffer } from '../../sidecar/net/turn-memory.ts'
 import type { UpstreamConnection } from '../../sidecar/upstream/connection.ts'
 import { QueueBounds } from '../../sidecar/upstream/queue-bounds.ts'
 import type { ServerConnections } from '../../sidecar/upstream/server-connections.ts'
@@ -11,6 +12,7 @@ import { SharedLane } from '../../sidecar/upstream/shared-lane.ts'
 import { defaultLimits } from '../../common/limits.ts'
 import { frameArguments } from '../../sidecar/resp/arguments.ts'
 import { RequestScanner, ScanStop } from '../../sidecar/resp/request-scanner.ts'
+import { poison } from './poison.ts'
 
 export const modelSlots = 4
 
@@ -101,7 +103,7 @@ export class ModelServer {
   work(): void {
     const scanner = new RequestScanner(new Uint8Array(16_384), {
       argumentCountMax: 1000,
-      argumentBytesMax: 1000,
+      argumentBytesMax: 100_000,
       excess: 'invalid',
     })
     let at = 0
@@ -116,12 +118,15 @@ export class ModelServer {
     this.received = this.received.subarray(at)
   }
 
-  /** Sends at most so many bytes of its replies. */
+  /** Sends at most so many bytes of its replies, in memory that is lent for the time of this call. */
   say(byteCount: number): void {
     const bytes = this.replies.subarray(0, byteCount)
     if (bytes.length === 0 || this.isPaused) return
     this.replies = this.replies.subarray(bytes.length)
-    this.owner?.onData(Buffer.from(bytes))
+    const lent = readBuffer.subarray(0, bytes.length)
+    lent.set(bytes)
+    this.owner?.onData(lent)
+    lent.fill(poison)
   }
 
   /** Its connection ends; what it did not run is never run. */
