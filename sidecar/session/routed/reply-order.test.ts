@@ -309,6 +309,36 @@ for (const [what, said, expected] of hostile) {
   })
 }
 
+test('replies may be cut anywhere, and look like refusals where they are cut', async () => {
+  const value = '-ASK 0 model:2'
+  const said = `$${value.length}\r\n${value}\r\n`
+  const names = ['k0', 'k4', 'k0', 'k1', 'k0']
+  const length = 3 * said.length + '-ASK 0 model:2\r\n'.length
+  // In two pieces, and in pieces of one size.
+  const sizes = Array.from({ length }, (_, at) => [at + 1, length])
+  for (let size = 1; size <= 24; size += 1) sizes.push([size])
+  for (const [first = 1, rest = first] of sizes) {
+    const rig = new Rig(1_000_000)
+    const [server] = rig.cluster.servers
+    // The one key is there, the other may be where the slot goes.
+    server?.data.set('k0', value)
+    rig.cluster.move(0, 1)
+    rig.send(Buffer.concat(names.map((name) => encodeCommand(['GET', name]))))
+    await turnOver()
+    await turnOver()
+    for (const one of rig.cluster.servers) one.work()
+    server?.say(first)
+    await turnOver()
+    for (let at = first; at < length; at += rest) {
+      server?.say(rest)
+      await turnOver()
+    }
+    await settled(rig, names.length)
+    assert.deepEqual(rig.replies, [said, '$-1\r\n', said, '$-1\r\n', said], `${first}, ${rest}`)
+    rig.stop()
+  }
+})
+
 test('errors that are no refusals are the client’s, wherever they stand', async () => {
   const rig = new Rig(1_000_000)
   const [server] = rig.cluster.servers
