@@ -31,6 +31,7 @@ export class ModelServer {
   refusals = 0
   /** What it says to every command but ASKING; undefined: it runs them. */
   said: string | undefined
+  saidToAsking = '+OK\r\n'
   isStalled = false
   readonly prefersOwn = false
   readonly writePause = { isOn: false }
@@ -137,7 +138,7 @@ export class ModelServer {
   private run([name = '', ...rest]: readonly string[]): string {
     const isAsking = this.isAsking
     this.isAsking = name === 'ASKING'
-    if (this.isAsking) return '+OK\r\n'
+    if (this.isAsking) return this.saidToAsking
     if (this.said !== undefined) return this.said
     if (this.refusals > 0) {
       this.refusals -= 1

@@ -355,3 +355,16 @@ test('errors that are no refusals are the client’s, wherever they stand', asyn
 test('memory of requests was used again', () => {
   assert.ok(poisonedRequests.count > 0)
 })
+
+test('what a server says to ASKING is for nobody, and holds up no one', async () => {
+  const rig = new Rig(1_000_000, 5)
+  for (const server of rig.cluster.servers) {
+    server.said = '-ASK 0 model:2\r\n'
+    server.saidToAsking = '-CLUSTERDOWN The cluster is down\r\n'
+  }
+  rig.send(encodeCommand(['GET', 'k0']))
+  await settled(rig, 1)
+  assert.match(rig.replies[0] as string, redirected)
+  assert.equal(rig.session.order?.recovery.isOn, false)
+  rig.stop()
+})

@@ -238,7 +238,7 @@ export class ReplyOrder implements LegOwner {
 
   /** Whether what a server said of the first command of a leg means that it is to be sent again. */
   isRefusal(kind: RefusalKind, leg: Leg): boolean {
-    return isTakenBack(this.session.context, kind, leg)
+    return leg.owner !== nobodysLeg && isTakenBack(this.session.context, kind, leg)
   }
 
   /** The command of `leg`, which has no other, was not run. */
@@ -255,9 +255,8 @@ export class ReplyOrder implements LegOwner {
   /** The command of `leg` was sent and its connection ended. */
   lose(leg: Leg): void {
     const { context } = this.session
-    if (leg.owner !== nobodysLeg && isReadOnly(context, leg)) {
-      return this.refuse(leg, 'lost', ownReplies.lost)
-    }
+    if (leg.owner === nobodysLeg) return this.noteUnanswered(leg)
+    if (isReadOnly(context, leg)) return this.refuse(leg, 'lost', ownReplies.lost)
     this.noteUnanswered(leg)
     context.counters.commandsLost += 1
     this.answer(leg, ownReplies.lost)

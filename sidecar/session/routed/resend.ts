@@ -35,7 +35,9 @@ export function refusalOf(
   const isAsk = kind === 'ask'
   const server =
     redirect &&
-    (isAsk ? backend?.onAsk(redirect.address, redirect.slot) : backend?.onMoved(redirect.slot, redirect.address))
+    (isAsk
+      ? backend?.onAsk(redirect.address, redirect.slot)
+      : backend?.onMoved(redirect.slot, redirect.address))
   if (server === undefined) backend?.lookAgain()
   return { ...refusal, server }
 }
