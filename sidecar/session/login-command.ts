@@ -5,6 +5,7 @@ import type { Reply } from '../resp/decode.ts'
 import { type Encodable, encodeCommand, encodeError, encodeValue } from '../resp/encode.ts'
 import type { ProtocolVersion } from '../upstream/connection.ts'
 import { presentedTo } from './cluster/cluster-command.ts'
+import { isSharded } from './cluster/sharded.ts'
 import { speakAll } from './cluster/speak.ts'
 import { queueAnswer, queueInstead } from './queued-login.ts'
 import type { Session } from './session.ts'
@@ -211,6 +212,7 @@ function helloReply(hello: Reply, session: Session): string {
     if (key.text === 'proto') pairs.push(['proto', session.protocol])
     else if (key.text === 'id') pairs.push(['id', session.id])
     else if (key.text === 'mode') pairs.push(['mode', modeOf(session, value)])
+    else if (key.text === 'role' && isSharded(session.context)) pairs.push(['role', 'master'])
     else if (key.text === 'modules') pairs.push(['modules', modulesOf(value)])
     else pairs.push([key.text, plain(value)])
   }
