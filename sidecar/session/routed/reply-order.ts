@@ -42,8 +42,8 @@ export class ReplyOrder implements LegOwner {
   readonly recovery = new Recovery(this)
   private readonly outgoing: Outgoing
   private readonly ways = new Map<ServerConnections, Way>()
-  /** A lane that wakes the session when it is writable. */
-  private waitsAt: SharedLane | undefined
+  /** Lanes that wake the session when they are writable, or did. */
+  private readonly waitsAt = new Set<SharedLane>()
   isClosed = false
 
   constructor(session: Session) {
@@ -112,7 +112,7 @@ export class ReplyOrder implements LegOwner {
   }
 
   waitAt(lane: SharedLane): void {
-    this.waitsAt = lane
+    this.waitsAt.add(lane)
     lane.waitWritable(this.session)
   }
 
@@ -302,7 +302,8 @@ export class ReplyOrder implements LegOwner {
   close(): void {
     this.isClosed = true
     this.recovery.stop()
-    this.waitsAt?.forget(this.session)
+    for (const lane of this.waitsAt) lane.forget(this.session)
+    this.waitsAt.clear()
     for (const way of this.ways.values()) way.forget()
     this.ways.clear()
     this.list.clear()
