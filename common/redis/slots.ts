@@ -25,14 +25,25 @@ export function crc16(bytes: Uint8Array, start: number, end: number): number {
 
 /** The slot of the key in `bytes` from `start` to `end`. */
 export function keySlot(bytes: Uint8Array, start: number, end: number): number {
-  for (let open = start; open < end; open += 1) {
-    if (bytes[open] !== braceOpen) continue
-    let close = open + 1
-    while (close < end && bytes[close] !== braceClose) close += 1
-    const hasTag = close < end && close > open + 1
-    return hasTag ? crc16(bytes, open + 1, close) & 16_383 : crc16(bytes, start, end) & 16_383
+  let crc = 0
+  for (let at = start; at < end; at += 1) {
+    const byte = bytes[at] as number
+    if (byte === braceOpen) return taggedSlot(bytes, start, { open: at, end })
+    crc = ((crc << 8) & 0xffff) ^ (table[(crc >> 8) ^ byte] as number)
   }
-  return crc16(bytes, start, end) & 16_383
+  return crc & 16_383
+}
+
+/** The same of a key that has a brace. */
+function taggedSlot(
+  bytes: Uint8Array,
+  start: number,
+  { open, end }: { readonly open: number; readonly end: number },
+): number {
+  let close = open + 1
+  while (close < end && bytes[close] !== braceClose) close += 1
+  const hasTag = close < end && close > open + 1
+  return hasTag ? crc16(bytes, open + 1, close) & 16_383 : crc16(bytes, start, end) & 16_383
 }
 
 /** Where the part of a key is that is hashed. One value is reused, so that nothing is allocated. */

@@ -35,8 +35,17 @@ export interface RequestLimits {
   readonly excess: 'invalid' | 'unauthenticated'
 }
 
-/** Which names stop a scan, by `nameHash`; may name too many, never too few. */
+/** What a name is, by `nameHash`, as bits of `NameMark`; may say too much of a name, never too little. */
 export type NameFilter = Uint8Array
+
+export const NameMark = {
+  /** It stops a scan. */
+  stop: 1,
+  /** Its commands may have more keys than one, or none. Only told where `CommandRules.tellApart` was called. */
+  apart: 2,
+  /** Its commands may change something. The same holds. */
+  writes: 4,
+} as const
 
 export const nameFilterSize = 16_384
 
@@ -59,6 +68,8 @@ export class RequestScanner {
   position = 0
   /** Frames passed over. */
   count = 0
+  /** Bits that the filter has for any of their names. */
+  marks = 0
   frameEnd = 0
   /** Of the frame that a scan stopped in: where its name is and how many arguments it has, name included. */
   nameStart = 0
@@ -93,6 +104,7 @@ export class RequestScanner {
   /** Passes over at most `countMax` frames of `bytes` from `start` to `end`. */
   scan(bytes: Buffer, start: number, end: number, countMax: number): ScanStop {
     this.count = 0
+    this.marks = 0
     let frame = start
     while (frame < end) {
       this.position = frame
@@ -117,10 +129,15 @@ export class RequestScanner {
 
   private isInFilter(bytes: Buffer): boolean {
     const length = this.nameEnd - this.nameStart
-    if (length === 0) return false
+    if (length === 0) {
+      this.marks |= NameMark.apart
+      return false
+    }
     const first = bytes[this.nameStart] as number
     const last = bytes[this.nameEnd - 1] as number
-    if (this.filter[nameHash(length, first, last)] !== 0) return true
+    const marks = this.filter[nameHash(length, first, last)] as number
+    if ((marks & NameMark.stop) !== 0) return true
+    this.marks |= marks
     // A server may read a name only up to a NUL. No name is shorter than three, and no last letter hashes like a NUL.
     for (let at = this.nameStart + 3; at < this.nameEnd - 1; at += 1) {
       if (bytes[at] === 0) return true

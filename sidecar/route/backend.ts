@@ -46,6 +46,8 @@ export interface Backend {
   hashOf(bytes: Buffer, start: number, end: number): number
   /** Whether one command may name keys of both: in a cluster only those of one slot, in a ring those of one server. */
   isTogether(hash: number, other: number): boolean
+  /** Has whatever key there is; undefined: several have, or some are nobody’s. */
+  readonly soleShard?: Shard | undefined
   /** Undefined while nobody is known to have it. */
   shardOf(hash: number): Shard | undefined
   /** Some shard that can be used now, for what needs none in particular; the same for the same seed, if it can. */

@@ -6,12 +6,14 @@ import { CommandPolicy } from '../policy/command-policy.ts'
 import type { NameFilter } from '../resp/request-scanner.ts'
 import { type LiveCommand, LiveCommands, type LiveCommandsModules } from './live-commands.ts'
 import { createNameFilter, fillNameFilter } from './name-filter.ts'
+import { nameMarks } from './name-marks.ts'
 
 export class CommandRules {
   /** Changed in place; who scans with it goes by it from the next command on. */
   readonly filter: NameFilter = createNameFilter()
   readonly live: LiveCommands
   policy = new CommandPolicy(undefined)
+  private marks: ReadonlyMap<string, number> | undefined
 
   constructor(clock: Clock, ask: LiveCommandsModules['ask']) {
     this.live = new LiveCommands({ ask, clock, onChange: () => this.fill() })
@@ -32,7 +34,19 @@ export class CommandRules {
     return { name: written, kind, isContainer: isContainerCommand(written), isAdmin: false }
   }
 
+  /** Whether scans tell what kinds of names they passed over. */
+  get tellsApart(): boolean {
+    return this.marks !== undefined
+  }
+
+  /** Has the scans that begin from now on tell it, for whoever has several servers. */
+  tellApart(): void {
+    if (this.marks !== undefined) return
+    this.marks = nameMarks()
+    this.fill()
+  }
+
   private fill(): void {
-    fillNameFilter(this.filter, this.policy, this.live.ordinaryNames())
+    fillNameFilter(this.filter, this.policy, this.live.ordinaryNames(), this.marks)
   }
 }

@@ -3,7 +3,7 @@
  * first and last letter, so that an ordinary command costs one look into a table and no string.
  */
 import { knownCommandNames, specialCommandNames } from '../../common/redis/command-table.ts'
-import { type NameFilter, nameFilterSize, nameHash } from '../resp/request-scanner.ts'
+import { type NameFilter, NameMark, nameFilterSize, nameHash } from '../resp/request-scanner.ts'
 
 /** Names that browsers send; servers cut such clients, whatever the framing. */
 export const foreignNames: ReadonlySet<string> = new Set(['POST', 'HOST:'])
@@ -21,17 +21,27 @@ export function createNameFilter(watched?: Watched): NameFilter {
   return filter
 }
 
-/** Changes the filter in place. `ordinary` are upper-case names beside those of the table. */
+/**
+ * Changes the filter in place. `ordinary` are upper-case names beside those of the table; `marks` what else than `stop`
+ * is to be told of names, those that it does not have being everything.
+ */
 export function fillNameFilter(
   filter: NameFilter,
   watched?: Watched,
   ordinary: readonly string[] = [],
+  marks?: ReadonlyMap<string, number>,
 ): void {
-  filter.fill(1)
+  filter.fill(NameMark.stop)
   if (watched?.refusesOthers === true) return
-  for (const name of [...knownCommandNames(), ...ordinary]) filter[hashOf(name)] = 0
+  const passed = [...knownCommandNames(), ...ordinary]
+  for (const name of passed) filter[hashOf(name)] = 0
+  for (const name of marks === undefined ? [] : passed) {
+    const hash = hashOf(name)
+    const mark = marks?.get(name) ?? NameMark.apart | NameMark.writes
+    filter[hash] = (filter[hash] as number) | mark
+  }
   for (const name of [...specialCommandNames(), ...foreignNames, ...(watched?.names() ?? [])]) {
-    filter[hashOf(name)] = 1
+    filter[hashOf(name)] = NameMark.stop
   }
 }
 

@@ -187,9 +187,10 @@ export class ModelCluster {
   readonly slots: Slot[]
   readonly backend: ModelBackend
 
-  constructor(serverCount: number, turn: Turn) {
+  /** Slots belong to the first `ownerCount` servers at first. */
+  constructor(serverCount: number, turn: Turn, ownerCount = serverCount) {
     this.slots = Array.from({ length: modelSlots }, (_, slot) => ({
-      owner: slot % serverCount,
+      owner: slot % ownerCount,
       target: undefined,
     }))
     this.servers = Array.from({ length: serverCount }, (_, at) => new ModelServer(this, at, turn))
@@ -241,6 +242,11 @@ class ModelBackend implements Backend {
 
   isTogether(hash: number, other: number): boolean {
     return hash === other
+  }
+
+  get soleShard(): Shard | undefined {
+    const [first = -1] = this.known
+    return this.known.every((owner) => owner === first) ? this.shards[first] : undefined
   }
 
   shardOf(hash: number): Shard | undefined {

@@ -13,6 +13,7 @@ import {
   crossSlotError,
   wrongCountError,
 } from '../../route/plan.ts'
+import { NameMark } from '../../resp/request-scanner.ts'
 import type { ServerConnections } from '../../upstream/server-connections.ts'
 import type { SharedLane } from '../../upstream/shared-lane.ts'
 import { ownReplies } from '../own-replies.ts'
@@ -118,10 +119,18 @@ export class Run {
 
   /** False when some have to wait. */
   send(count: number): boolean {
-    const { planner, backend, bytes } = this
-    if (backend.splitsReads) this.hasWrite = this.findWrite(count)
+    const { planner, backend, bytes, end: runEnd } = this
+    const marks = this.marksOf(count)
+    if (backend.splitsReads) {
+      this.hasWrite = count > 1 && (marks & NameMark.writes) !== 0 && this.findWrite(count)
+    } else if (backend.soleShard !== undefined && (marks & NameMark.apart) === 0) {
+      this.server = backend.soleShard.primary
+      this.count = count
+      this.at = runEnd
+      return this.flush()
+    }
     for (let index = 0; index < count; index += 1) {
-      const kind = planner.plan(backend, bytes, this.at, this.end)
+      const kind = planner.plan(backend, bytes, this.at, runEnd)
       const { end } = planner.frame
       const isOne = kind === 'shard' || kind === 'anywhere' || kind === 'unknown'
       const isTaken = isOne ? this.join(kind, end) : this.flush() && this.sendOther(kind, end)
@@ -140,6 +149,17 @@ export class Run {
       at = planner.frame.end
     }
     return false
+  }
+
+  /** What the scan told of the names of all commands of the run; anything if it did not pass over just these. */
+  private marksOf(count: number): number {
+    const { context, scanner, input, isForwardingScript } = this.session
+    const { rules } = context
+    const isScanned =
+      scanner.count === count && scanner.position - input.start === this.end - this.at
+    if (isScanned && rules.tellsApart && !isForwardingScript) return scanner.marks
+    rules.tellApart()
+    return NameMark.apart | NameMark.writes
   }
 
   /** What the planned command is, where that matters. */

@@ -118,6 +118,10 @@ export class ClusterBackend implements Backend {
     return hash === other
   }
 
+  get soleShard(): ClusterShard | undefined {
+    return this.map.sole
+  }
+
   shardOf(hash: number): ClusterShard | undefined {
     return this.map.slots[hash]
   }

@@ -17,6 +17,8 @@ export type Connect = (address: ServerAddress) => ServerConnections | undefined
 export class ClusterMap {
   shards: readonly ClusterShard[] = []
   readonly slots: (ClusterShard | undefined)[] = Array.from({ length: slotCount })
+  /** Owns every slot. */
+  sole: ClusterShard | undefined
   nodes: ReadonlyMap<string, MergedNode> = new Map()
   private readonly connect: Connect
   /** Node ids by every name that leads to them. */
@@ -58,6 +60,7 @@ export class ClusterMap {
       if (shard === undefined) return false
       if (known === undefined) this.shards = [...this.shards, shard]
       this.slots[slot] = shard
+      this.findSole()
     }
     this.hints.set(slot, look)
     return true
@@ -82,6 +85,7 @@ export class ClusterMap {
     for (const shard of this.shards) shard.close()
     this.shards = []
     this.slots.fill(undefined)
+    this.sole = undefined
     this.nodes = new Map()
     this.names = new Map()
     this.hints.clear()
@@ -110,8 +114,14 @@ export class ClusterMap {
       this.slots[slot] = next
       isChanged = true
     }
+    if (isChanged) this.findSole()
     if (isChanged) this.keepUsed([...shards.values()])
     return isChanged
+  }
+
+  private findSole(): void {
+    const [first] = this.slots
+    this.sole = this.slots.every((shard) => shard === first) ? first : undefined
   }
 
   private keepUsed(found: readonly ClusterShard[]): void {
