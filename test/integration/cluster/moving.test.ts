@@ -78,10 +78,10 @@ test('what all shards are told is told to those that become primaries meanwhile'
     ['*0\r\n', 'KEYS', '*'],
     ['+OK\r\n', 'FLUSHDB', 'ASYNC'],
   ]
-  let isOver = false
+  const state = { isOver: false }
   let rounds = 0
   const asking = (async () => {
-    while (!isOver) {
+    while (!state.isOver) {
       one.send(asked.map(([, ...words]) => encodeCommand(words)).join(''))
       const expected = asked.map(([reply]) => reply)
       assert.deepEqual(await one.replies(asked.length), expected)
@@ -91,7 +91,7 @@ test('what all shards are told is told to those that become primaries meanwhile'
   try {
     for (const shard of [0, 1, 2]) await cluster.failOver(shard)
   } finally {
-    isOver = true
+    state.isOver = true
   }
   await asking
   assert.ok(rounds > 0)
