@@ -67,6 +67,27 @@ test('a replica that took over leads the shard, which stays the same', () => {
   assert.equal(map.shards.length, 2)
 })
 
+for (const isTold of [false, true]) {
+  const by = isTold ? 'a redirect' : 'a look'
+  test(`a shard stays the same if its roles were seen to have changed before ${by} tells of it`, () => {
+    const map = newMap()
+    learn(map, start, 1)
+    const shard = map.slots[0]
+    const after: readonly MadeNode[] = [
+      { number: 1, follows: 3 },
+      { number: 2, slots: [[half, slotCount - 1]] },
+      { number: 3, epoch: 9, slots: [[0, half - 1]] },
+    ]
+    // Nothing could be concluded from these.
+    map.learn(undefined, [answerOf(3, after)], 2)
+    if (isTold) assert.equal(map.believe(5, nodeOf(map, 3), 2), true)
+    else assert.equal(learn(map, after, 3), true)
+    assert.equal(map.slots[0], shard)
+    assert.equal(shard?.primaryId, idOf(3))
+    assert.equal(map.shards.length, 2)
+  })
+}
+
 test('a redirect to the replica of the shard makes it the primary of all of its slots', () => {
   const map = newMap()
   learn(map, start, 1)

@@ -52,7 +52,7 @@ export class ClusterMap {
     const present = this.slots[slot]
     if (present?.primaryId === node.id || this.hints.has(slot)) return false
     const known = this.shards.find(({ primaryId }) => primaryId === node.id)
-    if (known === undefined && present !== undefined && node.primaryId === present.primaryId) {
+    if (known === undefined && present !== undefined && this.isPairOf(node, present)) {
       // A replica that a slot of its shard moved to has become the primary of all of them.
       if (!this.lead(present, node)) return false
     } else {
@@ -101,7 +101,10 @@ export class ClusterMap {
       let shard = this.shards.find(({ primaryId }) => primaryId === id)
       const node = this.nodes.get(id)
       if (shard === undefined && node !== undefined) {
-        shard = this.shards.find((one) => !owning.has(one.primaryId) && isHeir(node, one, before))
+        shard = this.shards.find(
+          (one) =>
+            !owning.has(one.primaryId) && (this.isPairOf(node, one) || isHeir(node, one, before)),
+        )
         if (shard === undefined) shard = this.create(node)
         else if (this.lead(shard, node)) isChanged = true
       }
@@ -129,6 +132,11 @@ export class ClusterMap {
     const all = [...new Set([...this.shards, ...found])]
     for (const shard of all) if (!used.has(shard)) shard.close()
     this.shards = all.filter((shard) => used.has(shard))
+  }
+
+  /** Whether it follows the primary of `shard`, or that follows it by now: their roles may be seen before their slots. */
+  private isPairOf({ id, primaryId }: MergedNode, shard: ClusterShard): boolean {
+    return primaryId === shard.primaryId || this.nodes.get(shard.primaryId)?.primaryId === id
   }
 
   private create(node: MergedNode): ClusterShard | undefined {
