@@ -39,7 +39,8 @@ export class Backends {
   get primary(): ServerConnections {
     const { present, anyServer } = this
     if (present === undefined || present.kind === 'replication') return this.pool.primary
-    if (anyServer.isReady && anyServer !== this.pool.primary) return anyServer
+    const isPrimary = present.shards.some(({ primary }) => primary === anyServer)
+    if (isPrimary && anyServer.isReady) return anyServer
     this.anyServer = present.anyShard(0)?.primary ?? this.pool.primary
     return this.anyServer
   }

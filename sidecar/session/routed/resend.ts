@@ -73,7 +73,9 @@ export function serverFor(context: SessionContext, leg: Leg): ServerConnections 
   if (backend === undefined) return primary
   if (leg.refusal?.server !== undefined) return leg.refusal.server
   const kind = planner.plan(backend, leg.bytes, leg.start, leg.end)
-  return kind === 'shard' || kind === 'crossSlot' ? backend.shardOf(planner.hash)?.primary : primary
+  if (kind === 'shard' || kind === 'crossSlot') return backend.shardOf(planner.hash)?.primary
+  // Who refused it may do so again.
+  return (backend.anyShard(leg.refusal?.count ?? 0) ?? { primary }).primary
 }
 
 /** Whether the first command of `leg` has no effect but its reply. */
