@@ -136,7 +136,8 @@ async function serving(world: World, step: Step): Promise<Writer> {
     await world.apply(writerObjects())
     await world.readyPod('app=writer')
     await settled(world)
-    const truth = /^cache\s+Replication\s+redis-\d\.redis:6379\s+3\/3\s+1\s+\d+\s+2\/2\s+True\s+\w+\s/
+    const truth =
+      /^cache\s+Replication\s+redis-\d\.redis:6379\s+3\/3\s+1\s+\d+\s+2\/2\s+True\s+\w+\s/
     // A sidecar may be ready by what it was started with, and connect a moment later.
     await waitFor(async () => truth.test(await world.app('get redisproxy cache --no-headers')), {
       what: 'the line to show two sidecars',

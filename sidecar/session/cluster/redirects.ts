@@ -73,6 +73,17 @@ export function redirect(session: Session, refusal: Refusal): boolean {
   return true
 }
 
+/**
+ * Whom a server named, unless that one cannot be reached: then who has the keys is looked up again, so that nobody
+ * waits for a server that has gone meanwhile.
+ */
+export function serverNamed({
+  redirect: named,
+}: Session['pinning']): ServerConnections | undefined {
+  const server = named?.server
+  return server === undefined || server.isReady || server.failure === undefined ? server : undefined
+}
+
 /** Learns from a refusal; whom to ask next, if that was told. */
 export function serverToldOf(session: Session, refusal: Refusal): ServerConnections | undefined {
   const backend = shardedBackend(session.context)

@@ -7,7 +7,7 @@ import type { ServerConnections } from '../../upstream/server-connections.ts'
 import { commandAgain } from '../command-again.ts'
 import { ownReplies } from '../own-replies.ts'
 import type { Session } from '../session.ts'
-import { later, readRefusal, redirect } from './redirects.ts'
+import { later, readRefusal, redirect, serverNamed } from './redirects.ts'
 import { noKey, pinTo, serverOf } from './sharded.ts'
 
 const nothing = Buffer.alloc(0)
@@ -33,7 +33,7 @@ export function sendOwn(session: Session, end: number, own: OwnCommand): boolean
   const { pinning, input, context } = session
   if (session.holdError !== undefined) return session.forwardRun(end, 1)
   if (!session.waitForReplies()) return false
-  if (!pinTo(session, pinning.redirect?.server ?? own.server)) return false
+  if (!pinTo(session, serverNamed(pinning) ?? own.server)) return false
   const { lane } = pinning
   if (lane === undefined) return false
   const frame = Buffer.from(input.bytes.subarray(input.start, end))

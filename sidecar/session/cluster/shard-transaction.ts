@@ -15,7 +15,7 @@ import { emptyTransaction, ownReplies } from '../own-replies.ts'
 import { PinReason } from '../pinning.ts'
 import type { Session } from '../session.ts'
 import { answerCommand } from '../special.ts'
-import { type Refusal, later, readRefusal, redirect } from './redirects.ts'
+import { type Refusal, later, readRefusal, redirect, serverNamed } from './redirects.ts'
 import { asking } from './send-own.ts'
 import {
   crossSlot,
@@ -166,7 +166,8 @@ export class ShardTransaction {
     const isTold = pinning.lane !== undefined && this.told === pinning.lane
     // Who has the keys may change meanwhile; then the server says so.
     if (isWatching || (isTold && (this.hash !== noKey || hash < 0))) return pinning.server
-    if (!isTold && pinning.redirect?.server !== undefined) return pinning.redirect.server
+    const named = isTold ? undefined : serverNamed(pinning)
+    if (named !== undefined) return named
     return serverOf(session, this.hash === noKey && hash >= 0 ? hash : this.hash)
   }
 

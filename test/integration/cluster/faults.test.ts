@@ -106,11 +106,10 @@ test('a read whose connection ends is sent again, a write is not', async (t) => 
     const goOn = stop(t, 0)
     one.send(frames.map((words) => encodeCommand(words)).join(''))
     const { upstreamBytesWritten } = plane.view().counters
+    // The one for the other server may have been answered by then.
     await until('they are sent', () => {
       const view = plane.view()
-      return (
-        view.inFlightCommands === 4 && view.counters.upstreamBytesWritten > upstreamBytesWritten
-      )
+      return view.inFlightCommands >= 3 && view.counters.upstreamBytesWritten > upstreamBytesWritten
     })
     const ended = endConnections(nodes[0] as ClusterNode)
     goOn()

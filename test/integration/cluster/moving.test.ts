@@ -73,18 +73,20 @@ test('what all shards are told is told to those that become primaries meanwhile'
     ['+OK\r\n', 'FUNCTION', 'FLUSH'],
     ['+OK\r\n', 'FLUSHALL'],
     [bulk(digest), 'SCRIPT', 'LOAD', 'return 1'],
-    [':0\r\n', 'DBSIZE'],
     ["-ERR wrong number of arguments for 'mset' command\r\n", 'MSET', 'a', '1', 'b'],
-    ['*0\r\n', 'KEYS', '*'],
     ['+OK\r\n', 'FLUSHDB', 'ASYNC'],
+    [':0\r\n', 'DBSIZE'],
+    ['*0\r\n', 'KEYS', '*'],
   ]
   const state = { isOver: false }
   let rounds = 0
   const asking = (async () => {
     while (!state.isOver) {
-      one.send(asked.map(([, ...words]) => encodeCommand(words)).join(''))
-      const expected = asked.map(([reply]) => reply)
-      assert.deepEqual(await one.replies(asked.length), expected)
+      // In one pipeline what the old primary still ran may come before what it refused, which is an error then.
+      for (const [expected, ...words] of asked) {
+        one.send(String(encodeCommand(words)))
+        assert.deepEqual([words, await one.replies(1)], [words, [expected]])
+      }
       rounds += 1
     }
   })()
