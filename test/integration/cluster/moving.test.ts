@@ -84,7 +84,7 @@ test('what all shards are told is told to those that become primaries meanwhile'
     while (!state.isOver) {
       // In one pipeline what the old primary still ran may come before what it refused, which is an error then.
       for (const [expected, ...words] of asked) {
-        one.send(String(encodeCommand(words)))
+        one.send(encodeCommand(words))
         assert.deepEqual([words, await one.replies(1)], [words, [expected]])
       }
       rounds += 1
