@@ -55,6 +55,7 @@ export class SlotMove {
 
   /** The slot belongs to the target from here; the other primaries are told too. */
   async close(): Promise<void> {
+    this.cluster.movedTo.set(this.slot, this.to.shard)
     await this.set(this.to, 'NODE', this.to.id)
     await this.set(this.from, 'NODE', this.to.id)
     const views = await this.to.view()
@@ -70,4 +71,26 @@ export class SlotMove {
   private async set(node: ClusterNode, what: string, id: string): Promise<void> {
     await node.ask('CLUSTER', 'SETSLOT', String(this.slot), what, id)
   }
+}
+
+/**
+ * Nodes of slots that were moved to and fro may each take the other for the owner, for good: an old message of one came
+ * after it gave the slot away. Has the shard that was meant claim it, in an epoch that all others believe.
+ */
+export async function mendDisputes(
+  cluster: RedisCluster,
+  movedTo: ReadonlyMap<number, number>,
+): Promise<void> {
+  const views = await Promise.all(cluster.present.map((node) => node.view()))
+  for (const [slot, shard] of movedTo) {
+    const owners = views.map((view) => view.find(({ slots }) => covers(slots, slot))?.id)
+    const owner = await cluster.primaryOf(shard)
+    if (owners.every((id) => id === owner.id)) continue
+    await owner.ask('CLUSTER', 'SETSLOT', String(slot), 'NODE', owner.id)
+    await owner.ask('CLUSTER', 'BUMPEPOCH')
+  }
+}
+
+function covers(ranges: readonly (readonly [number, number])[], slot: number): boolean {
+  return ranges.some(([first, last]) => first <= slot && slot <= last)
 }

@@ -80,3 +80,14 @@ test('a cluster can be of the newest Valkey', async (t) => {
   assert.equal(await (await cluster.nodeOf(key)).ask('GET', key), 'x')
   assert.equal((await cluster.nodeOf(key)).shard, 0)
 })
+
+test('nodes that take each other for the owner of a slot are told who is', async (t) => {
+  const cluster = await startCluster({ primaries: 3, replicasPerPrimary: 0 })
+  t.after(() => cluster.stop())
+  const [slot = 0] = await cluster.moveSlots(0, 1, 1)
+  await cluster.agree()
+  const [old, own] = [await cluster.primaryOf(0), await cluster.primaryOf(1)]
+  await own.ask('CLUSTER', 'SETSLOT', String(slot), 'NODE', old.id)
+  await cluster.agree()
+  assert.equal(await cluster.ownerOf(slot), own)
+})
