@@ -65,5 +65,7 @@ export class ClusterChaos extends Group {
     await delay(random.below(pauseMsMax))
     while (await move.moveKeys(1)) await delay(random.below(3))
     await move.close()
+    // Nodes that fall out about the slot are told who has it before commands give up.
+    await cluster.agree()
   }
 }

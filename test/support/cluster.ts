@@ -13,7 +13,7 @@ export { ClusterNode, type NodeView }
 export const slotCount = 16_384
 const agreeDeadlineMs = 30_000
 /** News of slots is everywhere long before. */
-const disputeMs = 3000
+const disputeMs = 1000
 const startsMax = 4
 /** After so long a server tells no more of a failover that it was asked for. */
 const failoverGivenUpMs = 6000
