@@ -39,6 +39,7 @@ export class Disturbance {
         const slot = await cluster.slotOf(key)
         const { shard } = await cluster.ownerOf(slot)
         await cluster.moveSlots(shard, (shard + 1) % 3, [slot])
+        await cluster.agree()
       }
       this.rounds += 1
     } while (!this.isEnding)
