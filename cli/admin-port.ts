@@ -1,4 +1,4 @@
-/** Reading from the admin port of a sidecar: over HTTP or HTTPS, with the login that `respmesh pause` has. */
+/** Asking the admin port of a sidecar: over HTTP or HTTPS, with the variables that a sidecar reads for its login. */
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { SystemError } from '../common/errors.ts'
@@ -16,24 +16,40 @@ export interface AdminLogin {
 
 /** The text that `url` answers. @throws SystemError RM_STATUS if it does not, ConfigError RM_SECRET_UNREADABLE */
 export async function readAdmin(url: URL, login: AdminLogin): Promise<string> {
+  const { status, text } = await askAdmin(url, login, { timeoutMs: statusTimeoutMs })
+  if (status === 200) return text
+  throw failed(url, `${status} ${text.slice(0, shownLengthMax).trim()}`)
+}
+
+/**
+ * What `url` answers, whatever the status; a form is posted.
+ * @throws SystemError RM_STATUS if nothing comes, ConfigError RM_SECRET_UNREADABLE
+ */
+export async function askAdmin(
+  url: URL,
+  login: AdminLogin,
+  { form, timeoutMs }: { readonly form?: URLSearchParams; readonly timeoutMs: number },
+): Promise<{ readonly status: number; readonly text: string }> {
   const isSecure = url.protocol === 'https:'
   const file = (path: string | undefined) => path && readFileSync(path)
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
-  const options = {
-    timeout: statusTimeoutMs,
-    headers: headersOf(login.user),
-    ...(isSecure && { ca: file(login.ca), cert: file(login.cert), key: file(login.key) }),
+  const headers = {
+    ...headersOf(login.user),
+    ...(form && { 'content-type': 'application/x-www-form-urlencoded' }),
   }
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
   try {
+    const options = {
+      method: form === undefined ? 'GET' : 'POST',
+      timeout: timeoutMs,
+      headers,
+      ...(isSecure && { ca: file(login.ca), cert: file(login.cert), key: file(login.key) }),
+    }
     const request = (isSecure ? loadHttps() : http).request(url, options, resolve)
     request.on('error', reject).on('timeout', () => request.destroy(new Error('no answer came')))
-    request.end()
+    request.end(form?.toString())
     const response = await promise
-    const text = await textOf(response)
-    if (response.statusCode === 200) return text
-    throw failed(url, `${response.statusCode} ${text.slice(0, shownLengthMax).trim()}`)
+    return { status: response.statusCode ?? 0, text: await textOf(response) }
   } catch (cause) {
-    if (cause instanceof SystemError) throw cause
     throw failed(url, cause instanceof Error ? cause.message : String(cause), cause)
   }
 }
