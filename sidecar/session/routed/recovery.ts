@@ -67,9 +67,11 @@ export class Recovery implements Wakeable, Holdable {
     const { context } = order.session
     const { backend, planner } = context
     const late = backend === undefined ? undefined : overtaken(order.legs(), planner, backend)
+    const now = context.clock.monotonicMs()
     for (const leg of this.refused()) {
-      const { refusal } = leg
-      if (refusal === undefined) continue
+      if (leg.refusal === undefined) continue
+      const refusal = { ...leg.refusal, sinceMs: leg.refusal.sinceMs ?? now }
+      leg.refusal = refusal
       const isLate = late?.has(leg) === true
       const lateError =
         refusal.kind === 'moved' || refusal.kind === 'ask' ? ownReplies.moved : errorOf(refusal)

@@ -32,9 +32,10 @@ export interface Refusal {
   readonly error: Buffer
   /** Whom to ask next; undefined: whoever has its keys by then. */
   readonly server: ServerConnections | undefined
-  /** Times that it was refused, this one included, and since when. */
+  /** Times that it was refused, this one included. */
   readonly count: number
-  readonly sinceMs: number
+  /** When it could be sent again first: it waits for what was in flight, which may take any time. Undefined: not yet. */
+  readonly sinceMs: number | undefined
 }
 
 export interface Redirect {

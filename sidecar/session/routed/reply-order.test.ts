@@ -30,6 +30,8 @@ class Rig {
   readonly counters = newCounters()
   readonly session: Session
   readonly replies: string[] = []
+  /** How long nothing happened. */
+  skippedMs = 0
   private readonly client: NodeJS.ReadWriteStream
   private readonly holds: HoldQueue
   private received = Buffer.alloc(0)
@@ -43,7 +45,10 @@ class Rig {
     const { cluster, counters, turn, holds } = this
     const context = {
       turn,
-      clock: systemClock,
+      clock: {
+        ...systemClock,
+        monotonicMs: () => systemClock.monotonicMs() + this.skippedMs,
+      },
       // Nothing waits before it is sent again.
       random: () => 0,
       log: silentLog,
@@ -315,6 +320,23 @@ for (const [what, said, expected] of hostile) {
     rig.stop()
   })
 }
+
+test('a command that was sent elsewhere once is not late for having waited for its neighbour', async () => {
+  const rig = new Rig(1_000_000)
+  const [first] = rig.cluster.servers
+  for (const _step of ['begin', 'end']) rig.cluster.move(0, 1)
+  rig.send(encodeCommand(['MGET', 'k0', 'k2']))
+  for (let round = 0; rig.counters.refusedMoved === 0; round += 1) {
+    assert.ok(round < 2000, 'it was not refused')
+    await turnOver()
+    first?.work()
+    first?.say(1000)
+  }
+  rig.skippedMs = 2 * defaultTiming.holdTimeoutMs
+  await settled(rig, 1)
+  assert.deepEqual(rig.replies, ['*2\r\n$-1\r\n$-1\r\n'])
+  rig.stop()
+})
 
 test('replies may be cut anywhere, and look like refusals where they are cut', async () => {
   const value = '-ASK 0 model:2'

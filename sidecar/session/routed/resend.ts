@@ -20,12 +20,12 @@ export function isTakenBack({ backend }: SessionContext, kind: RefusalKind, leg:
 
 /** Notes why the command of `leg` was not run, and has the backend learn of it. */
 export function refusalOf(
-  { backend, clock, counters }: SessionContext,
+  { backend, counters }: SessionContext,
   leg: Leg,
   { kind, error }: { readonly kind: RefusalKind; readonly error: Buffer },
 ): Refusal {
   countRefusal(counters, kind)
-  const { count, sinceMs } = leg.refusal ?? { count: 0, sinceMs: clock.monotonicMs() }
+  const { count, sinceMs } = leg.refusal ?? { count: 0, sinceMs: undefined }
   const refusal = { kind, error, count: kind === 'unsent' ? count : count + 1, sinceMs }
   if (kind !== 'moved' && kind !== 'ask') {
     if (kind !== 'tryAgain') backend?.lookAgain()
@@ -56,7 +56,8 @@ export function delayMs(refusal: Refusal, context: SessionContext): number {
 /** What the client is told instead of another attempt; undefined: there may be one. */
 export function finalError(refusal: Refusal, context: SessionContext): Buffer | undefined {
   const { count, sinceMs } = refusal
-  const isLate = context.clock.monotonicMs() - sinceMs >= context.timing.holdTimeoutMs
+  const now = context.clock.monotonicMs()
+  const isLate = now - (sinceMs ?? now) >= context.timing.holdTimeoutMs
   const { maxRetries } = context.upstream.retries ?? defaultRetries
   return isLate || count > maxRetries ? errorOf(refusal) : undefined
 }
