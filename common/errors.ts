@@ -36,6 +36,8 @@ export const errorCodes = {
   RM_PROBE_FAILED: 'The controller could not read a server’s state.',
   RM_PROMOTE_FAILED: 'A replica could not be promoted.',
   RM_REPLICATE_FAILED: 'A server could not be made a replica.',
+  RM_HANDOVER_FAILED: 'A planned change of the primary could not be carried out.',
+  RM_GUARD_FAILED: 'A setting that protects the data could not be made on a server.',
   RM_CONFLICT: 'Another writer changed the object first.',
   RM_API: 'The Kubernetes API answered with an error.',
   RM_LEASE_LOST: 'Leadership was lost.',

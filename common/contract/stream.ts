@@ -16,6 +16,13 @@ export const streamTokenAudience = 'respmesh.io'
 export type ServerMessage =
   | { readonly kind: 'config'; readonly config: ProxyConfig }
   | { readonly kind: 'ping' }
+  /**
+   * Answers `renew`: the primary of `epoch` may be used for `grantTtlMs` of the configuration, counted from when the
+   * sidecar sent `seq`. Never sent for an epoch that was withdrawn.
+   */
+  | { readonly kind: 'grant'; readonly seq: number; readonly epoch: number }
+  /** The primary of `epoch` may be down: send it nothing more for up to `forMs`; 0: it is well after all. */
+  | { readonly kind: 'suspect'; readonly epoch: number; readonly forMs: number }
 
 /** What a sidecar sees of its primary: evidence for the control plane, never an order. */
 export type PrimaryView = 'ok' | 'failing' | 'none'
@@ -29,7 +36,14 @@ export type SidecarMessage =
       /** Set when the configuration was refused; the last good one is kept. */
       readonly error?: string
     }
-  | { readonly kind: 'report'; readonly primary: PrimaryView; readonly epoch: number }
+  | {
+      readonly kind: 'report'
+      readonly primary: PrimaryView
+      readonly epoch: number
+      /** How long ago the primary last answered; absent: never, or nothing was asked. */
+      readonly heardMsAgo?: number
+    }
+  | { readonly kind: 'renew'; readonly seq: number; readonly epoch: number }
   | { readonly kind: 'ping' }
 
 export interface SidecarIdentity {
@@ -87,8 +101,8 @@ export class LineDecoder<M extends { readonly kind: string }> {
   }
 }
 
-export const serverMessageKinds = ['config', 'ping'] as const
-export const sidecarMessageKinds = ['hello', 'ack', 'report', 'ping'] as const
+export const serverMessageKinds = ['config', 'ping', 'grant', 'suspect'] as const
+export const sidecarMessageKinds = ['hello', 'ack', 'report', 'renew', 'ping'] as const
 
 function tooLong(length: number): StreamError {
   return new StreamError(

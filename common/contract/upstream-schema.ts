@@ -135,6 +135,43 @@ const cluster = Type.Object(
   { ...closed, description: 'only with mode cluster' },
 )
 
+const writes = Type.Object(
+  {
+    waitReplicas: count('replicas that must have a write before its client hears of it', 1, 64),
+    waitTimeoutMs: millis(
+      'longest wait for them; then the client is told that its write is not confirmed',
+      1,
+      60_000,
+    ),
+  },
+  {
+    ...closed,
+    description:
+      'replies to writes wait for replicas; absent: they come when the primary has run them',
+  },
+)
+
+const handover = Type.Object(
+  {
+    drainMs: millis(
+      'how long what was sent may still be answered before connections are closed; the configuration is acknowledged after that',
+      0,
+      60_000,
+    ),
+    next: Type.Optional(
+      Type.Object(
+        {
+          host: host('server that is to be the primary'),
+          port: Type.Integer({ minimum: 1, maximum: 65535 }),
+          runId: text('its process', 64),
+        },
+        { ...closed, description: 'connected to ahead, and sent nothing until it is the primary' },
+      ),
+    ),
+  },
+  { ...closed, description: 'only without `primary`: a planned change of it is under way' },
+)
+
 const ring = Type.Object(
   {
     hash: Type.Optional(
@@ -185,6 +222,15 @@ export const upstream = Type.Object(
     cluster: Type.Optional(cluster),
     ring: Type.Optional(ring),
     primary: Type.Optional(primary),
+    handover: Type.Optional(handover),
+    grantTtlMs: Type.Optional(
+      millis(
+        'writes and reads go to the primary only for so long after the control plane last said that they may; absent: until it says otherwise',
+        100,
+        600_000,
+      ),
+    ),
+    writes: Type.Optional(writes),
     credentials: Type.Optional(credentials),
     tls: Type.Optional(tls),
     connectionsMax: count('shared connections to the primary per process', 1, 64),

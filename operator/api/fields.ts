@@ -34,3 +34,6 @@ export const secretName = (description: string) =>
     { name: Type.String({ minLength: 1, maxLength: 253, description: 'name of the Secret' }) },
     { ...closed, description },
   )
+
+/** RFC 3339. */
+export const time = (description: string) => Type.String({ description, maxLength: 40 })

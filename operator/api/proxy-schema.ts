@@ -2,7 +2,7 @@
 import { Type } from 'typebox'
 import { closed, duration, oneOf, port, secretName } from './fields.ts'
 import { quantityPattern } from './quantity.ts'
-import { clusterSchema, readsSchema, retriesSchema } from './routing-schema.ts'
+import { clusterSchema, readsSchema, retriesSchema, writesSchema } from './routing-schema.ts'
 
 /** The socket’s name in its directory; with the longest directory it fits what kernels take as an address. */
 export const socketName = 'redis.sock'
@@ -153,6 +153,7 @@ export const proxySchema = Type.Object(
     ),
     commands: Type.Optional(commands),
     reads: Type.Optional(readsSchema),
+    writes: Type.Optional(writesSchema),
     retries: Type.Optional(retriesSchema),
     cluster: Type.Optional(clusterSchema),
     isolation: oneOf(

@@ -10,6 +10,7 @@ export type Condition = NonNullable<RedisProxyStatus['conditions']>[number]
 export type MemberStatus = NonNullable<RedisProxyStatus['members']>[number]
 export type PrimaryStatus = NonNullable<RedisProxyStatus['primary']>
 export type Intent = NonNullable<RedisProxyStatus['intent']>
+export type OperationStatus = NonNullable<RedisProxyStatus['operation']>
 export type Phase = NonNullable<RedisProxyStatus['phase']>
 export type BackendSpec = RedisProxySpec['backend']
 export type ProxySpec = RedisProxySpec['proxy']

@@ -41,6 +41,27 @@ export const readsSchema = Type.Object(
   },
 )
 
+export const writesSchema = Type.Object(
+  {
+    waitReplicas: Type.Integer({
+      minimum: 1,
+      maximum: 64,
+      default: 1,
+      description:
+        'replicas that must have a write before its client hears of it; a failover then needs so many answers that none of these writes is lost',
+    }),
+    waitTimeout: duration(
+      'how long they are waited for; then the client is told that its write is not confirmed',
+      '1s',
+    ),
+  },
+  {
+    ...closed,
+    description:
+      'guarantee for acknowledged writes, in mode Replication; absent: they are acknowledged when the primary has run them',
+  },
+)
+
 export const retriesSchema = Type.Object(
   {
     max: Type.Integer({

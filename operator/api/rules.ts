@@ -16,6 +16,7 @@ export interface SpecRule {
     | 'proxy.tls'
     | 'proxy.commands'
     | 'proxy.reads'
+    | 'proxy.writes'
     | 'proxy.retries'
   readonly cel: string
   readonly message: string
@@ -26,6 +27,12 @@ export const downAfterMinMs = 200
 export const downAfterMaxMs = 600_000
 const holdTimeoutMaxMs = 600_000
 const timeoutMaxMs = 3_600_000
+const grantTtlMinMs = 500
+
+const isBetween = (text: string, minMs: number, maxMs: number) => {
+  const ms = durationMs(text)
+  return ms >= minMs && ms <= maxMs
+}
 
 /** A command as the data path names it: lower case, `name`, `name|subcommand` or `*`. */
 const commandForm = '^([*]|[a-z0-9._-]{1,64}([|][a-z0-9._-]{1,64})?)$'
@@ -59,6 +66,24 @@ const backendRules: readonly SpecRule[] = [
       const ms = durationMs(failover.downAfter)
       return ms >= downAfterMinMs && ms <= downAfterMaxMs
     },
+  },
+  {
+    on: 'failover',
+    cel: "duration(self.grantTtl) >= duration('500ms') && duration(self.grantTtl) <= duration('10m')",
+    message: 'grantTtl must be between 500ms and 10m',
+    holds: ({ failover }) => isBetween(failover.grantTtl, grantTtlMinMs, downAfterMaxMs),
+  },
+  {
+    on: 'failover',
+    cel: "duration(self.switchoverTimeout) >= duration('100ms') && duration(self.switchoverTimeout) <= duration('10m')",
+    message: 'switchoverTimeout must be between 100ms and 10m',
+    holds: ({ failover }) => isBetween(failover.switchoverTimeout, 100, downAfterMaxMs),
+  },
+  {
+    on: 'failover',
+    cel: "duration(self.fenceTimeout) >= duration('1s') && duration(self.fenceTimeout) <= duration('1h')",
+    message: 'fenceTimeout must be between 1s and 1h',
+    holds: ({ failover }) => isBetween(failover.fenceTimeout, 1000, timeoutMaxMs),
   },
 ]
 
@@ -143,6 +168,14 @@ export const transitionRules = {
     {
       rule: '!has(oldSelf.epoch) || !has(self.epoch) || self.epoch != oldSelf.epoch || !has(oldSelf.primary) || !has(self.primary) || self.primary.runId == oldSelf.primary.runId',
       message: 'the primary cannot change within an epoch',
+    },
+    {
+      rule: '!has(oldSelf.primary) || has(self.primary) || (has(self.epoch) && (!has(oldSelf.epoch) || self.epoch > oldSelf.epoch))',
+      message: 'the primary is withdrawn with a new epoch only',
+    },
+    {
+      rule: "!has(self.primary) || has(oldSelf.primary) || !has(oldSelf.epoch) || self.epoch > oldSelf.epoch || (has(oldSelf.intent) && ((has(oldSelf.intent.targetRunId) && self.primary.runId == oldSelf.intent.targetRunId) || (oldSelf.intent.kind == 'Switchover' && has(oldSelf.intent.fromRunId) && self.primary.runId == oldSelf.intent.fromRunId)))",
+      message: 'within an epoch only the recorded target becomes the primary',
     },
   ],
 } as const

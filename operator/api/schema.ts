@@ -4,25 +4,15 @@
  */
 import { Type } from 'typebox'
 import { backendSchema } from './backend-schema.ts'
-import { closed, duration, oneOf } from './fields.ts'
+import { failoverSchema } from './failover-schema.ts'
+import { closed, oneOf, time } from './fields.ts'
+import { guards, intent, lastFailover, operation, phases } from './failover-status.ts'
 import { proxySchema } from './proxy-schema.ts'
 
 export const group = 'respmesh.io'
 export const version = 'v1alpha1'
 export const kind = 'RedisProxy'
 export const plural = 'redisproxies'
-
-const failover = Type.Object(
-  {
-    policy: oneOf(
-      ['Automatic', 'Observe'],
-      'Automatic promotes when the primary is down; Observe only reports. With a Sentinel and in the modes Cluster and Ring the operator never promotes',
-      'Automatic',
-    ),
-    downAfter: duration('how long a primary is unreachable before it is taken for down', '3s'),
-  },
-  { ...closed, default: { policy: 'Automatic', downAfter: '3s' } },
-)
 
 export const specSchema = Type.Object(
   {
@@ -31,13 +21,11 @@ export const specSchema = Type.Object(
       description: 'stop acting on servers, keep serving and reporting',
     }),
     backend: backendSchema,
-    failover,
+    failover: failoverSchema,
     proxy: proxySchema,
   },
   { ...closed, description: 'what is wanted' },
 )
-
-const time = (description: string) => Type.String({ description, maxLength: 40 })
 
 const condition = Type.Object(
   {
@@ -69,8 +57,8 @@ const member = Type.Object(
     address: Type.String({ maxLength: 300 }),
     role: oneOf(['primary', 'replica', 'unknown'], 'what it says it is'),
     state: oneOf(
-      ['Online', 'Loading', 'Syncing', 'Unreachable', 'Stray'],
-      'Stray: a master that is not the primary',
+      ['Online', 'Loading', 'Syncing', 'Unreachable', 'Stray', 'Quarantined'],
+      'Stray: a master that is not the primary; Quarantined: a former primary whose data went another way, kept as it is',
     ),
     runId: Type.Optional(Type.String({ maxLength: 64 })),
     offset: Type.Optional(Type.Integer({ minimum: 0, format: 'int64' })),
@@ -112,55 +100,6 @@ const topology = Type.Object(
   },
 )
 
-const intent = Type.Object(
-  {
-    kind: oneOf(['Failover', 'Bootstrap', 'Rebless'], 'what is being done'),
-    from: Type.Optional(
-      Type.String({ maxLength: 300, description: 'address of the primary that is replaced' }),
-    ),
-    fromRunId: Type.Optional(Type.String({ maxLength: 64 })),
-    fromReplId: Type.Optional(
-      Type.String({
-        maxLength: 64,
-        description: 'replication history that a candidate must share',
-      }),
-    ),
-    target: Type.Optional(
-      Type.String({ maxLength: 300, description: 'recorded before the target is touched' }),
-    ),
-    targetRunId: Type.Optional(
-      Type.String({ maxLength: 64, description: 'the process that was chosen, and no other' }),
-    ),
-    reason: Type.String({ maxLength: 256 }),
-    startedAt: time('when it was recorded'),
-  },
-  {
-    ...closed,
-    description: 'recorded before anything irreversible, so that another leader can finish it',
-  },
-)
-
-const lastFailover = Type.Object(
-  {
-    reason: Type.String({ maxLength: 256 }),
-    from: Type.Optional(Type.String({ maxLength: 300 })),
-    to: Type.String({ maxLength: 300 }),
-    epoch: Type.Integer({ minimum: 0 }),
-    detectedAt: time('when the primary was taken for down'),
-    completedAt: time('when the new primary was published'),
-    durationMs: Type.Integer({ minimum: 0 }),
-    lostBytes: Type.Optional(
-      Type.Integer({
-        minimum: 0,
-        format: 'int64',
-        description:
-          'bytes of the old primary’s history that the new one did not have; known once it returned',
-      }),
-    ),
-  },
-  closed,
-)
-
 export const statusSchema = Type.Object(
   {
     observedGeneration: Type.Optional(Type.Integer({ minimum: 0 })),
@@ -170,12 +109,7 @@ export const statusSchema = Type.Object(
         description: 'rises with every change of the primary; never goes back',
       }),
     ),
-    phase: Type.Optional(
-      oneOf(
-        ['Waiting', 'Steady', 'Fencing', 'Promoting', 'Stalled'],
-        'state of the failover machine',
-      ),
-    ),
+    phase: Type.Optional(oneOf(phases, 'state of the failover machine')),
     intent: Type.Optional(intent),
     primary: Type.Optional(serverStatus),
     members: Type.Optional(
@@ -196,7 +130,9 @@ export const statusSchema = Type.Object(
         closed,
       ),
     ),
+    guards: Type.Optional(guards),
     lastFailover: Type.Optional(lastFailover),
+    operation: Type.Optional(operation),
     conditions: Type.Optional(
       Type.Array(condition, {
         maxItems: 16,

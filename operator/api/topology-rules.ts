@@ -41,6 +41,22 @@ const modeRules: readonly SpecRule[] = [
   },
   {
     on: '',
+    cel: "!has(self.proxy.writes) || (self.backend.mode == 'Replication' && !has(self.backend.sentinel))",
+    message:
+      'proxy.writes goes with mode Replication without Sentinels: a failover that does not count replicas would not keep the guarantee',
+    holds: ({ backend, proxy }) =>
+      proxy.writes === undefined ||
+      (backend.mode === 'Replication' && backend.sentinel === undefined),
+  },
+  {
+    on: '',
+    cel: '!has(self.proxy.writes) || self.proxy.writes.waitReplicas < self.backend.endpoints.size()',
+    message: 'proxy.writes.waitReplicas must be less than the number of endpoints',
+    holds: ({ backend, proxy }) =>
+      proxy.writes === undefined || proxy.writes.waitReplicas < backend.endpoints.length,
+  },
+  {
+    on: '',
     cel: "!has(self.proxy.cluster) || self.backend.mode == 'Cluster'",
     message: 'proxy.cluster goes with mode Cluster only',
     holds: ({ backend, proxy }) => proxy.cluster === undefined || backend.mode === 'Cluster',
@@ -93,6 +109,12 @@ const valueRules: readonly SpecRule[] = [
     cel: "duration(self.delay) >= duration('1ms') && duration(self.delay) <= duration('10s')",
     message: 'delay must be between 1ms and 10s',
     holds: ({ proxy: { retries } }) => retries === undefined || within(retries.delay, 1, 10_000),
+  },
+  {
+    on: 'proxy.writes',
+    cel: "duration(self.waitTimeout) >= duration('1ms') && duration(self.waitTimeout) <= duration('1m')",
+    message: 'waitTimeout must be between 1ms and 1m',
+    holds: ({ proxy: { writes } }) => writes === undefined || within(writes.waitTimeout, 1, 60_000),
   },
   {
     on: 'proxy',

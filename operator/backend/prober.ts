@@ -3,6 +3,7 @@ import type { Clock } from '../../common/clock.ts'
 import { UpstreamError } from '../../common/errors.ts'
 import type { ProxyKey } from '../api/redis-proxy.ts'
 import { type Observation, materialDigest } from '../controller/observation.ts'
+import type { Process } from '../controller/plan/types.ts'
 import { type ServerTarget, replyCodeOf } from './connection.ts'
 import { MemberProbe } from './member-probe.ts'
 
@@ -22,14 +23,32 @@ export interface Backend {
   probeNow(key: ProxyKey, addresses: readonly string[]): Promise<void>
   /** Makes the process `runId` a primary. @throws UpstreamError RM_PROMOTE_FAILED */
   promote(key: ProxyKey, address: string, runId: string): Promise<void>
-  /** Makes the process `runId` a replica of `source`. @throws UpstreamError RM_REPLICATE_FAILED */
-  replicate(
-    key: ProxyKey,
-    server: { address: string; runId: string },
-    source: Source,
-  ): Promise<void>
+  /**
+   * Makes the process `runId` a replica of `source`, logging in there as `user` if that is given ('' : as it did before
+   * any of our users). @throws UpstreamError RM_REPLICATE_FAILED
+   */
+  replicate(key: ProxyKey, server: Process, source: Source, user?: string): Promise<void>
+  /** @throws UpstreamError RM_HANDOVER_FAILED; the target may have been promoted or not, which a look tells */
+  handOver(key: ProxyKey, from: Process, handover: Handover): Promise<void>
+  unpause(key: ProxyKey, server: Process): Promise<void>
+  /** See `protect` of `Action`. @throws UpstreamError RM_GUARD_FAILED */
+  protect(key: ProxyKey, primary: Process, users: ReplicationUsers): Promise<void>
+  unprotect(key: ProxyKey, server: Process): Promise<void>
+  setMinReplicas(key: ProxyKey, server: Process, count: number): Promise<void>
+  /** @throws UpstreamError RM_PROMOTE_FAILED */
+  clusterFailover(key: ProxyKey, server: Process): Promise<void>
   onChange(listener: (key: ProxyKey) => void): () => void
   stop(): void
+}
+
+export interface Handover {
+  readonly to: Process & Source
+  readonly timeoutMs: number
+}
+
+export interface ReplicationUsers {
+  readonly user: string
+  readonly replicas: readonly Process[]
 }
 
 export interface Source {
@@ -78,12 +97,33 @@ export class Prober implements Backend {
     await this.follow(key, { address, runId }, ['NO', 'ONE'], 'RM_PROMOTE_FAILED')
   }
 
-  async replicate(
-    key: ProxyKey,
-    server: { readonly address: string; readonly runId: string },
-    source: Source,
-  ): Promise<void> {
+  async replicate(key: ProxyKey, server: Process, source: Source, _user?: string): Promise<void> {
     await this.follow(key, server, [source.host, String(source.port)], 'RM_REPLICATE_FAILED')
+  }
+
+  async handOver(_key: ProxyKey, from: Process, _handover: Handover): Promise<void> {
+    throw new UpstreamError('RM_HANDOVER_FAILED', `${from.address} cannot hand over`)
+  }
+
+  async unpause(key: ProxyKey, server: Process): Promise<void> {
+    await this.guard(key, server, ['CLIENT', 'UNPAUSE'])
+  }
+
+  async protect(_key: ProxyKey, primary: Process, _users: ReplicationUsers): Promise<void> {
+    throw new UpstreamError('RM_GUARD_FAILED', `${primary.address} cannot be protected`)
+  }
+
+  async unprotect(_key: ProxyKey, server: Process): Promise<void> {
+    throw new UpstreamError('RM_GUARD_FAILED', `${server.address} cannot be told`)
+  }
+
+  async setMinReplicas(key: ProxyKey, server: Process, count: number): Promise<void> {
+    await this.guard(key, server, ['CONFIG', 'SET', 'min-replicas-to-write', String(count)])
+  }
+
+  async clusterFailover(key: ProxyKey, { address, runId }: Process): Promise<void> {
+    const probe = this.keys.get(key)?.get(address)
+    await probe?.command(runId, 'RM_PROMOTE_FAILED', ['CLUSTER', 'FAILOVER'])
   }
 
   onChange(listener: (key: ProxyKey) => void): () => void {
@@ -93,6 +133,11 @@ export class Prober implements Backend {
 
   stop(): void {
     for (const key of this.keys.keys()) this.forget(key)
+  }
+
+  private async guard(key: ProxyKey, server: Process, parts: readonly string[]): Promise<void> {
+    const probe = this.keys.get(key)?.get(server.address)
+    await probe?.command(server.runId, 'RM_GUARD_FAILED', parts)
   }
 
   private probe(key: ProxyKey, member: WatchedMember): MemberProbe {

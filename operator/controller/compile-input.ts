@@ -26,16 +26,17 @@ export function credentials(input: CompileInput, name: string): object {
   }
 }
 
-export function recordedPrimary({ proxy, qualifyHost }: CompileInput) {
-  const { primary } = proxy.status ?? {}
+export function recordedPrimary(input: CompileInput) {
+  const { primary } = input.proxy.status ?? {}
   if (primary === undefined) return undefined
-  if (isUnixSocket(primary.address)) return { host: primary.address, port: 0, runId: primary.runId }
-  const colon = primary.address.lastIndexOf(':')
-  return {
-    host: qualifyHost(primary.address.slice(0, colon)),
-    port: Number(primary.address.slice(colon + 1)),
-    runId: primary.runId,
-  }
+  return { ...serverAt(input, primary.address), runId: primary.runId }
+}
+
+/** A server by its address in the status. */
+export function serverAt({ qualifyHost }: CompileInput, address: string) {
+  if (isUnixSocket(address)) return { host: address, port: 0 }
+  const colon = address.lastIndexOf(':')
+  return { host: qualifyHost(address.slice(0, colon)), port: Number(address.slice(colon + 1)) }
 }
 
 /** To the servers, or to Sentinels. */

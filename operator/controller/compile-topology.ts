@@ -50,7 +50,7 @@ function sentinels(
 
 /** Where commands go, and what clients see of it. */
 export function routing({ proxy }: RedisProxySpec): object {
-  const { reads, retries, cluster } = proxy
+  const { reads, writes, retries, cluster } = proxy
   return {
     ...(reads && {
       reads: {
@@ -60,6 +60,12 @@ export function routing({ proxy }: RedisProxySpec): object {
         lagSecondsMax: Math.ceil(durationMs(reads.lagMax) / 1000),
         lagBytesMax: quantityBytes(reads.lagBytesMax),
         readYourWrites: reads.readYourWrites,
+      },
+    }),
+    ...(writes && {
+      writes: {
+        waitReplicas: writes.waitReplicas,
+        waitTimeoutMs: durationMs(writes.waitTimeout),
       },
     }),
     ...(retries && {

@@ -4,12 +4,20 @@ import { TerminalError } from '../../common/errors.ts'
 import { defaultLimits, defaultTiming } from '../../common/limits.ts'
 import {
   type EndpointSpec,
+  type Intent,
   type ProxySpec,
   type RedisProxy,
   durationMs,
   isChosenByOperator,
 } from '../api/redis-proxy.ts'
-import { type CompileInput, addressOf, credentials, recordedPrimary, tls } from './compile-input.ts'
+import {
+  type CompileInput,
+  addressOf,
+  credentials,
+  recordedPrimary,
+  serverAt,
+  tls,
+} from './compile-input.ts'
 import { routing, topology } from './compile-topology.ts'
 import type { SidecarPlacement } from './provider.ts'
 
@@ -111,11 +119,36 @@ function upstream(input: CompileInput): object {
     ...(primary && {
       primary: { ...primary, ...(primaryHost !== undefined && { host: primaryHost }) },
     }),
+    ...change(input),
     ...(secret && { credentials: credentials(input, secret.name) }),
     ...(backend.tls && { tls: tls(input, backend.tls) }),
     connectionsMax: proxy.spec.proxy.connectionsMax,
     isolation: proxy.spec.proxy.isolation === 'PerClient' ? 'perClient' : 'shared',
   }
+}
+
+/** How a planned change of the primary is gone through, and how long a sidecar goes on that hears nothing. */
+function change(input: CompileInput): object {
+  const { spec, status } = input.proxy
+  const { intent, primary } = status ?? {}
+  const { operatorAway, grantTtl, switchoverTimeout } = spec.failover
+  const isGranted = operatorAway === 'StopWrites' && isChosenByOperator(spec)
+  return {
+    ...(isGranted && { grantTtlMs: durationMs(grantTtl) }),
+    ...(intent?.kind === 'Switchover' &&
+      primary === undefined && {
+        handover: {
+          drainMs: Math.floor(durationMs(switchoverTimeout) / 2),
+          ...heir(input, intent),
+        },
+      }),
+  }
+}
+
+function heir(input: CompileInput, { target, targetRunId }: Intent): object {
+  const server = target === undefined ? undefined : serverAt(input, target)
+  if (server === undefined || targetRunId === undefined || server.port === 0) return {}
+  return { next: { ...server, runId: targetRunId } }
 }
 
 function member(input: CompileInput, endpoint: EndpointSpec): object {

@@ -31,6 +31,32 @@ export interface ServerFacts {
   readonly connectedReplicas: number
   /** Present where it is a node of a cluster. */
   readonly cluster?: ClusterFacts
+  /** Absent until they were read, and where the credentials may not. */
+  readonly guards?: GuardFacts
+}
+
+/** Settings that protect the data; read when a connection is made and after each change through it. */
+export interface GuardFacts {
+  /** As whom it logs in at its source; empty: as the default user, or not at all. */
+  readonly sourceUser: string
+  /** Names of our replication users that it knows. */
+  readonly replicationUsers: readonly string[]
+  readonly minReplicas: number
+  /** `min-replicas-max-lag`; 0: replicas count however long they are silent. */
+  readonly minReplicasMaxLagSeconds: number
+  /** Why replication users cannot be set up here. */
+  readonly refused?: string
+}
+
+const replicationUserPrefix = 'respmesh-e'
+
+/** The user that replicas of the primary of `epoch` log in as. */
+export function replicationUser(epoch: number): string {
+  return `${replicationUserPrefix}${epoch}`
+}
+
+export function isReplicationUser(name: string): boolean {
+  return name.startsWith(replicationUserPrefix)
 }
 
 /** What `CLUSTER INFO` said: the cluster as this node sees it. */
@@ -110,5 +136,6 @@ export function materialDigest(observation: Observation): string {
     facts.cluster?.isOk,
     facts.cluster?.slotsOk,
     facts.cluster?.shardCount,
+    JSON.stringify(facts.guards),
   ].join(' ')
 }

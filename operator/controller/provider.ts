@@ -4,7 +4,8 @@
  */
 import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../../common/contract/stream.ts'
-import type { ProxyKey, RedisProxy, RedisProxyStatus } from '../api/redis-proxy.ts'
+import type { OperationStatus, ProxyKey, RedisProxy, RedisProxyStatus } from '../api/redis-proxy.ts'
+import type { Operation } from './plan/types.ts'
 
 /** The observed resources: a cache that a watch fills, or a file that was read. */
 export interface ProxyStore {
@@ -49,6 +50,9 @@ export interface SidecarView {
   readonly acked?: { readonly version: number; readonly epoch: number }
   readonly error?: string
   readonly primary: PrimaryView
+  /** When the primary of `heardEpoch` last answered it, monotonic; absent: never. */
+  readonly heardAtMs?: number
+  readonly heardEpoch?: number
   readonly connectedAtMs: number
 }
 
@@ -56,6 +60,8 @@ export interface SidecarView {
 export interface ConfigPublisher {
   /** Makes `config` the one that every sidecar of the key gets, now and when it connects. */
   publish(key: ProxyKey, config: ProxyConfig): void
+  /** Tells every sidecar that the primary of `epoch` may be down, for so long; 0: that it is well after all. */
+  suspect(key: ProxyKey, epoch: number, forMs: number): void
   /** Forgets the key and closes its streams. */
   withdraw(key: ProxyKey): void
   sidecars(key: ProxyKey): readonly SidecarView[]
@@ -77,6 +83,14 @@ export type Whereabouts =
   /** Nowhere at present; asking a name service would only have it remember so. */
   | { readonly kind: 'absent'; readonly why: string }
 
+/** What people asked for, oldest first, less what has ended. */
+export interface OperationDesk {
+  pending(key: ProxyKey): readonly Operation[]
+  /** Tells whoever asked how it went; never throws. Called at each turn, so that a lost word is said again. */
+  report(key: ProxyKey, operation: OperationStatus): void
+  onChange(listener: (key: ProxyKey) => void): () => void
+}
+
 export interface Provider {
   /**
    * The name to reach `host` of the spec by, from the operator, the servers and the sidecars alike. Kubernetes
@@ -97,6 +111,15 @@ export interface Provider {
    * be writing to the primary it knew. Undefined where the world cannot tell yet.
    */
   expectedSidecars(key: ProxyKey): readonly string[] | undefined
+  /**
+   * Why the process that has been the primary at `host` since `sinceMs` (wall clock) is known to have ended: a container
+   * that terminated, a child that exited. Undefined: nothing is known. A refused connection is no such knowledge.
+   */
+  readonly fate?: (
+    proxy: RedisProxy,
+    server: { readonly host: string; readonly port: number; readonly sinceMs: number },
+  ) => string | undefined
+  readonly operations?: OperationDesk
   /** Whether this process may act now; checked before every command to a server. */
   isLeader(): boolean
 }

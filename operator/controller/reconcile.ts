@@ -3,13 +3,14 @@
  * a server that was not recorded first, and whoever finds the record can go on from it.
  */
 import type { Clock } from '../../common/clock.ts'
-import { type ErrorCode, TerminalError, assertNever, codeOf } from '../../common/errors.ts'
+import { type ErrorCode, TerminalError, codeOf } from '../../common/errors.ts'
 import { secretCacheMs } from '../../common/limits.ts'
 import type { Log } from '../../common/log.ts'
 import type { ProxyKey, RedisProxy } from '../api/redis-proxy.ts'
 import type { Backend } from '../backend/index.ts'
-import { addressOf, compileConfig, configDigest } from './compile.ts'
-import { parkSource } from './observation.ts'
+import { addressesOf, carryOut } from './carry-out.ts'
+import { compileConfig, configDigest } from './compile.ts'
+import { hasEnded, observeServers } from './observe.ts'
 import { type Action, type Plan, type Snapshot, plan } from './plan/index.ts'
 import type { Provider } from './provider.ts'
 import type { WorkResult } from './queue.ts'
@@ -27,7 +28,8 @@ export interface ReconcileModules {
 interface Memory {
   readonly watchedSinceMs: number
   lastStatusWriteMs: number
-  published?: { readonly version: number; readonly atMs: number; readonly digest: string }
+  published?: NonNullable<Snapshot['published']> & { readonly digest: string }
+  marks: ReadonlyMap<string, number>
   /** Generation of the spec that cannot be worked on. */
   terminalGeneration?: number
   /** Where the recorded process was last met: it cannot move, while its name may be remembered wrongly. */
@@ -97,9 +99,13 @@ export class Reconciler {
     const planned = plan(snapshot, now)
     const recorded = await this.record(proxy, planned, memory)
     if (recorded === undefined) return { requeueAfterMs: conflictRetryMs }
+    memory.marks = new Map(
+      planned.marks.map((mark) => [mark, memory.marks.get(mark) ?? now.monotonicMs]),
+    )
     this.meet(memory, snapshot, recorded)
     this.publish(key, recorded, { memory, access })
     this.tell(proxy, planned)
+    this.hint(key, recorded, planned)
     await this.act(key, planned.actions)
     return { requeueAfterMs: planned.requeueAfterMs }
   }
@@ -115,6 +121,7 @@ export class Reconciler {
     const memory: Memory = {
       watchedSinceMs: this.modules.clock.monotonicMs(),
       lastStatusWriteMs: Number.NEGATIVE_INFINITY,
+      marks: new Map(),
     }
     this.memories.set(key, memory)
     return memory
@@ -154,44 +161,19 @@ export class Reconciler {
     { memory, access }: { readonly memory: Memory; readonly access: ServerAccess },
   ): Promise<Snapshot> {
     const { backend, provider } = this.modules
-    const { credentials, tls } = access
-    const servers = proxy.spec.backend.endpoints.map((endpoint) => ({
-      endpoint,
-      address: addressOf(endpoint),
-      host: reachedBy(provider, proxy, endpoint.host),
-    }))
-    backend.watch(
-      key,
-      servers.map(({ address, endpoint }) => ({
-        address,
-        target: {
-          host: provider.qualifyHost?.(proxy, endpoint.host) ?? endpoint.host,
-          port: endpoint.port,
-          ...(provider.locate && { locate: () => provider.locate?.(proxy, endpoint.host) }),
-          ...(credentials && { credentials }),
-          ...(tls && { tls }),
-        },
-      })),
-    )
-    const unseen = backend.observations(key).filter(({ state }) => state.kind === 'unknown')
-    if (unseen.length > 0) {
-      await backend.probeNow(
-        key,
-        unseen.map(({ address }) => address),
-      )
-    }
-    const observations = new Map(backend.observations(key).map((each) => [each.address, each]))
+    const servers = await observeServers(key, proxy, { backend, provider, access })
+    const { operation } = proxy.status ?? {}
+    const wanted = provider.operations?.pending(key).find(({ name }) => !hasEnded(name, operation))
     return {
       proxy,
-      servers: servers.flatMap((server) => {
-        const observation = observations.get(server.address)
-        return observation === undefined ? [] : [{ ...server, observation }]
-      }),
+      servers,
       sidecars: provider.publisher.sidecars(key),
       expectedSidecars: provider.expectedSidecars(key),
       ...(memory.published && { published: memory.published }),
       watchedSinceMs: memory.watchedSinceMs,
       missingSecrets: access.missing,
+      marks: Object.fromEntries(memory.marks),
+      ...(wanted && { operation: wanted }),
     }
   }
 
@@ -246,8 +228,18 @@ export class Reconciler {
     })
     const digest = configDigest(config)
     if (memory.published?.digest === digest) return
-    memory.published = { version, atMs: clock.monotonicMs(), digest }
+    const atMs = clock.monotonicMs()
+    const { epoch } = config
+    const isSame = memory.published?.epoch === epoch
+    const epochAtMs = (isSame ? memory.published?.epochAtMs : undefined) ?? atMs
+    memory.published = { version, atMs, digest, epoch, epochAtMs }
     provider.publisher.publish(key, config)
+  }
+
+  private hint(key: ProxyKey, { status }: RedisProxy, { suspectForMs }: Plan): void {
+    const { publisher, operations } = this.modules.provider
+    if (suspectForMs !== undefined) publisher.suspect(key, status?.epoch ?? 0, suspectForMs)
+    if (status?.operation) operations?.report(key, status.operation)
   }
 
   private tell(proxy: RedisProxy, planned: Plan): void {
@@ -258,47 +250,14 @@ export class Reconciler {
 
   private async act(key: ProxyKey, actions: readonly Action[]): Promise<void> {
     if (actions.length === 0) return
-    await Promise.all(actions.map((action) => this.carryOut(key, action)))
-    await this.modules.backend.probeNow(
-      key,
-      actions.map(({ address }) => address),
-    )
-  }
-
-  /** A failed command is no failed turn: the next look shows what came of it, and the plan repeats it. */
-  private async carryOut(key: ProxyKey, action: Action): Promise<void> {
     const { backend, provider, log } = this.modules
-    if (!provider.isLeader()) return
-    const { address, runId, kind } = action
-    try {
-      switch (kind) {
-        case 'park':
-          await backend.replicate(key, { address, runId }, parkSource)
-          break
-        case 'replicate':
-          await backend.replicate(key, { address, runId }, action.source)
-          break
-        case 'promote':
-          await backend.promote(key, address, runId)
-          break
-        default:
-          assertNever(kind)
-      }
-      log.info({ proxy: key, action: kind, address, runId }, 'server told its role')
-    } catch (err) {
-      log.warn({ err, proxy: key, action: kind, address, runId }, 'server did not take its role')
-    }
+    const isLeader = () => provider.isLeader()
+    await Promise.all(actions.map((action) => carryOut(key, action, { backend, isLeader, log })))
+    await backend.probeNow(key, actions.flatMap(addressesOf))
   }
 }
 
 function zoneOf(provider: Provider, proxy: RedisProxy, host: string): string | undefined {
   const place = provider.locate?.(proxy, host)
   return place?.kind === 'at' ? place.zone : undefined
-}
-
-/** By its address where that is known, for names are remembered longer than pods live; else by its name. */
-function reachedBy(provider: Provider, proxy: RedisProxy, host: string): string {
-  const place = provider.locate?.(proxy, host)
-  if (place?.kind === 'at') return place.address
-  return provider.qualifyHost?.(proxy, host) ?? host
 }

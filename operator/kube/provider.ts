@@ -170,6 +170,7 @@ function withBootstrap(publisher: ConfigPublisher, bootstrap: BootstrapWriter): 
       publisher.publish(key, config)
       bootstrap.setConfig(key, config)
     },
+    suspect: (key, epoch, forMs) => publisher.suspect(key, epoch, forMs),
     withdraw: (key) => publisher.withdraw(key),
     sidecars: (key) => publisher.sidecars(key),
     onChange: (listener) => publisher.onChange(listener),

@@ -35,6 +35,12 @@ export class StreamHub implements ConfigPublisher {
     for (const session of channel.sessions.values()) session.send(channel.line, now)
   }
 
+  suspect(key: ProxyKey, epoch: number, forMs: number): void {
+    const line = encodeLine({ kind: 'suspect', epoch, forMs })
+    const now = this.clock.monotonicMs()
+    for (const session of this.channels.get(key)?.sessions.values() ?? []) session.send(line, now)
+  }
+
   withdraw(key: ProxyKey): void {
     for (const session of this.open) {
       if (session.key === key) session.close('the RedisProxy was removed')

@@ -143,7 +143,7 @@ export class StreamSession {
       if (this.sidecarId === undefined) this.identify(id)
       return
     }
-    if (message.kind === 'ping') return
+    if (message.kind === 'ping' || message.kind === 'renew') return
     if (this.sidecarId === undefined) throw malformed('a message before the hello')
     this.note(message)
     this.events.onChange(this)

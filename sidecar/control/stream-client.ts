@@ -163,6 +163,8 @@ export class StreamClient {
   private receive(message: ServerMessage, from: StreamConnection): void {
     switch (message.kind) {
       case 'ping':
+      case 'grant':
+      case 'suspect':
         return
       case 'config':
         this.pending = { value: message.config, from }

@@ -277,6 +277,7 @@ export class SimWorld {
           this.outside()
           this.published = config
         },
+        suspect: () => {},
         withdraw: () => {},
         sidecars: () => this.views(),
         onChange: () => () => {},
@@ -333,6 +334,13 @@ export class SimWorld {
         this.reach(address, runId).follow(source)
         this.note(`${address} follows ${source.host}:${source.port}`)
       },
+      // None of these is asked for: the model has neither guards nor planned changes.
+      handOver: unasked,
+      unpause: unasked,
+      protect: unasked,
+      unprotect: unasked,
+      setMinReplicas: unasked,
+      clusterFailover: unasked,
       onChange: () => () => {},
       stop: () => {},
     }
@@ -366,6 +374,10 @@ export class SimWorld {
       throw new Error(`${address} is promoted although ${ahead.server.address} is ahead of it`)
     }
   }
+}
+
+async function unasked(): Promise<void> {
+  throw new Error('the model has no such command')
 }
 
 function manifest(servers: readonly ModelServer[]): RedisProxy {

@@ -39,7 +39,7 @@ var require_ucs2length = __commonJS({
 // <stdin>
 module.exports = validate10;
 module.exports.default = validate10;
-var schema11 = { "type": "object", "required": ["apiVersion", "proxy", "version", "epoch", "listeners", "upstream", "timing", "limits", "logLevel"], "properties": { "apiVersion": { "type": "string", "const": "config.respmesh.io/v1" }, "proxy": { "type": "object", "required": ["namespace", "name", "uid"], "properties": { "namespace": { "type": "string", "minLength": 1, "maxLength": 63, "description": "namespace of the RedisProxy" }, "name": { "type": "string", "minLength": 1, "maxLength": 63, "description": "name of the RedisProxy" }, "uid": { "type": "string", "minLength": 1, "maxLength": 64, "description": "uid of the RedisProxy: a recreated one starts its epochs anew" } }, "additionalProperties": false }, "version": { "type": "integer", "minimum": 0, "maximum": 9007199254740991, "description": "rises with every configuration published for this uid" }, "epoch": { "type": "integer", "minimum": 0, "maximum": 9007199254740991, "description": "rises whenever the primary changes or is withdrawn; a lower one is refused" }, "listeners": { "type": "array", "items": { "type": "object", "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "address to bind; with `port`" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "port to bind; 0 takes a free one" }, "unixPath": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "unix socket to bind, instead of host and port" }, "tls": { "type": "object", "required": ["certFile", "keyFile"], "properties": { "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM certificate chain that clients are shown; read again when it changes" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the certificate; read again when it changes" }, "clientCertificate": { "type": "string", "enum": ["none", "optional", "required"], "description": "whether clients must show a certificate of `clientCaFile`; optional: one that is shown must be good. Default none" }, "clientCaFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle of the authorities of client certificates" } }, "additionalProperties": false, "description": "TLS to the clients of a listener; absent: plain" }, "raw": { "type": "boolean", "description": "bytes pass both ways between a client and the primary, unread: no command is held, routed or refused. Default false" } }, "additionalProperties": false, "description": "where clients connect" }, "minItems": 1, "maxItems": 8 }, "admin": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "address of the admin HTTP port" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "0 takes a free one" }, "tls": { "type": "object", "required": ["certFile", "keyFile"], "properties": { "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM certificate chain; read again when it changes" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the certificate; read again when it changes" }, "clientCaFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle of the authorities whose clients may use the port" } }, "additionalProperties": false, "description": "HTTPS; absent: HTTP" }, "users": { "type": "array", "items": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "minItems": 1, "maxItems": 32, "description": "who may use the port, by HTTP basic authentication; health and metrics are open to all. Absent: anyone may read, and processes of the same machine or pod may change something" } }, "additionalProperties": false, "description": "health, readiness, metrics, pause; absent: no admin port" }, "clientAuth": { "type": "object", "required": ["users"], "properties": { "users": { "type": "array", "items": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "minItems": 1, "maxItems": 32 } }, "additionalProperties": false, "description": "who may connect; absent: anyone who can reach the listener" }, "commands": { "type": "object", "properties": { "allow": { "type": "array", "items": { "type": "string", "pattern": "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "description": "a command in lower case, `config|set` for a sub-command, `*` for every one" }, "maxItems": 512, "description": "let through although they are refused by default" }, "deny": { "type": "array", "items": { "type": "string", "pattern": "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "description": "a command in lower case, `config|set` for a sub-command, `*` for every one" }, "maxItems": 512, "description": "refused whatever else is said; the more exact name wins over the other list" } }, "additionalProperties": false, "description": "which commands clients may send; absent: the defaults" }, "workers": { "type": "integer", "minimum": 1, "maximum": 64, "description": "processes that share the clients; read at start only. Default 1" }, "upstream": { "type": "object", "required": ["mode", "discovery", "members", "connectionsMax"], "properties": { "mode": { "type": "string", "enum": ["standalone", "replication", "cluster", "ring"], "description": "standalone: one server; replication: one primary and its replicas; cluster: a Redis or Valkey Cluster, `members` are where it is asked; ring: independent servers that share the keys" }, "discovery": { "type": "string", "enum": ["operator", "self", "sentinel"], "description": "operator: `primary` is obeyed; self: the sidecar asks the members for their ROLE, or their slots, and follows (it never promotes); sentinel: it asks the Sentinels" }, "members": { "type": "array", "items": { "type": "object", "required": ["host", "port", "role"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^(/.*|[A-Za-z0-9._:-]+)$", "description": "name or address the sidecar connects to, or the path of its unix socket" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "port of the server; 0 with a unix socket" }, "role": { "type": "string", "enum": ["primary", "replica", "unknown"], "description": "what the control plane last saw it as" }, "runId": { "type": "string", "minLength": 1, "maxLength": 64, "description": "run_id of the server process, as INFO server reports it" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where it runs; compared with `reads.zone`" }, "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "what the ring hashes in place of the address, so that a server may move" }, "weight": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "share of the ring\u2019s keys, relative to others. Default 1" } }, "additionalProperties": false, "description": "a server of the backend" }, "minItems": 1, "maxItems": 64 }, "sentinel": { "type": "object", "required": ["name", "members"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 128, "description": "name under which the Sentinels watch the primary" }, "members": { "type": "array", "items": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name or address of a Sentinel" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "its port" } }, "additionalProperties": false }, "minItems": 1, "maxItems": 16 }, "credentials": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "tls": { "type": "object", "required": ["verify"], "properties": { "verify": { "type": "boolean", "description": "check the chain and the name of the server" }, "caFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle to trust instead of the public roots" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name to expect in place of the host" }, "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM client certificate" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the client certificate" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" } }, "additionalProperties": false, "description": "who says which server is the primary, with `discovery: sentinel`" }, "reads": { "type": "object", "required": ["policy"], "properties": { "policy": { "type": "string", "enum": ["allToPrimary", "readsToReplicas"], "description": "where commands go that only read" }, "choose": { "type": "string", "enum": ["roundRobin", "zone", "latency"], "description": "roundRobin: all replicas that are fit, in turn; zone: those of `zone` as long as there are any; latency: those that answer about as fast as the fastest. Default roundRobin" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where this sidecar runs" }, "lagSecondsMax": { "type": "integer", "minimum": 1, "maximum": 86400, "description": "a replica that is further behind gets no reads. Default 10" }, "lagBytesMax": { "type": "integer", "minimum": 1, "maximum": 9007199254740991, "description": "the same in bytes of the replication stream. Default 16 MiB" }, "readYourWrites": { "type": "boolean", "description": "a client that has written reads from the primary until a replica has what it wrote. Default true" } }, "additionalProperties": false, "description": "read/write split; absent: everything goes to primaries" }, "retries": { "type": "object", "required": ["maxRetries", "retryDelayMs"], "properties": { "maxRetries": { "type": "integer", "minimum": 0, "maximum": 100, "description": "times a command that a server did not run is sent again" }, "retryDelayMs": { "type": "integer", "minimum": 1, "maximum": 1e4, "description": "longest first delay; it doubles with each, with jitter" } }, "additionalProperties": false, "description": "redirects and refusals of servers that ran nothing. Default 16 and 10 ms" }, "cluster": { "type": "object", "properties": { "present": { "type": "string", "enum": ["server", "sidecar", "nodes"], "description": "server: to clients it looks like one server without a cluster; sidecar: like a cluster of one node, itself; nodes: CLUSTER SLOTS and its kin show the nodes. Default server" } }, "additionalProperties": false, "description": "only with mode cluster" }, "ring": { "type": "object", "properties": { "hash": { "type": "string", "enum": ["fnv1a_64", "md5"], "description": "how keys are hashed, by twemproxy\u2019s names; its distribution is ketama in any case. Default fnv1a_64" }, "hashTag": { "type": "string", "pattern": "^([!-~]{2})?$", "description": "two characters: what stands between them is hashed; empty: always the whole key. Default {}" }, "ejectAfter": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "failures in a row after which a server is taken out of the ring; absent: never" }, "ejectMs": { "type": "integer", "minimum": 100, "maximum": 36e5, "description": "how long it is out before it is tried. Default 30000" } }, "additionalProperties": false, "description": "only with mode ring" }, "primary": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^(/.*|[A-Za-z0-9._:-]+)$", "description": "name, address or unix socket of the one server that may take writes" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "its port; 0 with a unix socket" }, "runId": { "type": "string", "minLength": 1, "maxLength": 64, "description": "run_id it must report at connect; absent: any process there that says it is a master" } }, "additionalProperties": false, "description": "absent while no server may take writes" }, "credentials": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "tls": { "type": "object", "required": ["verify"], "properties": { "verify": { "type": "boolean", "description": "check the chain and the name of the server" }, "caFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle to trust instead of the public roots" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name to expect in place of the host" }, "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM client certificate" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the client certificate" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" }, "connectionsMax": { "type": "integer", "minimum": 1, "maximum": 64, "description": "shared connections to the primary per process" }, "isolation": { "type": "string", "enum": ["shared", "perClient"], "description": "shared: clients share connections where nothing can tell; perClient: each has one of its own. Default shared" } }, "additionalProperties": false, "description": "the backend" }, "timing": { "type": "object", "required": ["connectTimeoutMs", "holdTimeoutMs", "replyTimeoutMs", "drainTimeoutMs"], "properties": { "connectTimeoutMs": { "type": "integer", "minimum": 10, "maximum": 6e4, "description": "longest wait for an upstream connection to be usable" }, "holdTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 6e5, "description": "longest time a command is held while no primary may take it" }, "replyTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest silence of an upstream that owes replies to non-blocking commands; 0: none" }, "drainTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest wait for commands in flight at pause and at shutdown" }, "queueTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest time a command may wait, unsent, for a connected server that takes no more; then it gets an error. Default 5000" }, "readTimeLimitMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest time from a command to its reply, blocking ones too; the client of a longer one is closed. 0, the default: none" }, "clientIdleTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "a client that sends nothing for so long is closed; 0, the default: never" } }, "additionalProperties": false, "description": "every timeout of the data path" }, "limits": { "type": "object", "required": ["clientsMax", "argumentBytesMax", "clientInFlightBytesMax", "upstreamQueueBytesMax", "clientOutputBytesMax"], "properties": { "clientsMax": { "type": "integer", "minimum": 1, "maximum": 1e6, "description": "clients at once; the next gets an error and is closed" }, "argumentBytesMax": { "type": "integer", "minimum": 1024, "maximum": 536870912, "description": "longest single argument; the server\u2019s own bound is 512 MiB" }, "clientInFlightBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "bytes a client may have unanswered before it is read no further" }, "upstreamQueueBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "bytes that wait for an upstream before all clients are read no further" }, "clientOutputBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "reply bytes that a client may leave unread before it is paused" }, "upstreamQueueCommandsMax": { "type": "integer", "minimum": 1, "maximum": 1e7, "description": "commands that wait for an upstream before new ones are refused" }, "memoryBytesMax": { "type": "integer", "minimum": 67108864, "maximum": 9007199254740991, "description": "resident memory of the process; near it the largest clients are closed, then new ones are refused" } }, "additionalProperties": false, "description": "hard bounds of the data path" }, "logLevel": { "type": "string", "enum": ["error", "warn", "info", "debug"] } }, "additionalProperties": false, "$id": "https://respmesh.io/schemas/proxy-config.json", "title": "ProxyConfig", "description": "the compiled configuration a sidecar obeys: an immutable, versioned snapshot" };
+var schema11 = { "type": "object", "required": ["apiVersion", "proxy", "version", "epoch", "listeners", "upstream", "timing", "limits", "logLevel"], "properties": { "apiVersion": { "type": "string", "const": "config.respmesh.io/v1" }, "proxy": { "type": "object", "required": ["namespace", "name", "uid"], "properties": { "namespace": { "type": "string", "minLength": 1, "maxLength": 63, "description": "namespace of the RedisProxy" }, "name": { "type": "string", "minLength": 1, "maxLength": 63, "description": "name of the RedisProxy" }, "uid": { "type": "string", "minLength": 1, "maxLength": 64, "description": "uid of the RedisProxy: a recreated one starts its epochs anew" } }, "additionalProperties": false }, "version": { "type": "integer", "minimum": 0, "maximum": 9007199254740991, "description": "rises with every configuration published for this uid" }, "epoch": { "type": "integer", "minimum": 0, "maximum": 9007199254740991, "description": "rises whenever the primary changes or is withdrawn; a lower one is refused" }, "listeners": { "type": "array", "items": { "type": "object", "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "address to bind; with `port`" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "port to bind; 0 takes a free one" }, "unixPath": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "unix socket to bind, instead of host and port" }, "tls": { "type": "object", "required": ["certFile", "keyFile"], "properties": { "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM certificate chain that clients are shown; read again when it changes" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the certificate; read again when it changes" }, "clientCertificate": { "type": "string", "enum": ["none", "optional", "required"], "description": "whether clients must show a certificate of `clientCaFile`; optional: one that is shown must be good. Default none" }, "clientCaFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle of the authorities of client certificates" } }, "additionalProperties": false, "description": "TLS to the clients of a listener; absent: plain" }, "raw": { "type": "boolean", "description": "bytes pass both ways between a client and the primary, unread: no command is held, routed or refused. Default false" } }, "additionalProperties": false, "description": "where clients connect" }, "minItems": 1, "maxItems": 8 }, "admin": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "address of the admin HTTP port" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "0 takes a free one" }, "tls": { "type": "object", "required": ["certFile", "keyFile"], "properties": { "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM certificate chain; read again when it changes" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the certificate; read again when it changes" }, "clientCaFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle of the authorities whose clients may use the port" } }, "additionalProperties": false, "description": "HTTPS; absent: HTTP" }, "users": { "type": "array", "items": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "minItems": 1, "maxItems": 32, "description": "who may use the port, by HTTP basic authentication; health and metrics are open to all. Absent: anyone may read, and processes of the same machine or pod may change something" } }, "additionalProperties": false, "description": "health, readiness, metrics, pause; absent: no admin port" }, "clientAuth": { "type": "object", "required": ["users"], "properties": { "users": { "type": "array", "items": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "minItems": 1, "maxItems": 32 } }, "additionalProperties": false, "description": "who may connect; absent: anyone who can reach the listener" }, "commands": { "type": "object", "properties": { "allow": { "type": "array", "items": { "type": "string", "pattern": "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "description": "a command in lower case, `config|set` for a sub-command, `*` for every one" }, "maxItems": 512, "description": "let through although they are refused by default" }, "deny": { "type": "array", "items": { "type": "string", "pattern": "^(\\*|[a-z0-9._-]{1,64}(\\|[a-z0-9._-]{1,64})?)$", "description": "a command in lower case, `config|set` for a sub-command, `*` for every one" }, "maxItems": 512, "description": "refused whatever else is said; the more exact name wins over the other list" } }, "additionalProperties": false, "description": "which commands clients may send; absent: the defaults" }, "workers": { "type": "integer", "minimum": 1, "maximum": 64, "description": "processes that share the clients; read at start only. Default 1" }, "upstream": { "type": "object", "required": ["mode", "discovery", "members", "connectionsMax"], "properties": { "mode": { "type": "string", "enum": ["standalone", "replication", "cluster", "ring"], "description": "standalone: one server; replication: one primary and its replicas; cluster: a Redis or Valkey Cluster, `members` are where it is asked; ring: independent servers that share the keys" }, "discovery": { "type": "string", "enum": ["operator", "self", "sentinel"], "description": "operator: `primary` is obeyed; self: the sidecar asks the members for their ROLE, or their slots, and follows (it never promotes); sentinel: it asks the Sentinels" }, "members": { "type": "array", "items": { "type": "object", "required": ["host", "port", "role"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^(/.*|[A-Za-z0-9._:-]+)$", "description": "name or address the sidecar connects to, or the path of its unix socket" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "port of the server; 0 with a unix socket" }, "role": { "type": "string", "enum": ["primary", "replica", "unknown"], "description": "what the control plane last saw it as" }, "runId": { "type": "string", "minLength": 1, "maxLength": 64, "description": "run_id of the server process, as INFO server reports it" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where it runs; compared with `reads.zone`" }, "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "what the ring hashes in place of the address, so that a server may move" }, "weight": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "share of the ring\u2019s keys, relative to others. Default 1" } }, "additionalProperties": false, "description": "a server of the backend" }, "minItems": 1, "maxItems": 64 }, "sentinel": { "type": "object", "required": ["name", "members"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 128, "description": "name under which the Sentinels watch the primary" }, "members": { "type": "array", "items": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name or address of a Sentinel" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "its port" } }, "additionalProperties": false }, "minItems": 1, "maxItems": 16 }, "credentials": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "tls": { "type": "object", "required": ["verify"], "properties": { "verify": { "type": "boolean", "description": "check the chain and the name of the server" }, "caFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle to trust instead of the public roots" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name to expect in place of the host" }, "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM client certificate" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the client certificate" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" } }, "additionalProperties": false, "description": "who says which server is the primary, with `discovery: sentinel`" }, "reads": { "type": "object", "required": ["policy"], "properties": { "policy": { "type": "string", "enum": ["allToPrimary", "readsToReplicas"], "description": "where commands go that only read" }, "choose": { "type": "string", "enum": ["roundRobin", "zone", "latency"], "description": "roundRobin: all replicas that are fit, in turn; zone: those of `zone` as long as there are any; latency: those that answer about as fast as the fastest. Default roundRobin" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where this sidecar runs" }, "lagSecondsMax": { "type": "integer", "minimum": 1, "maximum": 86400, "description": "a replica that is further behind gets no reads. Default 10" }, "lagBytesMax": { "type": "integer", "minimum": 1, "maximum": 9007199254740991, "description": "the same in bytes of the replication stream. Default 16 MiB" }, "readYourWrites": { "type": "boolean", "description": "a client that has written reads from the primary until a replica has what it wrote. Default true" } }, "additionalProperties": false, "description": "read/write split; absent: everything goes to primaries" }, "retries": { "type": "object", "required": ["maxRetries", "retryDelayMs"], "properties": { "maxRetries": { "type": "integer", "minimum": 0, "maximum": 100, "description": "times a command that a server did not run is sent again" }, "retryDelayMs": { "type": "integer", "minimum": 1, "maximum": 1e4, "description": "longest first delay; it doubles with each, with jitter" } }, "additionalProperties": false, "description": "redirects and refusals of servers that ran nothing. Default 16 and 10 ms" }, "cluster": { "type": "object", "properties": { "present": { "type": "string", "enum": ["server", "sidecar", "nodes"], "description": "server: to clients it looks like one server without a cluster; sidecar: like a cluster of one node, itself; nodes: CLUSTER SLOTS and its kin show the nodes. Default server" } }, "additionalProperties": false, "description": "only with mode cluster" }, "ring": { "type": "object", "properties": { "hash": { "type": "string", "enum": ["fnv1a_64", "md5"], "description": "how keys are hashed, by twemproxy\u2019s names; its distribution is ketama in any case. Default fnv1a_64" }, "hashTag": { "type": "string", "pattern": "^([!-~]{2})?$", "description": "two characters: what stands between them is hashed; empty: always the whole key. Default {}" }, "ejectAfter": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "failures in a row after which a server is taken out of the ring; absent: never" }, "ejectMs": { "type": "integer", "minimum": 100, "maximum": 36e5, "description": "how long it is out before it is tried. Default 30000" } }, "additionalProperties": false, "description": "only with mode ring" }, "primary": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^(/.*|[A-Za-z0-9._:-]+)$", "description": "name, address or unix socket of the one server that may take writes" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "description": "its port; 0 with a unix socket" }, "runId": { "type": "string", "minLength": 1, "maxLength": 64, "description": "run_id it must report at connect; absent: any process there that says it is a master" } }, "additionalProperties": false, "description": "absent while no server may take writes" }, "handover": { "type": "object", "required": ["drainMs"], "properties": { "drainMs": { "type": "integer", "minimum": 0, "maximum": 6e4, "description": "how long what was sent may still be answered before connections are closed; the configuration is acknowledged after that" }, "next": { "type": "object", "required": ["host", "port", "runId"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "server that is to be the primary" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535 }, "runId": { "type": "string", "minLength": 1, "maxLength": 64, "description": "its process" } }, "additionalProperties": false, "description": "connected to ahead, and sent nothing until it is the primary" } }, "additionalProperties": false, "description": "only without `primary`: a planned change of it is under way" }, "grantTtlMs": { "type": "integer", "minimum": 100, "maximum": 6e5, "description": "writes and reads go to the primary only for so long after the control plane last said that they may; absent: until it says otherwise" }, "writes": { "type": "object", "required": ["waitReplicas", "waitTimeoutMs"], "properties": { "waitReplicas": { "type": "integer", "minimum": 1, "maximum": 64, "description": "replicas that must have a write before its client hears of it" }, "waitTimeoutMs": { "type": "integer", "minimum": 1, "maximum": 6e4, "description": "longest wait for them; then the client is told that its write is not confirmed" } }, "additionalProperties": false, "description": "replies to writes wait for replicas; absent: they come when the primary has run them" }, "credentials": { "type": "object", "required": ["password"], "properties": { "username": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" }, "password": { "type": "object", "properties": { "file": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "file whose content, less one trailing newline, is the secret" }, "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "description": "environment variable that holds the secret" } }, "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "description": "where a secret is read from" } }, "additionalProperties": false, "description": "an ACL user, or the default user where no username is given" }, "tls": { "type": "object", "required": ["verify"], "properties": { "verify": { "type": "boolean", "description": "check the chain and the name of the server" }, "caFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM bundle to trust instead of the public roots" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9._:-]+$", "description": "name to expect in place of the host" }, "certFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM client certificate" }, "keyFile": { "type": "string", "minLength": 1, "maxLength": 4096, "description": "PEM key of the client certificate" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" }, "connectionsMax": { "type": "integer", "minimum": 1, "maximum": 64, "description": "shared connections to the primary per process" }, "isolation": { "type": "string", "enum": ["shared", "perClient"], "description": "shared: clients share connections where nothing can tell; perClient: each has one of its own. Default shared" } }, "additionalProperties": false, "description": "the backend" }, "timing": { "type": "object", "required": ["connectTimeoutMs", "holdTimeoutMs", "replyTimeoutMs", "drainTimeoutMs"], "properties": { "connectTimeoutMs": { "type": "integer", "minimum": 10, "maximum": 6e4, "description": "longest wait for an upstream connection to be usable" }, "holdTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 6e5, "description": "longest time a command is held while no primary may take it" }, "replyTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest silence of an upstream that owes replies to non-blocking commands; 0: none" }, "drainTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest wait for commands in flight at pause and at shutdown" }, "queueTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest time a command may wait, unsent, for a connected server that takes no more; then it gets an error. Default 5000" }, "readTimeLimitMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "longest time from a command to its reply, blocking ones too; the client of a longer one is closed. 0, the default: none" }, "clientIdleTimeoutMs": { "type": "integer", "minimum": 0, "maximum": 36e5, "description": "a client that sends nothing for so long is closed; 0, the default: never" } }, "additionalProperties": false, "description": "every timeout of the data path" }, "limits": { "type": "object", "required": ["clientsMax", "argumentBytesMax", "clientInFlightBytesMax", "upstreamQueueBytesMax", "clientOutputBytesMax"], "properties": { "clientsMax": { "type": "integer", "minimum": 1, "maximum": 1e6, "description": "clients at once; the next gets an error and is closed" }, "argumentBytesMax": { "type": "integer", "minimum": 1024, "maximum": 536870912, "description": "longest single argument; the server\u2019s own bound is 512 MiB" }, "clientInFlightBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "bytes a client may have unanswered before it is read no further" }, "upstreamQueueBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "bytes that wait for an upstream before all clients are read no further" }, "clientOutputBytesMax": { "type": "integer", "minimum": 4096, "maximum": 1073741824, "description": "reply bytes that a client may leave unread before it is paused" }, "upstreamQueueCommandsMax": { "type": "integer", "minimum": 1, "maximum": 1e7, "description": "commands that wait for an upstream before new ones are refused" }, "memoryBytesMax": { "type": "integer", "minimum": 67108864, "maximum": 9007199254740991, "description": "resident memory of the process; near it the largest clients are closed, then new ones are refused" } }, "additionalProperties": false, "description": "hard bounds of the data path" }, "logLevel": { "type": "string", "enum": ["error", "warn", "info", "debug"] } }, "additionalProperties": false, "$id": "https://respmesh.io/schemas/proxy-config.json", "title": "ProxyConfig", "description": "the compiled configuration a sidecar obeys: an immutable, versioned snapshot" };
 var func2 = Object.prototype.hasOwnProperty;
 var func3 = require_ucs2length().default;
 var pattern0 = new RegExp("^[A-Za-z0-9._:-]+$", "u");
@@ -3260,11 +3260,11 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             errors++;
           }
         }
-        if (data48.credentials !== void 0) {
-          let data100 = data48.credentials;
+        if (data48.handover !== void 0) {
+          let data100 = data48.handover;
           if (data100 && typeof data100 == "object" && !Array.isArray(data100)) {
-            if (data100.password === void 0) {
-              const err305 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/required", keyword: "required", params: { missingProperty: "password" }, message: "must have required property 'password'", schema: schema11.properties.upstream.properties.credentials.required, parentSchema: schema11.properties.upstream.properties.credentials, data: data100 };
+            if (data100.drainMs === void 0) {
+              const err305 = { instancePath: instancePath + "/upstream/handover", schemaPath: "#/properties/upstream/properties/handover/required", keyword: "required", params: { missingProperty: "drainMs" }, message: "must have required property 'drainMs'", schema: schema11.properties.upstream.properties.handover.required, parentSchema: schema11.properties.upstream.properties.handover, data: data100 };
               if (vErrors === null) {
                 vErrors = [err305];
               } else {
@@ -3273,8 +3273,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               errors++;
             }
             for (const key27 in data100) {
-              if (!(key27 === "username" || key27 === "password")) {
-                const err306 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key27 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials, data: data100 };
+              if (!(key27 === "drainMs" || key27 === "next")) {
+                const err306 = { instancePath: instancePath + "/upstream/handover", schemaPath: "#/properties/upstream/properties/handover/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key27 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.handover, data: data100 };
                 if (vErrors === null) {
                   vErrors = [err306];
                 } else {
@@ -3283,20 +3283,20 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 errors++;
               }
             }
-            if (data100.username !== void 0) {
-              let data101 = data100.username;
-              if (data101 && typeof data101 == "object" && !Array.isArray(data101)) {
-                if (Object.keys(data101).length > 1) {
-                  const err307 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data101 };
-                  if (vErrors === null) {
-                    vErrors = [err307];
-                  } else {
-                    vErrors.push(err307);
-                  }
-                  errors++;
+            if (data100.drainMs !== void 0) {
+              let data101 = data100.drainMs;
+              if (!(typeof data101 == "number" && (!(data101 % 1) && !isNaN(data101)))) {
+                const err307 = { instancePath: instancePath + "/upstream/handover/drainMs", schemaPath: "#/properties/upstream/properties/handover/properties/drainMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.handover.properties.drainMs.type, parentSchema: schema11.properties.upstream.properties.handover.properties.drainMs, data: data101 };
+                if (vErrors === null) {
+                  vErrors = [err307];
+                } else {
+                  vErrors.push(err307);
                 }
-                if (Object.keys(data101).length < 1) {
-                  const err308 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data101 };
+                errors++;
+              }
+              if (typeof data101 == "number") {
+                if (data101 > 6e4 || isNaN(data101)) {
+                  const err308 = { instancePath: instancePath + "/upstream/handover/drainMs", schemaPath: "#/properties/upstream/properties/handover/properties/drainMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e4 }, message: "must be <= 60000", schema: 6e4, parentSchema: schema11.properties.upstream.properties.handover.properties.drainMs, data: data101 };
                   if (vErrors === null) {
                     vErrors = [err308];
                   } else {
@@ -3304,104 +3304,102 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                for (const key28 in data101) {
-                  if (!(key28 === "file" || key28 === "env")) {
-                    const err309 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key28 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data101 };
-                    if (vErrors === null) {
-                      vErrors = [err309];
-                    } else {
-                      vErrors.push(err309);
-                    }
-                    errors++;
-                  }
-                }
-                if (data101.file !== void 0) {
-                  let data102 = data101.file;
-                  if (typeof data102 === "string") {
-                    if (func3(data102) > 4096) {
-                      const err310 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data102 };
-                      if (vErrors === null) {
-                        vErrors = [err310];
-                      } else {
-                        vErrors.push(err310);
-                      }
-                      errors++;
-                    }
-                    if (func3(data102) < 1) {
-                      const err311 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data102 };
-                      if (vErrors === null) {
-                        vErrors = [err311];
-                      } else {
-                        vErrors.push(err311);
-                      }
-                      errors++;
-                    }
+                if (data101 < 0 || isNaN(data101)) {
+                  const err309 = { instancePath: instancePath + "/upstream/handover/drainMs", schemaPath: "#/properties/upstream/properties/handover/properties/drainMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.upstream.properties.handover.properties.drainMs, data: data101 };
+                  if (vErrors === null) {
+                    vErrors = [err309];
                   } else {
-                    const err312 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.username.properties.file.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data102 };
-                    if (vErrors === null) {
-                      vErrors = [err312];
-                    } else {
-                      vErrors.push(err312);
-                    }
-                    errors++;
+                    vErrors.push(err309);
                   }
+                  errors++;
                 }
-                if (data101.env !== void 0) {
-                  let data103 = data101.env;
-                  if (typeof data103 === "string") {
-                    if (!pattern2.test(data103)) {
-                      const err313 = { instancePath: instancePath + "/upstream/credentials/username/env", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.env, data: data103 };
-                      if (vErrors === null) {
-                        vErrors = [err313];
-                      } else {
-                        vErrors.push(err313);
-                      }
-                      errors++;
-                    }
-                  } else {
-                    const err314 = { instancePath: instancePath + "/upstream/credentials/username/env", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.username.properties.env.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.env, data: data103 };
-                    if (vErrors === null) {
-                      vErrors = [err314];
-                    } else {
-                      vErrors.push(err314);
-                    }
-                    errors++;
-                  }
-                }
-              } else {
-                const err315 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.properties.username.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data101 };
-                if (vErrors === null) {
-                  vErrors = [err315];
-                } else {
-                  vErrors.push(err315);
-                }
-                errors++;
               }
             }
-            if (data100.password !== void 0) {
-              let data104 = data100.password;
-              if (data104 && typeof data104 == "object" && !Array.isArray(data104)) {
-                if (Object.keys(data104).length > 1) {
-                  const err316 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data104 };
+            if (data100.next !== void 0) {
+              let data102 = data100.next;
+              if (data102 && typeof data102 == "object" && !Array.isArray(data102)) {
+                if (data102.host === void 0) {
+                  const err310 = { instancePath: instancePath + "/upstream/handover/next", schemaPath: "#/properties/upstream/properties/handover/properties/next/required", keyword: "required", params: { missingProperty: "host" }, message: "must have required property 'host'", schema: schema11.properties.upstream.properties.handover.properties.next.required, parentSchema: schema11.properties.upstream.properties.handover.properties.next, data: data102 };
                   if (vErrors === null) {
-                    vErrors = [err316];
+                    vErrors = [err310];
                   } else {
-                    vErrors.push(err316);
+                    vErrors.push(err310);
                   }
                   errors++;
                 }
-                if (Object.keys(data104).length < 1) {
-                  const err317 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data104 };
+                if (data102.port === void 0) {
+                  const err311 = { instancePath: instancePath + "/upstream/handover/next", schemaPath: "#/properties/upstream/properties/handover/properties/next/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.upstream.properties.handover.properties.next.required, parentSchema: schema11.properties.upstream.properties.handover.properties.next, data: data102 };
                   if (vErrors === null) {
-                    vErrors = [err317];
+                    vErrors = [err311];
                   } else {
-                    vErrors.push(err317);
+                    vErrors.push(err311);
                   }
                   errors++;
                 }
-                for (const key29 in data104) {
-                  if (!(key29 === "file" || key29 === "env")) {
-                    const err318 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key29 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data104 };
+                if (data102.runId === void 0) {
+                  const err312 = { instancePath: instancePath + "/upstream/handover/next", schemaPath: "#/properties/upstream/properties/handover/properties/next/required", keyword: "required", params: { missingProperty: "runId" }, message: "must have required property 'runId'", schema: schema11.properties.upstream.properties.handover.properties.next.required, parentSchema: schema11.properties.upstream.properties.handover.properties.next, data: data102 };
+                  if (vErrors === null) {
+                    vErrors = [err312];
+                  } else {
+                    vErrors.push(err312);
+                  }
+                  errors++;
+                }
+                for (const key28 in data102) {
+                  if (!(key28 === "host" || key28 === "port" || key28 === "runId")) {
+                    const err313 = { instancePath: instancePath + "/upstream/handover/next", schemaPath: "#/properties/upstream/properties/handover/properties/next/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key28 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.handover.properties.next, data: data102 };
+                    if (vErrors === null) {
+                      vErrors = [err313];
+                    } else {
+                      vErrors.push(err313);
+                    }
+                    errors++;
+                  }
+                }
+                if (data102.host !== void 0) {
+                  let data103 = data102.host;
+                  if (typeof data103 === "string") {
+                    if (func3(data103) > 253) {
+                      const err314 = { instancePath: instancePath + "/upstream/handover/next/host", schemaPath: "#/properties/upstream/properties/handover/properties/next/properties/host/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.handover.properties.next.properties.host, data: data103 };
+                      if (vErrors === null) {
+                        vErrors = [err314];
+                      } else {
+                        vErrors.push(err314);
+                      }
+                      errors++;
+                    }
+                    if (func3(data103) < 1) {
+                      const err315 = { instancePath: instancePath + "/upstream/handover/next/host", schemaPath: "#/properties/upstream/properties/handover/properties/next/properties/host/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.handover.properties.next.properties.host, data: data103 };
+                      if (vErrors === null) {
+                        vErrors = [err315];
+                      } else {
+                        vErrors.push(err315);
+                      }
+                      errors++;
+                    }
+                    if (!pattern0.test(data103)) {
+                      const err316 = { instancePath: instancePath + "/upstream/handover/next/host", schemaPath: "#/properties/upstream/properties/handover/properties/next/properties/host/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.upstream.properties.handover.properties.next.properties.host, data: data103 };
+                      if (vErrors === null) {
+                        vErrors = [err316];
+                      } else {
+                        vErrors.push(err316);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err317 = { instancePath: instancePath + "/upstream/handover/next/host", schemaPath: "#/properties/upstream/properties/handover/properties/next/properties/host/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.handover.properties.next.properties.host.type, parentSchema: schema11.properties.upstream.properties.handover.properties.next.properties.host, data: data103 };
+                    if (vErrors === null) {
+                      vErrors = [err317];
+                    } else {
+                      vErrors.push(err317);
+                    }
+                    errors++;
+                  }
+                }
+                if (data102.port !== void 0) {
+                  let data104 = data102.port;
+                  if (!(typeof data104 == "number" && (!(data104 % 1) && !isNaN(data104)))) {
+                    const err318 = { instancePath: instancePath + "/upstream/handover/next/port", schemaPath: "#/properties/upstream/properties/handover/properties/next/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.handover.properties.next.properties.port.type, parentSchema: schema11.properties.upstream.properties.handover.properties.next.properties.port, data: data104 };
                     if (vErrors === null) {
                       vErrors = [err318];
                     } else {
@@ -3409,12 +3407,9 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                     }
                     errors++;
                   }
-                }
-                if (data104.file !== void 0) {
-                  let data105 = data104.file;
-                  if (typeof data105 === "string") {
-                    if (func3(data105) > 4096) {
-                      const err319 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data105 };
+                  if (typeof data104 == "number") {
+                    if (data104 > 65535 || isNaN(data104)) {
+                      const err319 = { instancePath: instancePath + "/upstream/handover/next/port", schemaPath: "#/properties/upstream/properties/handover/properties/next/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.upstream.properties.handover.properties.next.properties.port, data: data104 };
                       if (vErrors === null) {
                         vErrors = [err319];
                       } else {
@@ -3422,8 +3417,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                       }
                       errors++;
                     }
-                    if (func3(data105) < 1) {
-                      const err320 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data105 };
+                    if (data104 < 1 || isNaN(data104)) {
+                      const err320 = { instancePath: instancePath + "/upstream/handover/next/port", schemaPath: "#/properties/upstream/properties/handover/properties/next/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.handover.properties.next.properties.port, data: data104 };
                       if (vErrors === null) {
                         vErrors = [err320];
                       } else {
@@ -3431,21 +3426,22 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                       }
                       errors++;
                     }
-                  } else {
-                    const err321 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.password.properties.file.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data105 };
-                    if (vErrors === null) {
-                      vErrors = [err321];
-                    } else {
-                      vErrors.push(err321);
-                    }
-                    errors++;
                   }
                 }
-                if (data104.env !== void 0) {
-                  let data106 = data104.env;
-                  if (typeof data106 === "string") {
-                    if (!pattern2.test(data106)) {
-                      const err322 = { instancePath: instancePath + "/upstream/credentials/password/env", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.env, data: data106 };
+                if (data102.runId !== void 0) {
+                  let data105 = data102.runId;
+                  if (typeof data105 === "string") {
+                    if (func3(data105) > 64) {
+                      const err321 = { instancePath: instancePath + "/upstream/handover/next/runId", schemaPath: "#/properties/upstream/properties/handover/properties/next/properties/runId/maxLength", keyword: "maxLength", params: { limit: 64 }, message: "must NOT have more than 64 characters", schema: 64, parentSchema: schema11.properties.upstream.properties.handover.properties.next.properties.runId, data: data105 };
+                      if (vErrors === null) {
+                        vErrors = [err321];
+                      } else {
+                        vErrors.push(err321);
+                      }
+                      errors++;
+                    }
+                    if (func3(data105) < 1) {
+                      const err322 = { instancePath: instancePath + "/upstream/handover/next/runId", schemaPath: "#/properties/upstream/properties/handover/properties/next/properties/runId/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.handover.properties.next.properties.runId, data: data105 };
                       if (vErrors === null) {
                         vErrors = [err322];
                       } else {
@@ -3454,7 +3450,7 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                       errors++;
                     }
                   } else {
-                    const err323 = { instancePath: instancePath + "/upstream/credentials/password/env", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.password.properties.env.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.env, data: data106 };
+                    const err323 = { instancePath: instancePath + "/upstream/handover/next/runId", schemaPath: "#/properties/upstream/properties/handover/properties/next/properties/runId/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.handover.properties.next.properties.runId.type, parentSchema: schema11.properties.upstream.properties.handover.properties.next.properties.runId, data: data105 };
                     if (vErrors === null) {
                       vErrors = [err323];
                     } else {
@@ -3464,7 +3460,7 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                 }
               } else {
-                const err324 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.properties.password.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data104 };
+                const err324 = { instancePath: instancePath + "/upstream/handover/next", schemaPath: "#/properties/upstream/properties/handover/properties/next/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.handover.properties.next.type, parentSchema: schema11.properties.upstream.properties.handover.properties.next, data: data102 };
                 if (vErrors === null) {
                   vErrors = [err324];
                 } else {
@@ -3474,7 +3470,7 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
             }
           } else {
-            const err325 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.type, parentSchema: schema11.properties.upstream.properties.credentials, data: data100 };
+            const err325 = { instancePath: instancePath + "/upstream/handover", schemaPath: "#/properties/upstream/properties/handover/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.handover.type, parentSchema: schema11.properties.upstream.properties.handover, data: data100 };
             if (vErrors === null) {
               vErrors = [err325];
             } else {
@@ -3483,64 +3479,62 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             errors++;
           }
         }
-        if (data48.tls !== void 0) {
-          let data107 = data48.tls;
-          if (data107 && typeof data107 == "object" && !Array.isArray(data107)) {
-            if (data107.verify === void 0) {
-              const err326 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/required", keyword: "required", params: { missingProperty: "verify" }, message: "must have required property 'verify'", schema: schema11.properties.upstream.properties.tls.required, parentSchema: schema11.properties.upstream.properties.tls, data: data107 };
+        if (data48.grantTtlMs !== void 0) {
+          let data106 = data48.grantTtlMs;
+          if (!(typeof data106 == "number" && (!(data106 % 1) && !isNaN(data106)))) {
+            const err326 = { instancePath: instancePath + "/upstream/grantTtlMs", schemaPath: "#/properties/upstream/properties/grantTtlMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.grantTtlMs.type, parentSchema: schema11.properties.upstream.properties.grantTtlMs, data: data106 };
+            if (vErrors === null) {
+              vErrors = [err326];
+            } else {
+              vErrors.push(err326);
+            }
+            errors++;
+          }
+          if (typeof data106 == "number") {
+            if (data106 > 6e5 || isNaN(data106)) {
+              const err327 = { instancePath: instancePath + "/upstream/grantTtlMs", schemaPath: "#/properties/upstream/properties/grantTtlMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e5 }, message: "must be <= 600000", schema: 6e5, parentSchema: schema11.properties.upstream.properties.grantTtlMs, data: data106 };
               if (vErrors === null) {
-                vErrors = [err326];
+                vErrors = [err327];
               } else {
-                vErrors.push(err326);
+                vErrors.push(err327);
               }
               errors++;
             }
-            for (const key30 in data107) {
-              if (!(key30 === "verify" || key30 === "caFile" || key30 === "serverName" || key30 === "certFile" || key30 === "keyFile")) {
-                const err327 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key30 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.tls, data: data107 };
-                if (vErrors === null) {
-                  vErrors = [err327];
-                } else {
-                  vErrors.push(err327);
-                }
-                errors++;
-              }
-            }
-            if (data107.verify !== void 0) {
-              let data108 = data107.verify;
-              if (typeof data108 !== "boolean") {
-                const err328 = { instancePath: instancePath + "/upstream/tls/verify", schemaPath: "#/properties/upstream/properties/tls/properties/verify/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.upstream.properties.tls.properties.verify.type, parentSchema: schema11.properties.upstream.properties.tls.properties.verify, data: data108 };
-                if (vErrors === null) {
-                  vErrors = [err328];
-                } else {
-                  vErrors.push(err328);
-                }
-                errors++;
-              }
-            }
-            if (data107.caFile !== void 0) {
-              let data109 = data107.caFile;
-              if (typeof data109 === "string") {
-                if (func3(data109) > 4096) {
-                  const err329 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data109 };
-                  if (vErrors === null) {
-                    vErrors = [err329];
-                  } else {
-                    vErrors.push(err329);
-                  }
-                  errors++;
-                }
-                if (func3(data109) < 1) {
-                  const err330 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data109 };
-                  if (vErrors === null) {
-                    vErrors = [err330];
-                  } else {
-                    vErrors.push(err330);
-                  }
-                  errors++;
-                }
+            if (data106 < 100 || isNaN(data106)) {
+              const err328 = { instancePath: instancePath + "/upstream/grantTtlMs", schemaPath: "#/properties/upstream/properties/grantTtlMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 100 }, message: "must be >= 100", schema: 100, parentSchema: schema11.properties.upstream.properties.grantTtlMs, data: data106 };
+              if (vErrors === null) {
+                vErrors = [err328];
               } else {
-                const err331 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.caFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data109 };
+                vErrors.push(err328);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data48.writes !== void 0) {
+          let data107 = data48.writes;
+          if (data107 && typeof data107 == "object" && !Array.isArray(data107)) {
+            if (data107.waitReplicas === void 0) {
+              const err329 = { instancePath: instancePath + "/upstream/writes", schemaPath: "#/properties/upstream/properties/writes/required", keyword: "required", params: { missingProperty: "waitReplicas" }, message: "must have required property 'waitReplicas'", schema: schema11.properties.upstream.properties.writes.required, parentSchema: schema11.properties.upstream.properties.writes, data: data107 };
+              if (vErrors === null) {
+                vErrors = [err329];
+              } else {
+                vErrors.push(err329);
+              }
+              errors++;
+            }
+            if (data107.waitTimeoutMs === void 0) {
+              const err330 = { instancePath: instancePath + "/upstream/writes", schemaPath: "#/properties/upstream/properties/writes/required", keyword: "required", params: { missingProperty: "waitTimeoutMs" }, message: "must have required property 'waitTimeoutMs'", schema: schema11.properties.upstream.properties.writes.required, parentSchema: schema11.properties.upstream.properties.writes, data: data107 };
+              if (vErrors === null) {
+                vErrors = [err330];
+              } else {
+                vErrors.push(err330);
+              }
+              errors++;
+            }
+            for (const key29 in data107) {
+              if (!(key29 === "waitReplicas" || key29 === "waitTimeoutMs")) {
+                const err331 = { instancePath: instancePath + "/upstream/writes", schemaPath: "#/properties/upstream/properties/writes/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key29 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.writes, data: data107 };
                 if (vErrors === null) {
                   vErrors = [err331];
                 } else {
@@ -3549,20 +3543,20 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 errors++;
               }
             }
-            if (data107.serverName !== void 0) {
-              let data110 = data107.serverName;
-              if (typeof data110 === "string") {
-                if (func3(data110) > 253) {
-                  const err332 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data110 };
-                  if (vErrors === null) {
-                    vErrors = [err332];
-                  } else {
-                    vErrors.push(err332);
-                  }
-                  errors++;
+            if (data107.waitReplicas !== void 0) {
+              let data108 = data107.waitReplicas;
+              if (!(typeof data108 == "number" && (!(data108 % 1) && !isNaN(data108)))) {
+                const err332 = { instancePath: instancePath + "/upstream/writes/waitReplicas", schemaPath: "#/properties/upstream/properties/writes/properties/waitReplicas/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.writes.properties.waitReplicas.type, parentSchema: schema11.properties.upstream.properties.writes.properties.waitReplicas, data: data108 };
+                if (vErrors === null) {
+                  vErrors = [err332];
+                } else {
+                  vErrors.push(err332);
                 }
-                if (func3(data110) < 1) {
-                  const err333 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data110 };
+                errors++;
+              }
+              if (typeof data108 == "number") {
+                if (data108 > 64 || isNaN(data108)) {
+                  const err333 = { instancePath: instancePath + "/upstream/writes/waitReplicas", schemaPath: "#/properties/upstream/properties/writes/properties/waitReplicas/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.upstream.properties.writes.properties.waitReplicas, data: data108 };
                   if (vErrors === null) {
                     vErrors = [err333];
                   } else {
@@ -3570,8 +3564,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (!pattern0.test(data110)) {
-                  const err334 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data110 };
+                if (data108 < 1 || isNaN(data108)) {
+                  const err334 = { instancePath: instancePath + "/upstream/writes/waitReplicas", schemaPath: "#/properties/upstream/properties/writes/properties/waitReplicas/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.writes.properties.waitReplicas, data: data108 };
                   if (vErrors === null) {
                     vErrors = [err334];
                   } else {
@@ -3579,8 +3573,12 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-              } else {
-                const err335 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.serverName.type, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data110 };
+              }
+            }
+            if (data107.waitTimeoutMs !== void 0) {
+              let data109 = data107.waitTimeoutMs;
+              if (!(typeof data109 == "number" && (!(data109 % 1) && !isNaN(data109)))) {
+                const err335 = { instancePath: instancePath + "/upstream/writes/waitTimeoutMs", schemaPath: "#/properties/upstream/properties/writes/properties/waitTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.writes.properties.waitTimeoutMs.type, parentSchema: schema11.properties.upstream.properties.writes.properties.waitTimeoutMs, data: data109 };
                 if (vErrors === null) {
                   vErrors = [err335];
                 } else {
@@ -3588,12 +3586,9 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-            }
-            if (data107.certFile !== void 0) {
-              let data111 = data107.certFile;
-              if (typeof data111 === "string") {
-                if (func3(data111) > 4096) {
-                  const err336 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data111 };
+              if (typeof data109 == "number") {
+                if (data109 > 6e4 || isNaN(data109)) {
+                  const err336 = { instancePath: instancePath + "/upstream/writes/waitTimeoutMs", schemaPath: "#/properties/upstream/properties/writes/properties/waitTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e4 }, message: "must be <= 60000", schema: 6e4, parentSchema: schema11.properties.upstream.properties.writes.properties.waitTimeoutMs, data: data109 };
                   if (vErrors === null) {
                     vErrors = [err336];
                   } else {
@@ -3601,8 +3596,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (func3(data111) < 1) {
-                  const err337 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data111 };
+                if (data109 < 1 || isNaN(data109)) {
+                  const err337 = { instancePath: instancePath + "/upstream/writes/waitTimeoutMs", schemaPath: "#/properties/upstream/properties/writes/properties/waitTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.writes.properties.waitTimeoutMs, data: data109 };
                   if (vErrors === null) {
                     vErrors = [err337];
                   } else {
@@ -3610,455 +3605,464 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
+              }
+            }
+          } else {
+            const err338 = { instancePath: instancePath + "/upstream/writes", schemaPath: "#/properties/upstream/properties/writes/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.writes.type, parentSchema: schema11.properties.upstream.properties.writes, data: data107 };
+            if (vErrors === null) {
+              vErrors = [err338];
+            } else {
+              vErrors.push(err338);
+            }
+            errors++;
+          }
+        }
+        if (data48.credentials !== void 0) {
+          let data110 = data48.credentials;
+          if (data110 && typeof data110 == "object" && !Array.isArray(data110)) {
+            if (data110.password === void 0) {
+              const err339 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/required", keyword: "required", params: { missingProperty: "password" }, message: "must have required property 'password'", schema: schema11.properties.upstream.properties.credentials.required, parentSchema: schema11.properties.upstream.properties.credentials, data: data110 };
+              if (vErrors === null) {
+                vErrors = [err339];
               } else {
-                const err338 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.certFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data111 };
+                vErrors.push(err339);
+              }
+              errors++;
+            }
+            for (const key30 in data110) {
+              if (!(key30 === "username" || key30 === "password")) {
+                const err340 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key30 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials, data: data110 };
                 if (vErrors === null) {
-                  vErrors = [err338];
+                  vErrors = [err340];
                 } else {
-                  vErrors.push(err338);
+                  vErrors.push(err340);
                 }
                 errors++;
               }
             }
-            if (data107.keyFile !== void 0) {
-              let data112 = data107.keyFile;
-              if (typeof data112 === "string") {
-                if (func3(data112) > 4096) {
-                  const err339 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data112 };
+            if (data110.username !== void 0) {
+              let data111 = data110.username;
+              if (data111 && typeof data111 == "object" && !Array.isArray(data111)) {
+                if (Object.keys(data111).length > 1) {
+                  const err341 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data111 };
                   if (vErrors === null) {
-                    vErrors = [err339];
+                    vErrors = [err341];
                   } else {
-                    vErrors.push(err339);
+                    vErrors.push(err341);
                   }
                   errors++;
                 }
-                if (func3(data112) < 1) {
-                  const err340 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data112 };
+                if (Object.keys(data111).length < 1) {
+                  const err342 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data111 };
                   if (vErrors === null) {
-                    vErrors = [err340];
+                    vErrors = [err342];
                   } else {
-                    vErrors.push(err340);
+                    vErrors.push(err342);
                   }
                   errors++;
+                }
+                for (const key31 in data111) {
+                  if (!(key31 === "file" || key31 === "env")) {
+                    const err343 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key31 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data111 };
+                    if (vErrors === null) {
+                      vErrors = [err343];
+                    } else {
+                      vErrors.push(err343);
+                    }
+                    errors++;
+                  }
+                }
+                if (data111.file !== void 0) {
+                  let data112 = data111.file;
+                  if (typeof data112 === "string") {
+                    if (func3(data112) > 4096) {
+                      const err344 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data112 };
+                      if (vErrors === null) {
+                        vErrors = [err344];
+                      } else {
+                        vErrors.push(err344);
+                      }
+                      errors++;
+                    }
+                    if (func3(data112) < 1) {
+                      const err345 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data112 };
+                      if (vErrors === null) {
+                        vErrors = [err345];
+                      } else {
+                        vErrors.push(err345);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err346 = { instancePath: instancePath + "/upstream/credentials/username/file", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.username.properties.file.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.file, data: data112 };
+                    if (vErrors === null) {
+                      vErrors = [err346];
+                    } else {
+                      vErrors.push(err346);
+                    }
+                    errors++;
+                  }
+                }
+                if (data111.env !== void 0) {
+                  let data113 = data111.env;
+                  if (typeof data113 === "string") {
+                    if (!pattern2.test(data113)) {
+                      const err347 = { instancePath: instancePath + "/upstream/credentials/username/env", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.env, data: data113 };
+                      if (vErrors === null) {
+                        vErrors = [err347];
+                      } else {
+                        vErrors.push(err347);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err348 = { instancePath: instancePath + "/upstream/credentials/username/env", schemaPath: "#/properties/upstream/properties/credentials/properties/username/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.username.properties.env.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username.properties.env, data: data113 };
+                    if (vErrors === null) {
+                      vErrors = [err348];
+                    } else {
+                      vErrors.push(err348);
+                    }
+                    errors++;
+                  }
                 }
               } else {
-                const err341 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.keyFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data112 };
+                const err349 = { instancePath: instancePath + "/upstream/credentials/username", schemaPath: "#/properties/upstream/properties/credentials/properties/username/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.properties.username.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.username, data: data111 };
                 if (vErrors === null) {
-                  vErrors = [err341];
+                  vErrors = [err349];
                 } else {
-                  vErrors.push(err341);
+                  vErrors.push(err349);
+                }
+                errors++;
+              }
+            }
+            if (data110.password !== void 0) {
+              let data114 = data110.password;
+              if (data114 && typeof data114 == "object" && !Array.isArray(data114)) {
+                if (Object.keys(data114).length > 1) {
+                  const err350 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/maxProperties", keyword: "maxProperties", params: { limit: 1 }, message: "must NOT have more than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data114 };
+                  if (vErrors === null) {
+                    vErrors = [err350];
+                  } else {
+                    vErrors.push(err350);
+                  }
+                  errors++;
+                }
+                if (Object.keys(data114).length < 1) {
+                  const err351 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/minProperties", keyword: "minProperties", params: { limit: 1 }, message: "must NOT have fewer than 1 properties", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data114 };
+                  if (vErrors === null) {
+                    vErrors = [err351];
+                  } else {
+                    vErrors.push(err351);
+                  }
+                  errors++;
+                }
+                for (const key32 in data114) {
+                  if (!(key32 === "file" || key32 === "env")) {
+                    const err352 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key32 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data114 };
+                    if (vErrors === null) {
+                      vErrors = [err352];
+                    } else {
+                      vErrors.push(err352);
+                    }
+                    errors++;
+                  }
+                }
+                if (data114.file !== void 0) {
+                  let data115 = data114.file;
+                  if (typeof data115 === "string") {
+                    if (func3(data115) > 4096) {
+                      const err353 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data115 };
+                      if (vErrors === null) {
+                        vErrors = [err353];
+                      } else {
+                        vErrors.push(err353);
+                      }
+                      errors++;
+                    }
+                    if (func3(data115) < 1) {
+                      const err354 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data115 };
+                      if (vErrors === null) {
+                        vErrors = [err354];
+                      } else {
+                        vErrors.push(err354);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err355 = { instancePath: instancePath + "/upstream/credentials/password/file", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/file/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.password.properties.file.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.file, data: data115 };
+                    if (vErrors === null) {
+                      vErrors = [err355];
+                    } else {
+                      vErrors.push(err355);
+                    }
+                    errors++;
+                  }
+                }
+                if (data114.env !== void 0) {
+                  let data116 = data114.env;
+                  if (typeof data116 === "string") {
+                    if (!pattern2.test(data116)) {
+                      const err356 = { instancePath: instancePath + "/upstream/credentials/password/env", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/env/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$" }, message: 'must match pattern "^[A-Za-z_][A-Za-z0-9_]{0,127}$"', schema: "^[A-Za-z_][A-Za-z0-9_]{0,127}$", parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.env, data: data116 };
+                      if (vErrors === null) {
+                        vErrors = [err356];
+                      } else {
+                        vErrors.push(err356);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err357 = { instancePath: instancePath + "/upstream/credentials/password/env", schemaPath: "#/properties/upstream/properties/credentials/properties/password/properties/env/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.credentials.properties.password.properties.env.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password.properties.env, data: data116 };
+                    if (vErrors === null) {
+                      vErrors = [err357];
+                    } else {
+                      vErrors.push(err357);
+                    }
+                    errors++;
+                  }
+                }
+              } else {
+                const err358 = { instancePath: instancePath + "/upstream/credentials/password", schemaPath: "#/properties/upstream/properties/credentials/properties/password/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.properties.password.type, parentSchema: schema11.properties.upstream.properties.credentials.properties.password, data: data114 };
+                if (vErrors === null) {
+                  vErrors = [err358];
+                } else {
+                  vErrors.push(err358);
                 }
                 errors++;
               }
             }
           } else {
-            const err342 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.tls.type, parentSchema: schema11.properties.upstream.properties.tls, data: data107 };
+            const err359 = { instancePath: instancePath + "/upstream/credentials", schemaPath: "#/properties/upstream/properties/credentials/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.credentials.type, parentSchema: schema11.properties.upstream.properties.credentials, data: data110 };
             if (vErrors === null) {
-              vErrors = [err342];
+              vErrors = [err359];
             } else {
-              vErrors.push(err342);
+              vErrors.push(err359);
+            }
+            errors++;
+          }
+        }
+        if (data48.tls !== void 0) {
+          let data117 = data48.tls;
+          if (data117 && typeof data117 == "object" && !Array.isArray(data117)) {
+            if (data117.verify === void 0) {
+              const err360 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/required", keyword: "required", params: { missingProperty: "verify" }, message: "must have required property 'verify'", schema: schema11.properties.upstream.properties.tls.required, parentSchema: schema11.properties.upstream.properties.tls, data: data117 };
+              if (vErrors === null) {
+                vErrors = [err360];
+              } else {
+                vErrors.push(err360);
+              }
+              errors++;
+            }
+            for (const key33 in data117) {
+              if (!(key33 === "verify" || key33 === "caFile" || key33 === "serverName" || key33 === "certFile" || key33 === "keyFile")) {
+                const err361 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key33 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.upstream.properties.tls, data: data117 };
+                if (vErrors === null) {
+                  vErrors = [err361];
+                } else {
+                  vErrors.push(err361);
+                }
+                errors++;
+              }
+            }
+            if (data117.verify !== void 0) {
+              let data118 = data117.verify;
+              if (typeof data118 !== "boolean") {
+                const err362 = { instancePath: instancePath + "/upstream/tls/verify", schemaPath: "#/properties/upstream/properties/tls/properties/verify/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.upstream.properties.tls.properties.verify.type, parentSchema: schema11.properties.upstream.properties.tls.properties.verify, data: data118 };
+                if (vErrors === null) {
+                  vErrors = [err362];
+                } else {
+                  vErrors.push(err362);
+                }
+                errors++;
+              }
+            }
+            if (data117.caFile !== void 0) {
+              let data119 = data117.caFile;
+              if (typeof data119 === "string") {
+                if (func3(data119) > 4096) {
+                  const err363 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data119 };
+                  if (vErrors === null) {
+                    vErrors = [err363];
+                  } else {
+                    vErrors.push(err363);
+                  }
+                  errors++;
+                }
+                if (func3(data119) < 1) {
+                  const err364 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data119 };
+                  if (vErrors === null) {
+                    vErrors = [err364];
+                  } else {
+                    vErrors.push(err364);
+                  }
+                  errors++;
+                }
+              } else {
+                const err365 = { instancePath: instancePath + "/upstream/tls/caFile", schemaPath: "#/properties/upstream/properties/tls/properties/caFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.caFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.caFile, data: data119 };
+                if (vErrors === null) {
+                  vErrors = [err365];
+                } else {
+                  vErrors.push(err365);
+                }
+                errors++;
+              }
+            }
+            if (data117.serverName !== void 0) {
+              let data120 = data117.serverName;
+              if (typeof data120 === "string") {
+                if (func3(data120) > 253) {
+                  const err366 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data120 };
+                  if (vErrors === null) {
+                    vErrors = [err366];
+                  } else {
+                    vErrors.push(err366);
+                  }
+                  errors++;
+                }
+                if (func3(data120) < 1) {
+                  const err367 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data120 };
+                  if (vErrors === null) {
+                    vErrors = [err367];
+                  } else {
+                    vErrors.push(err367);
+                  }
+                  errors++;
+                }
+                if (!pattern0.test(data120)) {
+                  const err368 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/pattern", keyword: "pattern", params: { pattern: "^[A-Za-z0-9._:-]+$" }, message: 'must match pattern "^[A-Za-z0-9._:-]+$"', schema: "^[A-Za-z0-9._:-]+$", parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data120 };
+                  if (vErrors === null) {
+                    vErrors = [err368];
+                  } else {
+                    vErrors.push(err368);
+                  }
+                  errors++;
+                }
+              } else {
+                const err369 = { instancePath: instancePath + "/upstream/tls/serverName", schemaPath: "#/properties/upstream/properties/tls/properties/serverName/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.serverName.type, parentSchema: schema11.properties.upstream.properties.tls.properties.serverName, data: data120 };
+                if (vErrors === null) {
+                  vErrors = [err369];
+                } else {
+                  vErrors.push(err369);
+                }
+                errors++;
+              }
+            }
+            if (data117.certFile !== void 0) {
+              let data121 = data117.certFile;
+              if (typeof data121 === "string") {
+                if (func3(data121) > 4096) {
+                  const err370 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data121 };
+                  if (vErrors === null) {
+                    vErrors = [err370];
+                  } else {
+                    vErrors.push(err370);
+                  }
+                  errors++;
+                }
+                if (func3(data121) < 1) {
+                  const err371 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data121 };
+                  if (vErrors === null) {
+                    vErrors = [err371];
+                  } else {
+                    vErrors.push(err371);
+                  }
+                  errors++;
+                }
+              } else {
+                const err372 = { instancePath: instancePath + "/upstream/tls/certFile", schemaPath: "#/properties/upstream/properties/tls/properties/certFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.certFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.certFile, data: data121 };
+                if (vErrors === null) {
+                  vErrors = [err372];
+                } else {
+                  vErrors.push(err372);
+                }
+                errors++;
+              }
+            }
+            if (data117.keyFile !== void 0) {
+              let data122 = data117.keyFile;
+              if (typeof data122 === "string") {
+                if (func3(data122) > 4096) {
+                  const err373 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/maxLength", keyword: "maxLength", params: { limit: 4096 }, message: "must NOT have more than 4096 characters", schema: 4096, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data122 };
+                  if (vErrors === null) {
+                    vErrors = [err373];
+                  } else {
+                    vErrors.push(err373);
+                  }
+                  errors++;
+                }
+                if (func3(data122) < 1) {
+                  const err374 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data122 };
+                  if (vErrors === null) {
+                    vErrors = [err374];
+                  } else {
+                    vErrors.push(err374);
+                  }
+                  errors++;
+                }
+              } else {
+                const err375 = { instancePath: instancePath + "/upstream/tls/keyFile", schemaPath: "#/properties/upstream/properties/tls/properties/keyFile/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.tls.properties.keyFile.type, parentSchema: schema11.properties.upstream.properties.tls.properties.keyFile, data: data122 };
+                if (vErrors === null) {
+                  vErrors = [err375];
+                } else {
+                  vErrors.push(err375);
+                }
+                errors++;
+              }
+            }
+          } else {
+            const err376 = { instancePath: instancePath + "/upstream/tls", schemaPath: "#/properties/upstream/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.properties.tls.type, parentSchema: schema11.properties.upstream.properties.tls, data: data117 };
+            if (vErrors === null) {
+              vErrors = [err376];
+            } else {
+              vErrors.push(err376);
             }
             errors++;
           }
         }
         if (data48.connectionsMax !== void 0) {
-          let data113 = data48.connectionsMax;
-          if (!(typeof data113 == "number" && (!(data113 % 1) && !isNaN(data113)))) {
-            const err343 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.connectionsMax.type, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data113 };
+          let data123 = data48.connectionsMax;
+          if (!(typeof data123 == "number" && (!(data123 % 1) && !isNaN(data123)))) {
+            const err377 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.upstream.properties.connectionsMax.type, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data123 };
             if (vErrors === null) {
-              vErrors = [err343];
+              vErrors = [err377];
             } else {
-              vErrors.push(err343);
+              vErrors.push(err377);
             }
             errors++;
           }
-          if (typeof data113 == "number") {
-            if (data113 > 64 || isNaN(data113)) {
-              const err344 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data113 };
+          if (typeof data123 == "number") {
+            if (data123 > 64 || isNaN(data123)) {
+              const err378 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data123 };
               if (vErrors === null) {
-                vErrors = [err344];
+                vErrors = [err378];
               } else {
-                vErrors.push(err344);
+                vErrors.push(err378);
               }
               errors++;
             }
-            if (data113 < 1 || isNaN(data113)) {
-              const err345 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data113 };
+            if (data123 < 1 || isNaN(data123)) {
+              const err379 = { instancePath: instancePath + "/upstream/connectionsMax", schemaPath: "#/properties/upstream/properties/connectionsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.upstream.properties.connectionsMax, data: data123 };
               if (vErrors === null) {
-                vErrors = [err345];
+                vErrors = [err379];
               } else {
-                vErrors.push(err345);
+                vErrors.push(err379);
               }
               errors++;
             }
           }
         }
         if (data48.isolation !== void 0) {
-          let data114 = data48.isolation;
-          if (typeof data114 !== "string") {
-            const err346 = { instancePath: instancePath + "/upstream/isolation", schemaPath: "#/properties/upstream/properties/isolation/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.isolation.type, parentSchema: schema11.properties.upstream.properties.isolation, data: data114 };
+          let data124 = data48.isolation;
+          if (typeof data124 !== "string") {
+            const err380 = { instancePath: instancePath + "/upstream/isolation", schemaPath: "#/properties/upstream/properties/isolation/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.upstream.properties.isolation.type, parentSchema: schema11.properties.upstream.properties.isolation, data: data124 };
             if (vErrors === null) {
-              vErrors = [err346];
+              vErrors = [err380];
             } else {
-              vErrors.push(err346);
+              vErrors.push(err380);
             }
             errors++;
           }
-          if (!(data114 === "shared" || data114 === "perClient")) {
-            const err347 = { instancePath: instancePath + "/upstream/isolation", schemaPath: "#/properties/upstream/properties/isolation/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.isolation.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.isolation.enum, parentSchema: schema11.properties.upstream.properties.isolation, data: data114 };
-            if (vErrors === null) {
-              vErrors = [err347];
-            } else {
-              vErrors.push(err347);
-            }
-            errors++;
-          }
-        }
-      } else {
-        const err348 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.type, parentSchema: schema11.properties.upstream, data: data48 };
-        if (vErrors === null) {
-          vErrors = [err348];
-        } else {
-          vErrors.push(err348);
-        }
-        errors++;
-      }
-    }
-    if (data.timing !== void 0) {
-      let data115 = data.timing;
-      if (data115 && typeof data115 == "object" && !Array.isArray(data115)) {
-        if (data115.connectTimeoutMs === void 0) {
-          const err349 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "connectTimeoutMs" }, message: "must have required property 'connectTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data115 };
-          if (vErrors === null) {
-            vErrors = [err349];
-          } else {
-            vErrors.push(err349);
-          }
-          errors++;
-        }
-        if (data115.holdTimeoutMs === void 0) {
-          const err350 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "holdTimeoutMs" }, message: "must have required property 'holdTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data115 };
-          if (vErrors === null) {
-            vErrors = [err350];
-          } else {
-            vErrors.push(err350);
-          }
-          errors++;
-        }
-        if (data115.replyTimeoutMs === void 0) {
-          const err351 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "replyTimeoutMs" }, message: "must have required property 'replyTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data115 };
-          if (vErrors === null) {
-            vErrors = [err351];
-          } else {
-            vErrors.push(err351);
-          }
-          errors++;
-        }
-        if (data115.drainTimeoutMs === void 0) {
-          const err352 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "drainTimeoutMs" }, message: "must have required property 'drainTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data115 };
-          if (vErrors === null) {
-            vErrors = [err352];
-          } else {
-            vErrors.push(err352);
-          }
-          errors++;
-        }
-        for (const key31 in data115) {
-          if (!(key31 === "connectTimeoutMs" || key31 === "holdTimeoutMs" || key31 === "replyTimeoutMs" || key31 === "drainTimeoutMs" || key31 === "queueTimeoutMs" || key31 === "readTimeLimitMs" || key31 === "clientIdleTimeoutMs")) {
-            const err353 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key31 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.timing, data: data115 };
-            if (vErrors === null) {
-              vErrors = [err353];
-            } else {
-              vErrors.push(err353);
-            }
-            errors++;
-          }
-        }
-        if (data115.connectTimeoutMs !== void 0) {
-          let data116 = data115.connectTimeoutMs;
-          if (!(typeof data116 == "number" && (!(data116 % 1) && !isNaN(data116)))) {
-            const err354 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.connectTimeoutMs.type, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data116 };
-            if (vErrors === null) {
-              vErrors = [err354];
-            } else {
-              vErrors.push(err354);
-            }
-            errors++;
-          }
-          if (typeof data116 == "number") {
-            if (data116 > 6e4 || isNaN(data116)) {
-              const err355 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e4 }, message: "must be <= 60000", schema: 6e4, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data116 };
-              if (vErrors === null) {
-                vErrors = [err355];
-              } else {
-                vErrors.push(err355);
-              }
-              errors++;
-            }
-            if (data116 < 10 || isNaN(data116)) {
-              const err356 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 10 }, message: "must be >= 10", schema: 10, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data116 };
-              if (vErrors === null) {
-                vErrors = [err356];
-              } else {
-                vErrors.push(err356);
-              }
-              errors++;
-            }
-          }
-        }
-        if (data115.holdTimeoutMs !== void 0) {
-          let data117 = data115.holdTimeoutMs;
-          if (!(typeof data117 == "number" && (!(data117 % 1) && !isNaN(data117)))) {
-            const err357 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.holdTimeoutMs.type, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data117 };
-            if (vErrors === null) {
-              vErrors = [err357];
-            } else {
-              vErrors.push(err357);
-            }
-            errors++;
-          }
-          if (typeof data117 == "number") {
-            if (data117 > 6e5 || isNaN(data117)) {
-              const err358 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e5 }, message: "must be <= 600000", schema: 6e5, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data117 };
-              if (vErrors === null) {
-                vErrors = [err358];
-              } else {
-                vErrors.push(err358);
-              }
-              errors++;
-            }
-            if (data117 < 0 || isNaN(data117)) {
-              const err359 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data117 };
-              if (vErrors === null) {
-                vErrors = [err359];
-              } else {
-                vErrors.push(err359);
-              }
-              errors++;
-            }
-          }
-        }
-        if (data115.replyTimeoutMs !== void 0) {
-          let data118 = data115.replyTimeoutMs;
-          if (!(typeof data118 == "number" && (!(data118 % 1) && !isNaN(data118)))) {
-            const err360 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.replyTimeoutMs.type, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data118 };
-            if (vErrors === null) {
-              vErrors = [err360];
-            } else {
-              vErrors.push(err360);
-            }
-            errors++;
-          }
-          if (typeof data118 == "number") {
-            if (data118 > 36e5 || isNaN(data118)) {
-              const err361 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data118 };
-              if (vErrors === null) {
-                vErrors = [err361];
-              } else {
-                vErrors.push(err361);
-              }
-              errors++;
-            }
-            if (data118 < 0 || isNaN(data118)) {
-              const err362 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data118 };
-              if (vErrors === null) {
-                vErrors = [err362];
-              } else {
-                vErrors.push(err362);
-              }
-              errors++;
-            }
-          }
-        }
-        if (data115.drainTimeoutMs !== void 0) {
-          let data119 = data115.drainTimeoutMs;
-          if (!(typeof data119 == "number" && (!(data119 % 1) && !isNaN(data119)))) {
-            const err363 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.drainTimeoutMs.type, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data119 };
-            if (vErrors === null) {
-              vErrors = [err363];
-            } else {
-              vErrors.push(err363);
-            }
-            errors++;
-          }
-          if (typeof data119 == "number") {
-            if (data119 > 36e5 || isNaN(data119)) {
-              const err364 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data119 };
-              if (vErrors === null) {
-                vErrors = [err364];
-              } else {
-                vErrors.push(err364);
-              }
-              errors++;
-            }
-            if (data119 < 0 || isNaN(data119)) {
-              const err365 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data119 };
-              if (vErrors === null) {
-                vErrors = [err365];
-              } else {
-                vErrors.push(err365);
-              }
-              errors++;
-            }
-          }
-        }
-        if (data115.queueTimeoutMs !== void 0) {
-          let data120 = data115.queueTimeoutMs;
-          if (!(typeof data120 == "number" && (!(data120 % 1) && !isNaN(data120)))) {
-            const err366 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.queueTimeoutMs.type, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data120 };
-            if (vErrors === null) {
-              vErrors = [err366];
-            } else {
-              vErrors.push(err366);
-            }
-            errors++;
-          }
-          if (typeof data120 == "number") {
-            if (data120 > 36e5 || isNaN(data120)) {
-              const err367 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data120 };
-              if (vErrors === null) {
-                vErrors = [err367];
-              } else {
-                vErrors.push(err367);
-              }
-              errors++;
-            }
-            if (data120 < 0 || isNaN(data120)) {
-              const err368 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data120 };
-              if (vErrors === null) {
-                vErrors = [err368];
-              } else {
-                vErrors.push(err368);
-              }
-              errors++;
-            }
-          }
-        }
-        if (data115.readTimeLimitMs !== void 0) {
-          let data121 = data115.readTimeLimitMs;
-          if (!(typeof data121 == "number" && (!(data121 % 1) && !isNaN(data121)))) {
-            const err369 = { instancePath: instancePath + "/timing/readTimeLimitMs", schemaPath: "#/properties/timing/properties/readTimeLimitMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.readTimeLimitMs.type, parentSchema: schema11.properties.timing.properties.readTimeLimitMs, data: data121 };
-            if (vErrors === null) {
-              vErrors = [err369];
-            } else {
-              vErrors.push(err369);
-            }
-            errors++;
-          }
-          if (typeof data121 == "number") {
-            if (data121 > 36e5 || isNaN(data121)) {
-              const err370 = { instancePath: instancePath + "/timing/readTimeLimitMs", schemaPath: "#/properties/timing/properties/readTimeLimitMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.readTimeLimitMs, data: data121 };
-              if (vErrors === null) {
-                vErrors = [err370];
-              } else {
-                vErrors.push(err370);
-              }
-              errors++;
-            }
-            if (data121 < 0 || isNaN(data121)) {
-              const err371 = { instancePath: instancePath + "/timing/readTimeLimitMs", schemaPath: "#/properties/timing/properties/readTimeLimitMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.readTimeLimitMs, data: data121 };
-              if (vErrors === null) {
-                vErrors = [err371];
-              } else {
-                vErrors.push(err371);
-              }
-              errors++;
-            }
-          }
-        }
-        if (data115.clientIdleTimeoutMs !== void 0) {
-          let data122 = data115.clientIdleTimeoutMs;
-          if (!(typeof data122 == "number" && (!(data122 % 1) && !isNaN(data122)))) {
-            const err372 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.clientIdleTimeoutMs.type, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data122 };
-            if (vErrors === null) {
-              vErrors = [err372];
-            } else {
-              vErrors.push(err372);
-            }
-            errors++;
-          }
-          if (typeof data122 == "number") {
-            if (data122 > 36e5 || isNaN(data122)) {
-              const err373 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data122 };
-              if (vErrors === null) {
-                vErrors = [err373];
-              } else {
-                vErrors.push(err373);
-              }
-              errors++;
-            }
-            if (data122 < 0 || isNaN(data122)) {
-              const err374 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data122 };
-              if (vErrors === null) {
-                vErrors = [err374];
-              } else {
-                vErrors.push(err374);
-              }
-              errors++;
-            }
-          }
-        }
-      } else {
-        const err375 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.timing.type, parentSchema: schema11.properties.timing, data: data115 };
-        if (vErrors === null) {
-          vErrors = [err375];
-        } else {
-          vErrors.push(err375);
-        }
-        errors++;
-      }
-    }
-    if (data.limits !== void 0) {
-      let data123 = data.limits;
-      if (data123 && typeof data123 == "object" && !Array.isArray(data123)) {
-        if (data123.clientsMax === void 0) {
-          const err376 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientsMax" }, message: "must have required property 'clientsMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data123 };
-          if (vErrors === null) {
-            vErrors = [err376];
-          } else {
-            vErrors.push(err376);
-          }
-          errors++;
-        }
-        if (data123.argumentBytesMax === void 0) {
-          const err377 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "argumentBytesMax" }, message: "must have required property 'argumentBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data123 };
-          if (vErrors === null) {
-            vErrors = [err377];
-          } else {
-            vErrors.push(err377);
-          }
-          errors++;
-        }
-        if (data123.clientInFlightBytesMax === void 0) {
-          const err378 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientInFlightBytesMax" }, message: "must have required property 'clientInFlightBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data123 };
-          if (vErrors === null) {
-            vErrors = [err378];
-          } else {
-            vErrors.push(err378);
-          }
-          errors++;
-        }
-        if (data123.upstreamQueueBytesMax === void 0) {
-          const err379 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "upstreamQueueBytesMax" }, message: "must have required property 'upstreamQueueBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data123 };
-          if (vErrors === null) {
-            vErrors = [err379];
-          } else {
-            vErrors.push(err379);
-          }
-          errors++;
-        }
-        if (data123.clientOutputBytesMax === void 0) {
-          const err380 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientOutputBytesMax" }, message: "must have required property 'clientOutputBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data123 };
-          if (vErrors === null) {
-            vErrors = [err380];
-          } else {
-            vErrors.push(err380);
-          }
-          errors++;
-        }
-        for (const key32 in data123) {
-          if (!(key32 === "clientsMax" || key32 === "argumentBytesMax" || key32 === "clientInFlightBytesMax" || key32 === "upstreamQueueBytesMax" || key32 === "clientOutputBytesMax" || key32 === "upstreamQueueCommandsMax" || key32 === "memoryBytesMax")) {
-            const err381 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key32 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.limits, data: data123 };
+          if (!(data124 === "shared" || data124 === "perClient")) {
+            const err381 = { instancePath: instancePath + "/upstream/isolation", schemaPath: "#/properties/upstream/properties/isolation/enum", keyword: "enum", params: { allowedValues: schema11.properties.upstream.properties.isolation.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.upstream.properties.isolation.enum, parentSchema: schema11.properties.upstream.properties.isolation, data: data124 };
             if (vErrors === null) {
               vErrors = [err381];
             } else {
@@ -4067,74 +4071,70 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             errors++;
           }
         }
-        if (data123.clientsMax !== void 0) {
-          let data124 = data123.clientsMax;
-          if (!(typeof data124 == "number" && (!(data124 % 1) && !isNaN(data124)))) {
-            const err382 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientsMax.type, parentSchema: schema11.properties.limits.properties.clientsMax, data: data124 };
+      } else {
+        const err382 = { instancePath: instancePath + "/upstream", schemaPath: "#/properties/upstream/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.upstream.type, parentSchema: schema11.properties.upstream, data: data48 };
+        if (vErrors === null) {
+          vErrors = [err382];
+        } else {
+          vErrors.push(err382);
+        }
+        errors++;
+      }
+    }
+    if (data.timing !== void 0) {
+      let data125 = data.timing;
+      if (data125 && typeof data125 == "object" && !Array.isArray(data125)) {
+        if (data125.connectTimeoutMs === void 0) {
+          const err383 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "connectTimeoutMs" }, message: "must have required property 'connectTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data125 };
+          if (vErrors === null) {
+            vErrors = [err383];
+          } else {
+            vErrors.push(err383);
+          }
+          errors++;
+        }
+        if (data125.holdTimeoutMs === void 0) {
+          const err384 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "holdTimeoutMs" }, message: "must have required property 'holdTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data125 };
+          if (vErrors === null) {
+            vErrors = [err384];
+          } else {
+            vErrors.push(err384);
+          }
+          errors++;
+        }
+        if (data125.replyTimeoutMs === void 0) {
+          const err385 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "replyTimeoutMs" }, message: "must have required property 'replyTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data125 };
+          if (vErrors === null) {
+            vErrors = [err385];
+          } else {
+            vErrors.push(err385);
+          }
+          errors++;
+        }
+        if (data125.drainTimeoutMs === void 0) {
+          const err386 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/required", keyword: "required", params: { missingProperty: "drainTimeoutMs" }, message: "must have required property 'drainTimeoutMs'", schema: schema11.properties.timing.required, parentSchema: schema11.properties.timing, data: data125 };
+          if (vErrors === null) {
+            vErrors = [err386];
+          } else {
+            vErrors.push(err386);
+          }
+          errors++;
+        }
+        for (const key34 in data125) {
+          if (!(key34 === "connectTimeoutMs" || key34 === "holdTimeoutMs" || key34 === "replyTimeoutMs" || key34 === "drainTimeoutMs" || key34 === "queueTimeoutMs" || key34 === "readTimeLimitMs" || key34 === "clientIdleTimeoutMs")) {
+            const err387 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key34 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.timing, data: data125 };
             if (vErrors === null) {
-              vErrors = [err382];
+              vErrors = [err387];
             } else {
-              vErrors.push(err382);
+              vErrors.push(err387);
             }
             errors++;
           }
-          if (typeof data124 == "number") {
-            if (data124 > 1e6 || isNaN(data124)) {
-              const err383 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e6 }, message: "must be <= 1000000", schema: 1e6, parentSchema: schema11.properties.limits.properties.clientsMax, data: data124 };
-              if (vErrors === null) {
-                vErrors = [err383];
-              } else {
-                vErrors.push(err383);
-              }
-              errors++;
-            }
-            if (data124 < 1 || isNaN(data124)) {
-              const err384 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.limits.properties.clientsMax, data: data124 };
-              if (vErrors === null) {
-                vErrors = [err384];
-              } else {
-                vErrors.push(err384);
-              }
-              errors++;
-            }
-          }
         }
-        if (data123.argumentBytesMax !== void 0) {
-          let data125 = data123.argumentBytesMax;
-          if (!(typeof data125 == "number" && (!(data125 % 1) && !isNaN(data125)))) {
-            const err385 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.argumentBytesMax.type, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data125 };
-            if (vErrors === null) {
-              vErrors = [err385];
-            } else {
-              vErrors.push(err385);
-            }
-            errors++;
-          }
-          if (typeof data125 == "number") {
-            if (data125 > 536870912 || isNaN(data125)) {
-              const err386 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 536870912 }, message: "must be <= 536870912", schema: 536870912, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data125 };
-              if (vErrors === null) {
-                vErrors = [err386];
-              } else {
-                vErrors.push(err386);
-              }
-              errors++;
-            }
-            if (data125 < 1024 || isNaN(data125)) {
-              const err387 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1024 }, message: "must be >= 1024", schema: 1024, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data125 };
-              if (vErrors === null) {
-                vErrors = [err387];
-              } else {
-                vErrors.push(err387);
-              }
-              errors++;
-            }
-          }
-        }
-        if (data123.clientInFlightBytesMax !== void 0) {
-          let data126 = data123.clientInFlightBytesMax;
+        if (data125.connectTimeoutMs !== void 0) {
+          let data126 = data125.connectTimeoutMs;
           if (!(typeof data126 == "number" && (!(data126 % 1) && !isNaN(data126)))) {
-            const err388 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientInFlightBytesMax.type, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data126 };
+            const err388 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.connectTimeoutMs.type, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data126 };
             if (vErrors === null) {
               vErrors = [err388];
             } else {
@@ -4143,8 +4143,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             errors++;
           }
           if (typeof data126 == "number") {
-            if (data126 > 1073741824 || isNaN(data126)) {
-              const err389 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data126 };
+            if (data126 > 6e4 || isNaN(data126)) {
+              const err389 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e4 }, message: "must be <= 60000", schema: 6e4, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data126 };
               if (vErrors === null) {
                 vErrors = [err389];
               } else {
@@ -4152,8 +4152,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (data126 < 4096 || isNaN(data126)) {
-              const err390 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data126 };
+            if (data126 < 10 || isNaN(data126)) {
+              const err390 = { instancePath: instancePath + "/timing/connectTimeoutMs", schemaPath: "#/properties/timing/properties/connectTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 10 }, message: "must be >= 10", schema: 10, parentSchema: schema11.properties.timing.properties.connectTimeoutMs, data: data126 };
               if (vErrors === null) {
                 vErrors = [err390];
               } else {
@@ -4163,10 +4163,10 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
           }
         }
-        if (data123.upstreamQueueBytesMax !== void 0) {
-          let data127 = data123.upstreamQueueBytesMax;
+        if (data125.holdTimeoutMs !== void 0) {
+          let data127 = data125.holdTimeoutMs;
           if (!(typeof data127 == "number" && (!(data127 % 1) && !isNaN(data127)))) {
-            const err391 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.upstreamQueueBytesMax.type, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data127 };
+            const err391 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.holdTimeoutMs.type, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data127 };
             if (vErrors === null) {
               vErrors = [err391];
             } else {
@@ -4175,8 +4175,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             errors++;
           }
           if (typeof data127 == "number") {
-            if (data127 > 1073741824 || isNaN(data127)) {
-              const err392 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data127 };
+            if (data127 > 6e5 || isNaN(data127)) {
+              const err392 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 6e5 }, message: "must be <= 600000", schema: 6e5, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data127 };
               if (vErrors === null) {
                 vErrors = [err392];
               } else {
@@ -4184,8 +4184,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (data127 < 4096 || isNaN(data127)) {
-              const err393 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data127 };
+            if (data127 < 0 || isNaN(data127)) {
+              const err393 = { instancePath: instancePath + "/timing/holdTimeoutMs", schemaPath: "#/properties/timing/properties/holdTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.holdTimeoutMs, data: data127 };
               if (vErrors === null) {
                 vErrors = [err393];
               } else {
@@ -4195,10 +4195,10 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
           }
         }
-        if (data123.clientOutputBytesMax !== void 0) {
-          let data128 = data123.clientOutputBytesMax;
+        if (data125.replyTimeoutMs !== void 0) {
+          let data128 = data125.replyTimeoutMs;
           if (!(typeof data128 == "number" && (!(data128 % 1) && !isNaN(data128)))) {
-            const err394 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientOutputBytesMax.type, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data128 };
+            const err394 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.replyTimeoutMs.type, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data128 };
             if (vErrors === null) {
               vErrors = [err394];
             } else {
@@ -4207,8 +4207,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             errors++;
           }
           if (typeof data128 == "number") {
-            if (data128 > 1073741824 || isNaN(data128)) {
-              const err395 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data128 };
+            if (data128 > 36e5 || isNaN(data128)) {
+              const err395 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data128 };
               if (vErrors === null) {
                 vErrors = [err395];
               } else {
@@ -4216,8 +4216,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (data128 < 4096 || isNaN(data128)) {
-              const err396 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data128 };
+            if (data128 < 0 || isNaN(data128)) {
+              const err396 = { instancePath: instancePath + "/timing/replyTimeoutMs", schemaPath: "#/properties/timing/properties/replyTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.replyTimeoutMs, data: data128 };
               if (vErrors === null) {
                 vErrors = [err396];
               } else {
@@ -4227,10 +4227,10 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
           }
         }
-        if (data123.upstreamQueueCommandsMax !== void 0) {
-          let data129 = data123.upstreamQueueCommandsMax;
+        if (data125.drainTimeoutMs !== void 0) {
+          let data129 = data125.drainTimeoutMs;
           if (!(typeof data129 == "number" && (!(data129 % 1) && !isNaN(data129)))) {
-            const err397 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.upstreamQueueCommandsMax.type, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data129 };
+            const err397 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.drainTimeoutMs.type, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data129 };
             if (vErrors === null) {
               vErrors = [err397];
             } else {
@@ -4239,8 +4239,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             errors++;
           }
           if (typeof data129 == "number") {
-            if (data129 > 1e7 || isNaN(data129)) {
-              const err398 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e7 }, message: "must be <= 10000000", schema: 1e7, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data129 };
+            if (data129 > 36e5 || isNaN(data129)) {
+              const err398 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data129 };
               if (vErrors === null) {
                 vErrors = [err398];
               } else {
@@ -4248,8 +4248,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (data129 < 1 || isNaN(data129)) {
-              const err399 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data129 };
+            if (data129 < 0 || isNaN(data129)) {
+              const err399 = { instancePath: instancePath + "/timing/drainTimeoutMs", schemaPath: "#/properties/timing/properties/drainTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.drainTimeoutMs, data: data129 };
               if (vErrors === null) {
                 vErrors = [err399];
               } else {
@@ -4259,10 +4259,10 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
           }
         }
-        if (data123.memoryBytesMax !== void 0) {
-          let data130 = data123.memoryBytesMax;
+        if (data125.queueTimeoutMs !== void 0) {
+          let data130 = data125.queueTimeoutMs;
           if (!(typeof data130 == "number" && (!(data130 % 1) && !isNaN(data130)))) {
-            const err400 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.memoryBytesMax.type, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data130 };
+            const err400 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.queueTimeoutMs.type, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data130 };
             if (vErrors === null) {
               vErrors = [err400];
             } else {
@@ -4271,8 +4271,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             errors++;
           }
           if (typeof data130 == "number") {
-            if (data130 > 9007199254740991 || isNaN(data130)) {
-              const err401 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 9007199254740991 }, message: "must be <= 9007199254740991", schema: 9007199254740991, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data130 };
+            if (data130 > 36e5 || isNaN(data130)) {
+              const err401 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data130 };
               if (vErrors === null) {
                 vErrors = [err401];
               } else {
@@ -4280,8 +4280,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (data130 < 67108864 || isNaN(data130)) {
-              const err402 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 67108864 }, message: "must be >= 67108864", schema: 67108864, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data130 };
+            if (data130 < 0 || isNaN(data130)) {
+              const err402 = { instancePath: instancePath + "/timing/queueTimeoutMs", schemaPath: "#/properties/timing/properties/queueTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.queueTimeoutMs, data: data130 };
               if (vErrors === null) {
                 vErrors = [err402];
               } else {
@@ -4291,43 +4291,400 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
           }
         }
+        if (data125.readTimeLimitMs !== void 0) {
+          let data131 = data125.readTimeLimitMs;
+          if (!(typeof data131 == "number" && (!(data131 % 1) && !isNaN(data131)))) {
+            const err403 = { instancePath: instancePath + "/timing/readTimeLimitMs", schemaPath: "#/properties/timing/properties/readTimeLimitMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.readTimeLimitMs.type, parentSchema: schema11.properties.timing.properties.readTimeLimitMs, data: data131 };
+            if (vErrors === null) {
+              vErrors = [err403];
+            } else {
+              vErrors.push(err403);
+            }
+            errors++;
+          }
+          if (typeof data131 == "number") {
+            if (data131 > 36e5 || isNaN(data131)) {
+              const err404 = { instancePath: instancePath + "/timing/readTimeLimitMs", schemaPath: "#/properties/timing/properties/readTimeLimitMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.readTimeLimitMs, data: data131 };
+              if (vErrors === null) {
+                vErrors = [err404];
+              } else {
+                vErrors.push(err404);
+              }
+              errors++;
+            }
+            if (data131 < 0 || isNaN(data131)) {
+              const err405 = { instancePath: instancePath + "/timing/readTimeLimitMs", schemaPath: "#/properties/timing/properties/readTimeLimitMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.readTimeLimitMs, data: data131 };
+              if (vErrors === null) {
+                vErrors = [err405];
+              } else {
+                vErrors.push(err405);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data125.clientIdleTimeoutMs !== void 0) {
+          let data132 = data125.clientIdleTimeoutMs;
+          if (!(typeof data132 == "number" && (!(data132 % 1) && !isNaN(data132)))) {
+            const err406 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.timing.properties.clientIdleTimeoutMs.type, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data132 };
+            if (vErrors === null) {
+              vErrors = [err406];
+            } else {
+              vErrors.push(err406);
+            }
+            errors++;
+          }
+          if (typeof data132 == "number") {
+            if (data132 > 36e5 || isNaN(data132)) {
+              const err407 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 36e5 }, message: "must be <= 3600000", schema: 36e5, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data132 };
+              if (vErrors === null) {
+                vErrors = [err407];
+              } else {
+                vErrors.push(err407);
+              }
+              errors++;
+            }
+            if (data132 < 0 || isNaN(data132)) {
+              const err408 = { instancePath: instancePath + "/timing/clientIdleTimeoutMs", schemaPath: "#/properties/timing/properties/clientIdleTimeoutMs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.timing.properties.clientIdleTimeoutMs, data: data132 };
+              if (vErrors === null) {
+                vErrors = [err408];
+              } else {
+                vErrors.push(err408);
+              }
+              errors++;
+            }
+          }
+        }
       } else {
-        const err403 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.limits.type, parentSchema: schema11.properties.limits, data: data123 };
+        const err409 = { instancePath: instancePath + "/timing", schemaPath: "#/properties/timing/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.timing.type, parentSchema: schema11.properties.timing, data: data125 };
         if (vErrors === null) {
-          vErrors = [err403];
+          vErrors = [err409];
         } else {
-          vErrors.push(err403);
+          vErrors.push(err409);
+        }
+        errors++;
+      }
+    }
+    if (data.limits !== void 0) {
+      let data133 = data.limits;
+      if (data133 && typeof data133 == "object" && !Array.isArray(data133)) {
+        if (data133.clientsMax === void 0) {
+          const err410 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientsMax" }, message: "must have required property 'clientsMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data133 };
+          if (vErrors === null) {
+            vErrors = [err410];
+          } else {
+            vErrors.push(err410);
+          }
+          errors++;
+        }
+        if (data133.argumentBytesMax === void 0) {
+          const err411 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "argumentBytesMax" }, message: "must have required property 'argumentBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data133 };
+          if (vErrors === null) {
+            vErrors = [err411];
+          } else {
+            vErrors.push(err411);
+          }
+          errors++;
+        }
+        if (data133.clientInFlightBytesMax === void 0) {
+          const err412 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientInFlightBytesMax" }, message: "must have required property 'clientInFlightBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data133 };
+          if (vErrors === null) {
+            vErrors = [err412];
+          } else {
+            vErrors.push(err412);
+          }
+          errors++;
+        }
+        if (data133.upstreamQueueBytesMax === void 0) {
+          const err413 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "upstreamQueueBytesMax" }, message: "must have required property 'upstreamQueueBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data133 };
+          if (vErrors === null) {
+            vErrors = [err413];
+          } else {
+            vErrors.push(err413);
+          }
+          errors++;
+        }
+        if (data133.clientOutputBytesMax === void 0) {
+          const err414 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/required", keyword: "required", params: { missingProperty: "clientOutputBytesMax" }, message: "must have required property 'clientOutputBytesMax'", schema: schema11.properties.limits.required, parentSchema: schema11.properties.limits, data: data133 };
+          if (vErrors === null) {
+            vErrors = [err414];
+          } else {
+            vErrors.push(err414);
+          }
+          errors++;
+        }
+        for (const key35 in data133) {
+          if (!(key35 === "clientsMax" || key35 === "argumentBytesMax" || key35 === "clientInFlightBytesMax" || key35 === "upstreamQueueBytesMax" || key35 === "clientOutputBytesMax" || key35 === "upstreamQueueCommandsMax" || key35 === "memoryBytesMax")) {
+            const err415 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key35 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.limits, data: data133 };
+            if (vErrors === null) {
+              vErrors = [err415];
+            } else {
+              vErrors.push(err415);
+            }
+            errors++;
+          }
+        }
+        if (data133.clientsMax !== void 0) {
+          let data134 = data133.clientsMax;
+          if (!(typeof data134 == "number" && (!(data134 % 1) && !isNaN(data134)))) {
+            const err416 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientsMax.type, parentSchema: schema11.properties.limits.properties.clientsMax, data: data134 };
+            if (vErrors === null) {
+              vErrors = [err416];
+            } else {
+              vErrors.push(err416);
+            }
+            errors++;
+          }
+          if (typeof data134 == "number") {
+            if (data134 > 1e6 || isNaN(data134)) {
+              const err417 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e6 }, message: "must be <= 1000000", schema: 1e6, parentSchema: schema11.properties.limits.properties.clientsMax, data: data134 };
+              if (vErrors === null) {
+                vErrors = [err417];
+              } else {
+                vErrors.push(err417);
+              }
+              errors++;
+            }
+            if (data134 < 1 || isNaN(data134)) {
+              const err418 = { instancePath: instancePath + "/limits/clientsMax", schemaPath: "#/properties/limits/properties/clientsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.limits.properties.clientsMax, data: data134 };
+              if (vErrors === null) {
+                vErrors = [err418];
+              } else {
+                vErrors.push(err418);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data133.argumentBytesMax !== void 0) {
+          let data135 = data133.argumentBytesMax;
+          if (!(typeof data135 == "number" && (!(data135 % 1) && !isNaN(data135)))) {
+            const err419 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.argumentBytesMax.type, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data135 };
+            if (vErrors === null) {
+              vErrors = [err419];
+            } else {
+              vErrors.push(err419);
+            }
+            errors++;
+          }
+          if (typeof data135 == "number") {
+            if (data135 > 536870912 || isNaN(data135)) {
+              const err420 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 536870912 }, message: "must be <= 536870912", schema: 536870912, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data135 };
+              if (vErrors === null) {
+                vErrors = [err420];
+              } else {
+                vErrors.push(err420);
+              }
+              errors++;
+            }
+            if (data135 < 1024 || isNaN(data135)) {
+              const err421 = { instancePath: instancePath + "/limits/argumentBytesMax", schemaPath: "#/properties/limits/properties/argumentBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1024 }, message: "must be >= 1024", schema: 1024, parentSchema: schema11.properties.limits.properties.argumentBytesMax, data: data135 };
+              if (vErrors === null) {
+                vErrors = [err421];
+              } else {
+                vErrors.push(err421);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data133.clientInFlightBytesMax !== void 0) {
+          let data136 = data133.clientInFlightBytesMax;
+          if (!(typeof data136 == "number" && (!(data136 % 1) && !isNaN(data136)))) {
+            const err422 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientInFlightBytesMax.type, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data136 };
+            if (vErrors === null) {
+              vErrors = [err422];
+            } else {
+              vErrors.push(err422);
+            }
+            errors++;
+          }
+          if (typeof data136 == "number") {
+            if (data136 > 1073741824 || isNaN(data136)) {
+              const err423 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data136 };
+              if (vErrors === null) {
+                vErrors = [err423];
+              } else {
+                vErrors.push(err423);
+              }
+              errors++;
+            }
+            if (data136 < 4096 || isNaN(data136)) {
+              const err424 = { instancePath: instancePath + "/limits/clientInFlightBytesMax", schemaPath: "#/properties/limits/properties/clientInFlightBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.clientInFlightBytesMax, data: data136 };
+              if (vErrors === null) {
+                vErrors = [err424];
+              } else {
+                vErrors.push(err424);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data133.upstreamQueueBytesMax !== void 0) {
+          let data137 = data133.upstreamQueueBytesMax;
+          if (!(typeof data137 == "number" && (!(data137 % 1) && !isNaN(data137)))) {
+            const err425 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.upstreamQueueBytesMax.type, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data137 };
+            if (vErrors === null) {
+              vErrors = [err425];
+            } else {
+              vErrors.push(err425);
+            }
+            errors++;
+          }
+          if (typeof data137 == "number") {
+            if (data137 > 1073741824 || isNaN(data137)) {
+              const err426 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data137 };
+              if (vErrors === null) {
+                vErrors = [err426];
+              } else {
+                vErrors.push(err426);
+              }
+              errors++;
+            }
+            if (data137 < 4096 || isNaN(data137)) {
+              const err427 = { instancePath: instancePath + "/limits/upstreamQueueBytesMax", schemaPath: "#/properties/limits/properties/upstreamQueueBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.upstreamQueueBytesMax, data: data137 };
+              if (vErrors === null) {
+                vErrors = [err427];
+              } else {
+                vErrors.push(err427);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data133.clientOutputBytesMax !== void 0) {
+          let data138 = data133.clientOutputBytesMax;
+          if (!(typeof data138 == "number" && (!(data138 % 1) && !isNaN(data138)))) {
+            const err428 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.clientOutputBytesMax.type, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data138 };
+            if (vErrors === null) {
+              vErrors = [err428];
+            } else {
+              vErrors.push(err428);
+            }
+            errors++;
+          }
+          if (typeof data138 == "number") {
+            if (data138 > 1073741824 || isNaN(data138)) {
+              const err429 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1073741824 }, message: "must be <= 1073741824", schema: 1073741824, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data138 };
+              if (vErrors === null) {
+                vErrors = [err429];
+              } else {
+                vErrors.push(err429);
+              }
+              errors++;
+            }
+            if (data138 < 4096 || isNaN(data138)) {
+              const err430 = { instancePath: instancePath + "/limits/clientOutputBytesMax", schemaPath: "#/properties/limits/properties/clientOutputBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 4096 }, message: "must be >= 4096", schema: 4096, parentSchema: schema11.properties.limits.properties.clientOutputBytesMax, data: data138 };
+              if (vErrors === null) {
+                vErrors = [err430];
+              } else {
+                vErrors.push(err430);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data133.upstreamQueueCommandsMax !== void 0) {
+          let data139 = data133.upstreamQueueCommandsMax;
+          if (!(typeof data139 == "number" && (!(data139 % 1) && !isNaN(data139)))) {
+            const err431 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.upstreamQueueCommandsMax.type, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data139 };
+            if (vErrors === null) {
+              vErrors = [err431];
+            } else {
+              vErrors.push(err431);
+            }
+            errors++;
+          }
+          if (typeof data139 == "number") {
+            if (data139 > 1e7 || isNaN(data139)) {
+              const err432 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e7 }, message: "must be <= 10000000", schema: 1e7, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data139 };
+              if (vErrors === null) {
+                vErrors = [err432];
+              } else {
+                vErrors.push(err432);
+              }
+              errors++;
+            }
+            if (data139 < 1 || isNaN(data139)) {
+              const err433 = { instancePath: instancePath + "/limits/upstreamQueueCommandsMax", schemaPath: "#/properties/limits/properties/upstreamQueueCommandsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.limits.properties.upstreamQueueCommandsMax, data: data139 };
+              if (vErrors === null) {
+                vErrors = [err433];
+              } else {
+                vErrors.push(err433);
+              }
+              errors++;
+            }
+          }
+        }
+        if (data133.memoryBytesMax !== void 0) {
+          let data140 = data133.memoryBytesMax;
+          if (!(typeof data140 == "number" && (!(data140 % 1) && !isNaN(data140)))) {
+            const err434 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.limits.properties.memoryBytesMax.type, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data140 };
+            if (vErrors === null) {
+              vErrors = [err434];
+            } else {
+              vErrors.push(err434);
+            }
+            errors++;
+          }
+          if (typeof data140 == "number") {
+            if (data140 > 9007199254740991 || isNaN(data140)) {
+              const err435 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 9007199254740991 }, message: "must be <= 9007199254740991", schema: 9007199254740991, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data140 };
+              if (vErrors === null) {
+                vErrors = [err435];
+              } else {
+                vErrors.push(err435);
+              }
+              errors++;
+            }
+            if (data140 < 67108864 || isNaN(data140)) {
+              const err436 = { instancePath: instancePath + "/limits/memoryBytesMax", schemaPath: "#/properties/limits/properties/memoryBytesMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 67108864 }, message: "must be >= 67108864", schema: 67108864, parentSchema: schema11.properties.limits.properties.memoryBytesMax, data: data140 };
+              if (vErrors === null) {
+                vErrors = [err436];
+              } else {
+                vErrors.push(err436);
+              }
+              errors++;
+            }
+          }
+        }
+      } else {
+        const err437 = { instancePath: instancePath + "/limits", schemaPath: "#/properties/limits/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.limits.type, parentSchema: schema11.properties.limits, data: data133 };
+        if (vErrors === null) {
+          vErrors = [err437];
+        } else {
+          vErrors.push(err437);
         }
         errors++;
       }
     }
     if (data.logLevel !== void 0) {
-      let data131 = data.logLevel;
-      if (typeof data131 !== "string") {
-        const err404 = { instancePath: instancePath + "/logLevel", schemaPath: "#/properties/logLevel/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.logLevel.type, parentSchema: schema11.properties.logLevel, data: data131 };
+      let data141 = data.logLevel;
+      if (typeof data141 !== "string") {
+        const err438 = { instancePath: instancePath + "/logLevel", schemaPath: "#/properties/logLevel/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.logLevel.type, parentSchema: schema11.properties.logLevel, data: data141 };
         if (vErrors === null) {
-          vErrors = [err404];
+          vErrors = [err438];
         } else {
-          vErrors.push(err404);
+          vErrors.push(err438);
         }
         errors++;
       }
-      if (!(data131 === "error" || data131 === "warn" || data131 === "info" || data131 === "debug")) {
-        const err405 = { instancePath: instancePath + "/logLevel", schemaPath: "#/properties/logLevel/enum", keyword: "enum", params: { allowedValues: schema11.properties.logLevel.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.logLevel.enum, parentSchema: schema11.properties.logLevel, data: data131 };
+      if (!(data141 === "error" || data141 === "warn" || data141 === "info" || data141 === "debug")) {
+        const err439 = { instancePath: instancePath + "/logLevel", schemaPath: "#/properties/logLevel/enum", keyword: "enum", params: { allowedValues: schema11.properties.logLevel.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.logLevel.enum, parentSchema: schema11.properties.logLevel, data: data141 };
         if (vErrors === null) {
-          vErrors = [err405];
+          vErrors = [err439];
         } else {
-          vErrors.push(err405);
+          vErrors.push(err439);
         }
         errors++;
       }
     }
   } else {
-    const err406 = { instancePath, schemaPath: "#/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.type, parentSchema: schema11, data };
+    const err440 = { instancePath, schemaPath: "#/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.type, parentSchema: schema11, data };
     if (vErrors === null) {
-      vErrors = [err406];
+      vErrors = [err440];
     } else {
-      vErrors.push(err406);
+      vErrors.push(err440);
     }
     errors++;
   }

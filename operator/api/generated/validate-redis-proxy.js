@@ -39,15 +39,16 @@ var require_ucs2length = __commonJS({
 // <stdin>
 module.exports = validate10;
 module.exports.default = validate10;
-var schema11 = { "type": "object", "required": ["apiVersion", "kind", "metadata", "spec"], "properties": { "apiVersion": { "type": "string", "const": "respmesh.io/v1alpha1" }, "kind": { "type": "string", "const": "RedisProxy" }, "metadata": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" }, "namespace": { "type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" } } }, "spec": { "type": "object", "required": ["suspend", "backend", "failover", "proxy"], "properties": { "suspend": { "type": "boolean", "default": false, "description": "stop acting on servers, keep serving and reporting" }, "backend": { "type": "object", "required": ["mode", "endpoints"], "properties": { "mode": { "type": "string", "enum": ["Standalone", "Replication", "Cluster", "Ring"], "description": "Standalone: one server; Replication: a primary and its replicas; Cluster: a Redis or Valkey Cluster, of which some nodes are listed; Ring: independent servers that share the keys", "default": "Replication" }, "endpoints": { "type": "array", "items": { "type": "object", "required": ["host", "port", "promotable"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name or address of the server" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of the server", "default": 6379 }, "promotable": { "type": "boolean", "default": true, "description": "whether this server may become the primary, where the operator chooses it" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where it runs; default: what Kubernetes knows of the zone of its pod, if it is behind a headless Service of this namespace" }, "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "what the ring hashes in place of host:port, so that the server may move. Only in mode Ring" }, "weight": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "share of the keys, relative to the other servers; default: 1. Only in mode Ring" } }, "additionalProperties": false }, "minItems": 1, "maxItems": 64, "description": "the servers, primary and replicas alike; an existing arrangement is honoured", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host", "port"] }, "sentinel": { "type": "object", "required": ["name", "endpoints"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 128, "description": "name under which the Sentinels watch the primary" }, "endpoints": { "type": "array", "items": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name or address of a Sentinel" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "its port", "default": 26379 } }, "additionalProperties": false }, "minItems": 1, "maxItems": 16, "description": "the Sentinels", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host", "port"] }, "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: for the Sentinels" } }, "additionalProperties": false }, "tls": { "type": "object", "required": ["mode"], "properties": { "mode": { "type": "string", "enum": ["VerifyFull", "SkipVerify"], "description": "VerifyFull checks the chain and the name; SkipVerify encrypts only", "default": "VerifyFull" }, "caSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt to trust" }, "clientCertSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name to expect in place of the host" } }, "additionalProperties": false, "description": "TLS to the Sentinels; absent: plain TCP" } }, "additionalProperties": false, "description": "Sentinels choose the primary and the operator never does. Only in mode Replication; absent: the operator chooses" }, "ring": { "type": "object", "required": ["hash", "hashTag", "ejectFor"], "properties": { "hash": { "type": "string", "enum": ["Fnv1a64", "Md5"], "description": "how keys are hashed, as twemproxy does with fnv1a_64 or md5 and distribution ketama", "default": "Fnv1a64" }, "hashTag": { "type": "string", "pattern": "^([!-~]{2})?$", "default": "{}", "description": "two characters: of a key that has them, what stands between them is hashed; empty: always the whole key" }, "ejectAfter": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "failures in a row after which a server is left out and the others share its keys; absent: never" }, "ejectFor": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "30s", "description": "how long it is left out before it is tried again; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "description": "how keys are shared among the servers. Only in mode Ring" }, "auth": { "type": "object", "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: the applications\u2019 traffic" }, "adminSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "the same for the operator; it never reaches a sidecar. Default: secretRef" } }, "additionalProperties": false }, "tls": { "type": "object", "required": ["mode"], "properties": { "mode": { "type": "string", "enum": ["VerifyFull", "SkipVerify"], "description": "VerifyFull checks the chain and the name; SkipVerify encrypts only", "default": "VerifyFull" }, "caSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt to trust" }, "clientCertSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name to expect in place of the host" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" } }, "additionalProperties": false, "description": "an existing backend; respmesh never creates or deletes servers" }, "failover": { "type": "object", "required": ["policy", "downAfter"], "properties": { "policy": { "type": "string", "enum": ["Automatic", "Observe"], "description": "Automatic promotes when the primary is down; Observe only reports. With a Sentinel and in the modes Cluster and Ring the operator never promotes", "default": "Automatic" }, "downAfter": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "3s", "description": "how long a primary is unreachable before it is taken for down; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "default": { "policy": "Automatic", "downAfter": "3s" } }, "proxy": { "type": "object", "required": ["address", "port", "adminPort", "isolation", "holdTimeout", "queueTimeout", "clientIdleTimeout", "readTimeLimit", "connectionsMax", "clientsMax", "workers", "logLevel"], "properties": { "image": { "type": "string", "minLength": 1, "maxLength": 512, "description": "image of the sidecar; default: the operator\u2019s own" }, "address": { "type": "string", "default": "127.0.0.1", "minLength": 1, "maxLength": 45, "description": "address the sidecar listens on, in the pod" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "default": 16379, "description": "port the app connects to; 0: none, where tls or unixSocket is there instead" }, "adminPort": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of health, metrics and pause", "default": 16380 }, "admin": { "type": "object", "properties": { "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: who may change something through the admin port, by HTTP basic authentication" } }, "additionalProperties": false, "description": "absent: processes of the same pod, without a password" }, "tls": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" } }, "additionalProperties": false, "description": "HTTPS on the admin port; absent: HTTP" } }, "additionalProperties": false, "description": "the admin port: who may use it, and how" }, "rawPort": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port at which bytes pass to the primary and back unread: nothing is held, routed or refused; absent: none" }, "tls": { "type": "object", "required": ["secretRef", "port", "clientCertificate"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key: what clients are shown" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of the TLS listener; the plain one stays unless its port is 0", "default": 16389 }, "clientCertificate": { "type": "string", "enum": ["None", "Optional", "Required"], "description": "whether clients must show a certificate; Optional: one that is shown must be good", "default": "None" }, "clientCaSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt: the authorities of client certificates" } }, "additionalProperties": false, "description": "a TLS listener; absent: none" }, "unixSocket": { "type": "object", "required": ["directory"], "properties": { "directory": { "type": "string", "default": "/run/respmesh", "minLength": 2, "maxLength": 90, "pattern": "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", "description": "where every container of the pod finds the socket redis.sock" } }, "additionalProperties": false, "description": "a unix socket in a volume that the pod\u2019s containers share; absent: none" }, "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username that clients must give" } }, "additionalProperties": false, "description": "absent: whoever reaches the port is served" }, "commands": { "type": "object", "required": ["allow", "deny"], "properties": { "allow": { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 129 }, "default": [], "maxItems": 256, "uniqueItems": true, "description": "commands that are refused by default and let through here: debug, config|set; * is every one", "x-kubernetes-list-type": "set" }, "deny": { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 129 }, "default": [], "maxItems": 256, "uniqueItems": true, "description": "commands that are refused here; the more exact name wins over the other list", "x-kubernetes-list-type": "set" } }, "additionalProperties": false, "description": "which commands clients may send; absent: all but the harmful ones" }, "reads": { "type": "object", "required": ["policy", "choose", "lagMax", "lagBytesMax", "readYourWrites"], "properties": { "policy": { "type": "string", "enum": ["AllToPrimary", "ReadsToReplicas"], "description": "where commands go that only read", "default": "ReadsToReplicas" }, "choose": { "type": "string", "enum": ["RoundRobin", "Zone", "Latency"], "description": "RoundRobin: all fit replicas in turn; Zone: those of the sidecar\u2019s zone as long as there are any; Latency: those that answer about as fast as the fastest", "default": "RoundRobin" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where the sidecars run; default: the zone of each one\u2019s node" }, "lagMax": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "10s", "description": "a replica that is further behind gets no reads; e.g. 500ms, 3s, 2m" }, "lagBytesMax": { "type": "string", "default": "16Mi", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "the same in bytes of the replication stream, e.g. 1Mi" }, "readYourWrites": { "type": "boolean", "default": true, "description": "a client that has written reads from the primary until a replica has what it wrote" } }, "additionalProperties": false, "description": "reads from replicas, in the modes Replication and Cluster; absent: none" }, "retries": { "type": "object", "required": ["max", "delay"], "properties": { "max": { "type": "integer", "minimum": 0, "maximum": 100, "default": 16, "description": "times a command that a server did not run is sent again" }, "delay": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "10ms", "description": "longest first delay; it doubles with each, with jitter; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "description": "redirects and refusals of servers that ran nothing; absent: the defaults" }, "cluster": { "type": "object", "required": ["present"], "properties": { "present": { "type": "string", "enum": ["Server", "Sidecar", "Nodes"], "description": "Server: clients see one server without a cluster; Sidecar: a cluster of one node, the sidecar; Nodes: CLUSTER SLOTS and its kin show the nodes", "default": "Server" } }, "additionalProperties": false, "description": "what clients see of a backend of mode Cluster" }, "isolation": { "type": "string", "enum": ["Shared", "PerClient"], "description": "Shared: clients share connections to the primary where nothing can tell; PerClient: each has one of its own", "default": "Shared" }, "holdTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "5s", "description": "how long commands wait while there is no primary; e.g. 500ms, 3s, 2m" }, "queueTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "5s", "description": "how long a command waits, unsent, for a primary that takes no more; e.g. 500ms, 3s, 2m" }, "clientIdleTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "0s", "description": "a client that is silent so long is closed; 0s: never; e.g. 500ms, 3s, 2m" }, "readTimeLimit": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "0s", "description": "longest time from a command to its reply, blocking ones too; the client of a longer one is closed; 0s: none; e.g. 500ms, 3s, 2m" }, "connectionsMax": { "type": "integer", "minimum": 1, "maximum": 64, "default": 1, "description": "shared connections to the primary per worker" }, "clientsMax": { "type": "integer", "minimum": 1, "maximum": 1e6, "default": 1e4, "description": "clients at once per sidecar" }, "workers": { "type": "integer", "minimum": 1, "maximum": 64, "default": 1, "description": "processes of a sidecar that share the listeners; read when it starts" }, "logLevel": { "type": "string", "enum": ["error", "warn", "info", "debug"], "description": "how much the sidecar logs", "default": "info" }, "resources": { "type": "object", "properties": { "requests": { "type": "object", "patternProperties": { "^.*$": { "type": "string", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "e.g. 25m, 64Mi" } }, "description": "as in a container", "maxProperties": 8 }, "limits": { "type": "object", "patternProperties": { "^.*$": { "type": "string", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "e.g. 25m, 64Mi" } }, "description": "as in a container; a sidecar sheds clients before it reaches the memory", "maxProperties": 8 } }, "additionalProperties": false, "description": "default: requests 25m cpu and 64Mi, limit 192Mi memory; with several workers 64Mi and 128Mi for each and one more" } }, "additionalProperties": false, "default": { "address": "127.0.0.1", "port": 16379, "adminPort": 16380, "isolation": "Shared", "holdTimeout": "5s", "queueTimeout": "5s", "clientIdleTimeout": "0s", "readTimeLimit": "0s", "connectionsMax": 1, "clientsMax": 1e4, "workers": 1, "logLevel": "info" } } }, "additionalProperties": false, "description": "what is wanted" } }, "$id": "https://respmesh.io/schemas/redis-proxy.json", "title": "RedisProxy" };
+var schema11 = { "type": "object", "required": ["apiVersion", "kind", "metadata", "spec"], "properties": { "apiVersion": { "type": "string", "const": "respmesh.io/v1alpha1" }, "kind": { "type": "string", "const": "RedisProxy" }, "metadata": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" }, "namespace": { "type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" } } }, "spec": { "type": "object", "required": ["suspend", "backend", "failover", "proxy"], "properties": { "suspend": { "type": "boolean", "default": false, "description": "stop acting on servers, keep serving and reporting" }, "backend": { "type": "object", "required": ["mode", "endpoints"], "properties": { "mode": { "type": "string", "enum": ["Standalone", "Replication", "Cluster", "Ring"], "description": "Standalone: one server; Replication: a primary and its replicas; Cluster: a Redis or Valkey Cluster, of which some nodes are listed; Ring: independent servers that share the keys", "default": "Replication" }, "endpoints": { "type": "array", "items": { "type": "object", "required": ["host", "port", "promotable"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name or address of the server" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of the server", "default": 6379 }, "promotable": { "type": "boolean", "default": true, "description": "whether this server may become the primary, where the operator chooses it" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where it runs; default: what Kubernetes knows of the zone of its pod, if it is behind a headless Service of this namespace" }, "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "what the ring hashes in place of host:port, so that the server may move. Only in mode Ring" }, "weight": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "share of the keys, relative to the other servers; default: 1. Only in mode Ring" } }, "additionalProperties": false }, "minItems": 1, "maxItems": 64, "description": "the servers, primary and replicas alike; an existing arrangement is honoured", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host", "port"] }, "sentinel": { "type": "object", "required": ["name", "endpoints"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 128, "description": "name under which the Sentinels watch the primary" }, "endpoints": { "type": "array", "items": { "type": "object", "required": ["host", "port"], "properties": { "host": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name or address of a Sentinel" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "its port", "default": 26379 } }, "additionalProperties": false }, "minItems": 1, "maxItems": 16, "description": "the Sentinels", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host", "port"] }, "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: for the Sentinels" } }, "additionalProperties": false }, "tls": { "type": "object", "required": ["mode"], "properties": { "mode": { "type": "string", "enum": ["VerifyFull", "SkipVerify"], "description": "VerifyFull checks the chain and the name; SkipVerify encrypts only", "default": "VerifyFull" }, "caSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt to trust" }, "clientCertSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name to expect in place of the host" } }, "additionalProperties": false, "description": "TLS to the Sentinels; absent: plain TCP" } }, "additionalProperties": false, "description": "Sentinels choose the primary and the operator never does. Only in mode Replication; absent: the operator chooses" }, "ring": { "type": "object", "required": ["hash", "hashTag", "ejectFor"], "properties": { "hash": { "type": "string", "enum": ["Fnv1a64", "Md5"], "description": "how keys are hashed, as twemproxy does with fnv1a_64 or md5 and distribution ketama", "default": "Fnv1a64" }, "hashTag": { "type": "string", "pattern": "^([!-~]{2})?$", "default": "{}", "description": "two characters: of a key that has them, what stands between them is hashed; empty: always the whole key" }, "ejectAfter": { "type": "integer", "minimum": 1, "maximum": 1e3, "description": "failures in a row after which a server is left out and the others share its keys; absent: never" }, "ejectFor": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "30s", "description": "how long it is left out before it is tried again; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "description": "how keys are shared among the servers. Only in mode Ring" }, "auth": { "type": "object", "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: the applications\u2019 traffic" }, "adminSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "the same for the operator; it never reaches a sidecar. Default: secretRef" } }, "additionalProperties": false }, "tls": { "type": "object", "required": ["mode"], "properties": { "mode": { "type": "string", "enum": ["VerifyFull", "SkipVerify"], "description": "VerifyFull checks the chain and the name; SkipVerify encrypts only", "default": "VerifyFull" }, "caSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt to trust" }, "clientCertSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" }, "serverName": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name to expect in place of the host" } }, "additionalProperties": false, "description": "TLS to the servers; absent: plain TCP" } }, "additionalProperties": false, "description": "an existing backend; respmesh never creates or deletes servers" }, "failover": { "type": "object", "required": ["policy", "downAfter", "confirmations", "unfencedPromotion", "fenceTimeout", "prefer", "minDatasetPercent", "parallelSyncs", "divergedPrimary", "operatorAway", "grantTtl", "switchoverTimeout", "guards"], "properties": { "policy": { "type": "string", "enum": ["Automatic", "Observe"], "description": "Automatic promotes when the primary is down; Observe only reports. With a Sentinel and in the modes Cluster and Ring the operator never promotes", "default": "Automatic" }, "downAfter": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "3s", "description": "how long a primary is unreachable before it is taken for down; e.g. 500ms, 3s, 2m" }, "confirmations": { "type": "integer", "minimum": 0, "maximum": 64, "default": 1, "description": "how many others (replicas, sidecars, Kubernetes) must have lost the primary too, as far as there are so many that can tell" }, "unfencedPromotion": { "type": "string", "enum": ["Never", "AfterFenceTimeout"], "description": "AfterFenceTimeout: promotes without proof that nobody can write to the old primary any more; writes to it are lost then", "default": "Never" }, "fenceTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "30s", "description": "how long a proof is waited for before unfencedPromotion applies; e.g. 500ms, 3s, 2m" }, "prefer": { "type": "string", "enum": ["Offset", "Priority"], "description": "Offset: the replica that has most is promoted; Priority: the one with the lowest replica-priority, and what it lacks is lost", "default": "Offset" }, "maxLoss": { "type": "object", "required": ["bytes"], "properties": { "bytes": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "maxLength": 32, "description": "a replica that is further behind what the lost primary was last seen to have is not promoted; e.g. 0, 64Ki" } }, "additionalProperties": false, "description": "how much may be lost in a failover; absent: what the best replica lacks" }, "minDatasetPercent": { "type": "integer", "minimum": 0, "maximum": 100, "default": 50, "description": "a replica with fewer of the keys that the lost primary was last seen to have is not promoted" }, "parallelSyncs": { "type": "integer", "minimum": 1, "maximum": 64, "default": 1, "description": "replicas that are pointed at a new primary at the same time" }, "divergedPrimary": { "type": "string", "enum": ["Rejoin", "Quarantine"], "description": "what becomes of an old primary that has writes the new one lacks. Rejoin: they are counted and it becomes a replica; Quarantine: it is kept as it is, taking no writes", "default": "Rejoin" }, "operatorAway": { "type": "string", "enum": ["Continue", "StopWrites"], "description": "what a sidecar does that does not hear from the operator. Continue: it goes on; StopWrites: it stops after grantTtl, and a failover need not wait for sidecars that cannot be reached", "default": "Continue" }, "grantTtl": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "3s", "description": "how long a sidecar may go on without the operator, with operatorAway: StopWrites; e.g. 500ms, 3s, 2m" }, "switchoverTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "5s", "description": "how long clients may be held for a planned change of the primary before it is called off; e.g. 500ms, 3s, 2m" }, "guards": { "type": "object", "required": ["replicationUsers", "minReplicas"], "properties": { "replicationUsers": { "type": "string", "enum": ["Auto", "Off"], "description": "Auto: replicas log in at the primary as a user that lives as long as its process, so that a primary that comes back empty cannot overwrite them; Off: credentials of the servers are not touched", "default": "Auto" }, "minReplicas": { "type": "string", "enum": ["Off", "Adaptive"], "description": "Adaptive: min-replicas-to-write is 1 as long as a replica is attached, so that a primary that is cut off stops taking writes by itself; the last replica that goes away unannounced stops writes until the operator sees it. Off: the setting of the servers is not touched", "default": "Off" } }, "additionalProperties": false, "description": "what is set up on the servers while they are well", "default": { "replicationUsers": "Auto", "minReplicas": "Off" } }, "commands": { "type": "object", "properties": { "replicaof": { "type": "string", "pattern": "^[!-~]{1,64}$", "description": "what REPLICAOF or SLAVEOF was renamed to on the servers" }, "config": { "type": "string", "pattern": "^[!-~]{1,64}$", "description": "what CONFIG was renamed to on the servers" }, "acl": { "type": "string", "pattern": "^[!-~]{1,64}$", "description": "what ACL was renamed to on the servers" }, "client": { "type": "string", "pattern": "^[!-~]{1,64}$", "description": "what CLIENT was renamed to on the servers" } }, "additionalProperties": false, "description": "commands that were renamed on the servers; absent: none" } }, "additionalProperties": false, "default": { "policy": "Automatic", "downAfter": "3s", "confirmations": 1, "unfencedPromotion": "Never", "fenceTimeout": "30s", "prefer": "Offset", "minDatasetPercent": 50, "parallelSyncs": 1, "divergedPrimary": "Rejoin", "operatorAway": "Continue", "grantTtl": "3s", "switchoverTimeout": "5s", "guards": { "replicationUsers": "Auto", "minReplicas": "Off" } } }, "proxy": { "type": "object", "required": ["address", "port", "adminPort", "isolation", "holdTimeout", "queueTimeout", "clientIdleTimeout", "readTimeLimit", "connectionsMax", "clientsMax", "workers", "logLevel"], "properties": { "image": { "type": "string", "minLength": 1, "maxLength": 512, "description": "image of the sidecar; default: the operator\u2019s own" }, "address": { "type": "string", "default": "127.0.0.1", "minLength": 1, "maxLength": 45, "description": "address the sidecar listens on, in the pod" }, "port": { "type": "integer", "minimum": 0, "maximum": 65535, "default": 16379, "description": "port the app connects to; 0: none, where tls or unixSocket is there instead" }, "adminPort": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of health, metrics and pause", "default": 16380 }, "admin": { "type": "object", "properties": { "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username: who may change something through the admin port, by HTTP basic authentication" } }, "additionalProperties": false, "description": "absent: processes of the same pod, without a password" }, "tls": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key" } }, "additionalProperties": false, "description": "HTTPS on the admin port; absent: HTTP" } }, "additionalProperties": false, "description": "the admin port: who may use it, and how" }, "rawPort": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port at which bytes pass to the primary and back unread: nothing is held, routed or refused; absent: none" }, "tls": { "type": "object", "required": ["secretRef", "port", "clientCertificate"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys tls.crt and tls.key: what clients are shown" }, "port": { "type": "integer", "minimum": 1, "maximum": 65535, "description": "port of the TLS listener; the plain one stays unless its port is 0", "default": 16389 }, "clientCertificate": { "type": "string", "enum": ["None", "Optional", "Required"], "description": "whether clients must show a certificate; Optional: one that is shown must be good", "default": "None" }, "clientCaSecretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with key ca.crt: the authorities of client certificates" } }, "additionalProperties": false, "description": "a TLS listener; absent: none" }, "unixSocket": { "type": "object", "required": ["directory"], "properties": { "directory": { "type": "string", "default": "/run/respmesh", "minLength": 2, "maxLength": 90, "pattern": "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", "description": "where every container of the pod finds the socket redis.sock" } }, "additionalProperties": false, "description": "a unix socket in a volume that the pod\u2019s containers share; absent: none" }, "auth": { "type": "object", "required": ["secretRef"], "properties": { "secretRef": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253, "description": "name of the Secret" } }, "additionalProperties": false, "description": "Secret with keys password and, optionally, username that clients must give" } }, "additionalProperties": false, "description": "absent: whoever reaches the port is served" }, "commands": { "type": "object", "required": ["allow", "deny"], "properties": { "allow": { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 129 }, "default": [], "maxItems": 256, "uniqueItems": true, "description": "commands that are refused by default and let through here: debug, config|set; * is every one", "x-kubernetes-list-type": "set" }, "deny": { "type": "array", "items": { "type": "string", "minLength": 1, "maxLength": 129 }, "default": [], "maxItems": 256, "uniqueItems": true, "description": "commands that are refused here; the more exact name wins over the other list", "x-kubernetes-list-type": "set" } }, "additionalProperties": false, "description": "which commands clients may send; absent: all but the harmful ones" }, "reads": { "type": "object", "required": ["policy", "choose", "lagMax", "lagBytesMax", "readYourWrites"], "properties": { "policy": { "type": "string", "enum": ["AllToPrimary", "ReadsToReplicas"], "description": "where commands go that only read", "default": "ReadsToReplicas" }, "choose": { "type": "string", "enum": ["RoundRobin", "Zone", "Latency"], "description": "RoundRobin: all fit replicas in turn; Zone: those of the sidecar\u2019s zone as long as there are any; Latency: those that answer about as fast as the fastest", "default": "RoundRobin" }, "zone": { "type": "string", "minLength": 1, "maxLength": 63, "description": "where the sidecars run; default: the zone of each one\u2019s node" }, "lagMax": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "10s", "description": "a replica that is further behind gets no reads; e.g. 500ms, 3s, 2m" }, "lagBytesMax": { "type": "string", "default": "16Mi", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "the same in bytes of the replication stream, e.g. 1Mi" }, "readYourWrites": { "type": "boolean", "default": true, "description": "a client that has written reads from the primary until a replica has what it wrote" } }, "additionalProperties": false, "description": "reads from replicas, in the modes Replication and Cluster; absent: none" }, "writes": { "type": "object", "required": ["waitReplicas", "waitTimeout"], "properties": { "waitReplicas": { "type": "integer", "minimum": 1, "maximum": 64, "default": 1, "description": "replicas that must have a write before its client hears of it; a failover then needs so many answers that none of these writes is lost" }, "waitTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "1s", "description": "how long they are waited for; then the client is told that its write is not confirmed; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "description": "guarantee for acknowledged writes, in mode Replication; absent: they are acknowledged when the primary has run them" }, "retries": { "type": "object", "required": ["max", "delay"], "properties": { "max": { "type": "integer", "minimum": 0, "maximum": 100, "default": 16, "description": "times a command that a server did not run is sent again" }, "delay": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "10ms", "description": "longest first delay; it doubles with each, with jitter; e.g. 500ms, 3s, 2m" } }, "additionalProperties": false, "description": "redirects and refusals of servers that ran nothing; absent: the defaults" }, "cluster": { "type": "object", "required": ["present"], "properties": { "present": { "type": "string", "enum": ["Server", "Sidecar", "Nodes"], "description": "Server: clients see one server without a cluster; Sidecar: a cluster of one node, the sidecar; Nodes: CLUSTER SLOTS and its kin show the nodes", "default": "Server" } }, "additionalProperties": false, "description": "what clients see of a backend of mode Cluster" }, "isolation": { "type": "string", "enum": ["Shared", "PerClient"], "description": "Shared: clients share connections to the primary where nothing can tell; PerClient: each has one of its own", "default": "Shared" }, "holdTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "5s", "description": "how long commands wait while there is no primary; e.g. 500ms, 3s, 2m" }, "queueTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "5s", "description": "how long a command waits, unsent, for a primary that takes no more; e.g. 500ms, 3s, 2m" }, "clientIdleTimeout": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "0s", "description": "a client that is silent so long is closed; 0s: never; e.g. 500ms, 3s, 2m" }, "readTimeLimit": { "type": "string", "pattern": "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "maxLength": 12, "default": "0s", "description": "longest time from a command to its reply, blocking ones too; the client of a longer one is closed; 0s: none; e.g. 500ms, 3s, 2m" }, "connectionsMax": { "type": "integer", "minimum": 1, "maximum": 64, "default": 1, "description": "shared connections to the primary per worker" }, "clientsMax": { "type": "integer", "minimum": 1, "maximum": 1e6, "default": 1e4, "description": "clients at once per sidecar" }, "workers": { "type": "integer", "minimum": 1, "maximum": 64, "default": 1, "description": "processes of a sidecar that share the listeners; read when it starts" }, "logLevel": { "type": "string", "enum": ["error", "warn", "info", "debug"], "description": "how much the sidecar logs", "default": "info" }, "resources": { "type": "object", "properties": { "requests": { "type": "object", "patternProperties": { "^.*$": { "type": "string", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "e.g. 25m, 64Mi" } }, "description": "as in a container", "maxProperties": 8 }, "limits": { "type": "object", "patternProperties": { "^.*$": { "type": "string", "maxLength": 32, "pattern": "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "description": "e.g. 25m, 64Mi" } }, "description": "as in a container; a sidecar sheds clients before it reaches the memory", "maxProperties": 8 } }, "additionalProperties": false, "description": "default: requests 25m cpu and 64Mi, limit 192Mi memory; with several workers 64Mi and 128Mi for each and one more" } }, "additionalProperties": false, "default": { "address": "127.0.0.1", "port": 16379, "adminPort": 16380, "isolation": "Shared", "holdTimeout": "5s", "queueTimeout": "5s", "clientIdleTimeout": "0s", "readTimeLimit": "0s", "connectionsMax": 1, "clientsMax": 1e4, "workers": 1, "logLevel": "info" } } }, "additionalProperties": false, "description": "what is wanted" } }, "$id": "https://respmesh.io/schemas/redis-proxy.json", "title": "RedisProxy" };
 var func2 = require_ucs2length().default;
-var func36 = Object.prototype.hasOwnProperty;
+var func35 = Object.prototype.hasOwnProperty;
 var pattern0 = new RegExp("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "u");
 var pattern2 = new RegExp("^([!-~]{2})?$", "u");
 var pattern3 = new RegExp("^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", "u");
-var pattern5 = new RegExp("^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", "u");
-var pattern7 = new RegExp("^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "u");
-var pattern13 = new RegExp("^.*$", "u");
+var pattern6 = new RegExp("^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "u");
+var pattern9 = new RegExp("^[!-~]{1,64}$", "u");
+var pattern13 = new RegExp("^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", "u");
+var pattern22 = new RegExp("^.*$", "u");
 function validate10(data, { instancePath = "", parentData, parentDataProperty, rootData = data } = {}) {
   ;
   let vErrors = null;
@@ -240,7 +241,7 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           data5.suspend = false;
         }
         if (data5.failover === void 0) {
-          data5.failover = { "policy": "Automatic", "downAfter": "3s" };
+          data5.failover = { "policy": "Automatic", "downAfter": "3s", "confirmations": 1, "unfencedPromotion": "Never", "fenceTimeout": "30s", "prefer": "Offset", "minDatasetPercent": 50, "parallelSyncs": 1, "divergedPrimary": "Rejoin", "operatorAway": "Continue", "grantTtl": "3s", "switchoverTimeout": "5s", "guards": { "replicationUsers": "Auto", "minReplicas": "Off" } };
         }
         if (data5.proxy === void 0) {
           data5.proxy = { "address": "127.0.0.1", "port": 16379, "adminPort": 16380, "isolation": "Shared", "holdTimeout": "5s", "queueTimeout": "5s", "clientIdleTimeout": "0s", "readTimeLimit": "0s", "connectionsMax": 1, "clientsMax": 1e4, "workers": 1, "logLevel": "info" };
@@ -1676,6 +1677,39 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
           if (data50.downAfter === void 0) {
             data50.downAfter = "3s";
           }
+          if (data50.confirmations === void 0) {
+            data50.confirmations = 1;
+          }
+          if (data50.unfencedPromotion === void 0) {
+            data50.unfencedPromotion = "Never";
+          }
+          if (data50.fenceTimeout === void 0) {
+            data50.fenceTimeout = "30s";
+          }
+          if (data50.prefer === void 0) {
+            data50.prefer = "Offset";
+          }
+          if (data50.minDatasetPercent === void 0) {
+            data50.minDatasetPercent = 50;
+          }
+          if (data50.parallelSyncs === void 0) {
+            data50.parallelSyncs = 1;
+          }
+          if (data50.divergedPrimary === void 0) {
+            data50.divergedPrimary = "Rejoin";
+          }
+          if (data50.operatorAway === void 0) {
+            data50.operatorAway = "Continue";
+          }
+          if (data50.grantTtl === void 0) {
+            data50.grantTtl = "3s";
+          }
+          if (data50.switchoverTimeout === void 0) {
+            data50.switchoverTimeout = "5s";
+          }
+          if (data50.guards === void 0) {
+            data50.guards = { "replicationUsers": "Auto", "minReplicas": "Off" };
+          }
           if (data50.policy === void 0) {
             const err152 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "policy" }, message: "must have required property 'policy'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
             if (vErrors === null) {
@@ -1694,20 +1728,17 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          for (const key17 in data50) {
-            if (!(key17 === "policy" || key17 === "downAfter")) {
-              const err154 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key17 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
-              if (vErrors === null) {
-                vErrors = [err154];
-              } else {
-                vErrors.push(err154);
-              }
-              errors++;
+          if (data50.confirmations === void 0) {
+            const err154 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "confirmations" }, message: "must have required property 'confirmations'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
+            if (vErrors === null) {
+              vErrors = [err154];
+            } else {
+              vErrors.push(err154);
             }
+            errors++;
           }
-          let data51 = data50.policy;
-          if (typeof data51 !== "string") {
-            const err155 = { instancePath: instancePath + "/spec/failover/policy", schemaPath: "#/properties/spec/properties/failover/properties/policy/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.policy.type, parentSchema: schema11.properties.spec.properties.failover.properties.policy, data: data51 };
+          if (data50.unfencedPromotion === void 0) {
+            const err155 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "unfencedPromotion" }, message: "must have required property 'unfencedPromotion'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
             if (vErrors === null) {
               vErrors = [err155];
             } else {
@@ -1715,8 +1746,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (!(data51 === "Automatic" || data51 === "Observe")) {
-            const err156 = { instancePath: instancePath + "/spec/failover/policy", schemaPath: "#/properties/spec/properties/failover/properties/policy/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.failover.properties.policy.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.failover.properties.policy.enum, parentSchema: schema11.properties.spec.properties.failover.properties.policy, data: data51 };
+          if (data50.fenceTimeout === void 0) {
+            const err156 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "fenceTimeout" }, message: "must have required property 'fenceTimeout'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
             if (vErrors === null) {
               vErrors = [err156];
             } else {
@@ -1724,28 +1755,26 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          let data52 = data50.downAfter;
-          if (typeof data52 === "string") {
-            if (func2(data52) > 12) {
-              const err157 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data52 };
-              if (vErrors === null) {
-                vErrors = [err157];
-              } else {
-                vErrors.push(err157);
-              }
-              errors++;
+          if (data50.prefer === void 0) {
+            const err157 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "prefer" }, message: "must have required property 'prefer'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
+            if (vErrors === null) {
+              vErrors = [err157];
+            } else {
+              vErrors.push(err157);
             }
-            if (!pattern3.test(data52)) {
-              const err158 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data52 };
-              if (vErrors === null) {
-                vErrors = [err158];
-              } else {
-                vErrors.push(err158);
-              }
-              errors++;
+            errors++;
+          }
+          if (data50.minDatasetPercent === void 0) {
+            const err158 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "minDatasetPercent" }, message: "must have required property 'minDatasetPercent'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
+            if (vErrors === null) {
+              vErrors = [err158];
+            } else {
+              vErrors.push(err158);
             }
-          } else {
-            const err159 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.downAfter.type, parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data52 };
+            errors++;
+          }
+          if (data50.parallelSyncs === void 0) {
+            const err159 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "parallelSyncs" }, message: "must have required property 'parallelSyncs'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
             if (vErrors === null) {
               vErrors = [err159];
             } else {
@@ -1753,55 +1782,17 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-        } else {
-          const err160 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.failover.type, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
-          if (vErrors === null) {
-            vErrors = [err160];
-          } else {
-            vErrors.push(err160);
+          if (data50.divergedPrimary === void 0) {
+            const err160 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "divergedPrimary" }, message: "must have required property 'divergedPrimary'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
+            if (vErrors === null) {
+              vErrors = [err160];
+            } else {
+              vErrors.push(err160);
+            }
+            errors++;
           }
-          errors++;
-        }
-        let data53 = data5.proxy;
-        if (data53 && typeof data53 == "object" && !Array.isArray(data53)) {
-          if (data53.address === void 0) {
-            data53.address = "127.0.0.1";
-          }
-          if (data53.port === void 0) {
-            data53.port = 16379;
-          }
-          if (data53.adminPort === void 0) {
-            data53.adminPort = 16380;
-          }
-          if (data53.isolation === void 0) {
-            data53.isolation = "Shared";
-          }
-          if (data53.holdTimeout === void 0) {
-            data53.holdTimeout = "5s";
-          }
-          if (data53.queueTimeout === void 0) {
-            data53.queueTimeout = "5s";
-          }
-          if (data53.clientIdleTimeout === void 0) {
-            data53.clientIdleTimeout = "0s";
-          }
-          if (data53.readTimeLimit === void 0) {
-            data53.readTimeLimit = "0s";
-          }
-          if (data53.connectionsMax === void 0) {
-            data53.connectionsMax = 1;
-          }
-          if (data53.clientsMax === void 0) {
-            data53.clientsMax = 1e4;
-          }
-          if (data53.workers === void 0) {
-            data53.workers = 1;
-          }
-          if (data53.logLevel === void 0) {
-            data53.logLevel = "info";
-          }
-          if (data53.address === void 0) {
-            const err161 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "address" }, message: "must have required property 'address'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
+          if (data50.operatorAway === void 0) {
+            const err161 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "operatorAway" }, message: "must have required property 'operatorAway'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
             if (vErrors === null) {
               vErrors = [err161];
             } else {
@@ -1809,8 +1800,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data53.port === void 0) {
-            const err162 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
+          if (data50.grantTtl === void 0) {
+            const err162 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "grantTtl" }, message: "must have required property 'grantTtl'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
             if (vErrors === null) {
               vErrors = [err162];
             } else {
@@ -1818,8 +1809,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data53.adminPort === void 0) {
-            const err163 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "adminPort" }, message: "must have required property 'adminPort'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
+          if (data50.switchoverTimeout === void 0) {
+            const err163 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "switchoverTimeout" }, message: "must have required property 'switchoverTimeout'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
             if (vErrors === null) {
               vErrors = [err163];
             } else {
@@ -1827,8 +1818,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data53.isolation === void 0) {
-            const err164 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "isolation" }, message: "must have required property 'isolation'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
+          if (data50.guards === void 0) {
+            const err164 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/required", keyword: "required", params: { missingProperty: "guards" }, message: "must have required property 'guards'", schema: schema11.properties.spec.properties.failover.required, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
             if (vErrors === null) {
               vErrors = [err164];
             } else {
@@ -1836,17 +1827,20 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data53.holdTimeout === void 0) {
-            const err165 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "holdTimeout" }, message: "must have required property 'holdTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
-            if (vErrors === null) {
-              vErrors = [err165];
-            } else {
-              vErrors.push(err165);
+          for (const key17 in data50) {
+            if (!func35.call(schema11.properties.spec.properties.failover.properties, key17)) {
+              const err165 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key17 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
+              if (vErrors === null) {
+                vErrors = [err165];
+              } else {
+                vErrors.push(err165);
+              }
+              errors++;
             }
-            errors++;
           }
-          if (data53.queueTimeout === void 0) {
-            const err166 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "queueTimeout" }, message: "must have required property 'queueTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
+          let data51 = data50.policy;
+          if (typeof data51 !== "string") {
+            const err166 = { instancePath: instancePath + "/spec/failover/policy", schemaPath: "#/properties/spec/properties/failover/properties/policy/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.policy.type, parentSchema: schema11.properties.spec.properties.failover.properties.policy, data: data51 };
             if (vErrors === null) {
               vErrors = [err166];
             } else {
@@ -1854,8 +1848,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data53.clientIdleTimeout === void 0) {
-            const err167 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "clientIdleTimeout" }, message: "must have required property 'clientIdleTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
+          if (!(data51 === "Automatic" || data51 === "Observe")) {
+            const err167 = { instancePath: instancePath + "/spec/failover/policy", schemaPath: "#/properties/spec/properties/failover/properties/policy/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.failover.properties.policy.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.failover.properties.policy.enum, parentSchema: schema11.properties.spec.properties.failover.properties.policy, data: data51 };
             if (vErrors === null) {
               vErrors = [err167];
             } else {
@@ -1863,26 +1857,28 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data53.readTimeLimit === void 0) {
-            const err168 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "readTimeLimit" }, message: "must have required property 'readTimeLimit'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
-            if (vErrors === null) {
-              vErrors = [err168];
-            } else {
-              vErrors.push(err168);
+          let data52 = data50.downAfter;
+          if (typeof data52 === "string") {
+            if (func2(data52) > 12) {
+              const err168 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data52 };
+              if (vErrors === null) {
+                vErrors = [err168];
+              } else {
+                vErrors.push(err168);
+              }
+              errors++;
             }
-            errors++;
-          }
-          if (data53.connectionsMax === void 0) {
-            const err169 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "connectionsMax" }, message: "must have required property 'connectionsMax'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
-            if (vErrors === null) {
-              vErrors = [err169];
-            } else {
-              vErrors.push(err169);
+            if (!pattern3.test(data52)) {
+              const err169 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data52 };
+              if (vErrors === null) {
+                vErrors = [err169];
+              } else {
+                vErrors.push(err169);
+              }
+              errors++;
             }
-            errors++;
-          }
-          if (data53.clientsMax === void 0) {
-            const err170 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "clientsMax" }, message: "must have required property 'clientsMax'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
+          } else {
+            const err170 = { instancePath: instancePath + "/spec/failover/downAfter", schemaPath: "#/properties/spec/properties/failover/properties/downAfter/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.downAfter.type, parentSchema: schema11.properties.spec.properties.failover.properties.downAfter, data: data52 };
             if (vErrors === null) {
               vErrors = [err170];
             } else {
@@ -1890,8 +1886,9 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data53.workers === void 0) {
-            const err171 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "workers" }, message: "must have required property 'workers'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
+          let data53 = data50.confirmations;
+          if (!(typeof data53 == "number" && (!(data53 % 1) && !isNaN(data53)))) {
+            const err171 = { instancePath: instancePath + "/spec/failover/confirmations", schemaPath: "#/properties/spec/properties/failover/properties/confirmations/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.failover.properties.confirmations.type, parentSchema: schema11.properties.spec.properties.failover.properties.confirmations, data: data53 };
             if (vErrors === null) {
               vErrors = [err171];
             } else {
@@ -1899,18 +1896,18 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (data53.logLevel === void 0) {
-            const err172 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "logLevel" }, message: "must have required property 'logLevel'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
-            if (vErrors === null) {
-              vErrors = [err172];
-            } else {
-              vErrors.push(err172);
+          if (typeof data53 == "number") {
+            if (data53 > 64 || isNaN(data53)) {
+              const err172 = { instancePath: instancePath + "/spec/failover/confirmations", schemaPath: "#/properties/spec/properties/failover/properties/confirmations/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.failover.properties.confirmations, data: data53 };
+              if (vErrors === null) {
+                vErrors = [err172];
+              } else {
+                vErrors.push(err172);
+              }
+              errors++;
             }
-            errors++;
-          }
-          for (const key18 in data53) {
-            if (!func36.call(schema11.properties.spec.properties.proxy.properties, key18)) {
-              const err173 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key18 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
+            if (data53 < 0 || isNaN(data53)) {
+              const err173 = { instancePath: instancePath + "/spec/failover/confirmations", schemaPath: "#/properties/spec/properties/failover/properties/confirmations/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.spec.properties.failover.properties.confirmations, data: data53 };
               if (vErrors === null) {
                 vErrors = [err173];
               } else {
@@ -1919,29 +1916,29 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               errors++;
             }
           }
-          if (data53.image !== void 0) {
-            let data54 = data53.image;
-            if (typeof data54 === "string") {
-              if (func2(data54) > 512) {
-                const err174 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/maxLength", keyword: "maxLength", params: { limit: 512 }, message: "must NOT have more than 512 characters", schema: 512, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data54 };
-                if (vErrors === null) {
-                  vErrors = [err174];
-                } else {
-                  vErrors.push(err174);
-                }
-                errors++;
-              }
-              if (func2(data54) < 1) {
-                const err175 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data54 };
-                if (vErrors === null) {
-                  vErrors = [err175];
-                } else {
-                  vErrors.push(err175);
-                }
-                errors++;
-              }
+          let data54 = data50.unfencedPromotion;
+          if (typeof data54 !== "string") {
+            const err174 = { instancePath: instancePath + "/spec/failover/unfencedPromotion", schemaPath: "#/properties/spec/properties/failover/properties/unfencedPromotion/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.unfencedPromotion.type, parentSchema: schema11.properties.spec.properties.failover.properties.unfencedPromotion, data: data54 };
+            if (vErrors === null) {
+              vErrors = [err174];
             } else {
-              const err176 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.image.type, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data54 };
+              vErrors.push(err174);
+            }
+            errors++;
+          }
+          if (!(data54 === "Never" || data54 === "AfterFenceTimeout")) {
+            const err175 = { instancePath: instancePath + "/spec/failover/unfencedPromotion", schemaPath: "#/properties/spec/properties/failover/properties/unfencedPromotion/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.failover.properties.unfencedPromotion.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.failover.properties.unfencedPromotion.enum, parentSchema: schema11.properties.spec.properties.failover.properties.unfencedPromotion, data: data54 };
+            if (vErrors === null) {
+              vErrors = [err175];
+            } else {
+              vErrors.push(err175);
+            }
+            errors++;
+          }
+          let data55 = data50.fenceTimeout;
+          if (typeof data55 === "string") {
+            if (func2(data55) > 12) {
+              const err176 = { instancePath: instancePath + "/spec/failover/fenceTimeout", schemaPath: "#/properties/spec/properties/failover/properties/fenceTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.failover.properties.fenceTimeout, data: data55 };
               if (vErrors === null) {
                 vErrors = [err176];
               } else {
@@ -1949,11 +1946,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-          }
-          let data55 = data53.address;
-          if (typeof data55 === "string") {
-            if (func2(data55) > 45) {
-              const err177 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/maxLength", keyword: "maxLength", params: { limit: 45 }, message: "must NOT have more than 45 characters", schema: 45, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data55 };
+            if (!pattern3.test(data55)) {
+              const err177 = { instancePath: instancePath + "/spec/failover/fenceTimeout", schemaPath: "#/properties/spec/properties/failover/properties/fenceTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.failover.properties.fenceTimeout, data: data55 };
               if (vErrors === null) {
                 vErrors = [err177];
               } else {
@@ -1961,17 +1955,18 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (func2(data55) < 1) {
-              const err178 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data55 };
-              if (vErrors === null) {
-                vErrors = [err178];
-              } else {
-                vErrors.push(err178);
-              }
-              errors++;
-            }
           } else {
-            const err179 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.address.type, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data55 };
+            const err178 = { instancePath: instancePath + "/spec/failover/fenceTimeout", schemaPath: "#/properties/spec/properties/failover/properties/fenceTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.fenceTimeout.type, parentSchema: schema11.properties.spec.properties.failover.properties.fenceTimeout, data: data55 };
+            if (vErrors === null) {
+              vErrors = [err178];
+            } else {
+              vErrors.push(err178);
+            }
+            errors++;
+          }
+          let data56 = data50.prefer;
+          if (typeof data56 !== "string") {
+            const err179 = { instancePath: instancePath + "/spec/failover/prefer", schemaPath: "#/properties/spec/properties/failover/properties/prefer/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.prefer.type, parentSchema: schema11.properties.spec.properties.failover.properties.prefer, data: data56 };
             if (vErrors === null) {
               vErrors = [err179];
             } else {
@@ -1979,9 +1974,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          let data56 = data53.port;
-          if (!(typeof data56 == "number" && (!(data56 % 1) && !isNaN(data56)))) {
-            const err180 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.port.type, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data56 };
+          if (!(data56 === "Offset" || data56 === "Priority")) {
+            const err180 = { instancePath: instancePath + "/spec/failover/prefer", schemaPath: "#/properties/spec/properties/failover/properties/prefer/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.failover.properties.prefer.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.failover.properties.prefer.enum, parentSchema: schema11.properties.spec.properties.failover.properties.prefer, data: data56 };
             if (vErrors === null) {
               vErrors = [err180];
             } else {
@@ -1989,278 +1983,266 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
             }
             errors++;
           }
-          if (typeof data56 == "number") {
-            if (data56 > 65535 || isNaN(data56)) {
-              const err181 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data56 };
-              if (vErrors === null) {
-                vErrors = [err181];
-              } else {
-                vErrors.push(err181);
+          if (data50.maxLoss !== void 0) {
+            let data57 = data50.maxLoss;
+            if (data57 && typeof data57 == "object" && !Array.isArray(data57)) {
+              if (data57.bytes === void 0) {
+                const err181 = { instancePath: instancePath + "/spec/failover/maxLoss", schemaPath: "#/properties/spec/properties/failover/properties/maxLoss/required", keyword: "required", params: { missingProperty: "bytes" }, message: "must have required property 'bytes'", schema: schema11.properties.spec.properties.failover.properties.maxLoss.required, parentSchema: schema11.properties.spec.properties.failover.properties.maxLoss, data: data57 };
+                if (vErrors === null) {
+                  vErrors = [err181];
+                } else {
+                  vErrors.push(err181);
+                }
+                errors++;
               }
-              errors++;
-            }
-            if (data56 < 0 || isNaN(data56)) {
-              const err182 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data56 };
+              for (const key18 in data57) {
+                if (!(key18 === "bytes")) {
+                  const err182 = { instancePath: instancePath + "/spec/failover/maxLoss", schemaPath: "#/properties/spec/properties/failover/properties/maxLoss/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key18 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.failover.properties.maxLoss, data: data57 };
+                  if (vErrors === null) {
+                    vErrors = [err182];
+                  } else {
+                    vErrors.push(err182);
+                  }
+                  errors++;
+                }
+              }
+              if (data57.bytes !== void 0) {
+                let data58 = data57.bytes;
+                if (typeof data58 === "string") {
+                  if (func2(data58) > 32) {
+                    const err183 = { instancePath: instancePath + "/spec/failover/maxLoss/bytes", schemaPath: "#/properties/spec/properties/failover/properties/maxLoss/properties/bytes/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.failover.properties.maxLoss.properties.bytes, data: data58 };
+                    if (vErrors === null) {
+                      vErrors = [err183];
+                    } else {
+                      vErrors.push(err183);
+                    }
+                    errors++;
+                  }
+                  if (!pattern6.test(data58)) {
+                    const err184 = { instancePath: instancePath + "/spec/failover/maxLoss/bytes", schemaPath: "#/properties/spec/properties/failover/properties/maxLoss/properties/bytes/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.failover.properties.maxLoss.properties.bytes, data: data58 };
+                    if (vErrors === null) {
+                      vErrors = [err184];
+                    } else {
+                      vErrors.push(err184);
+                    }
+                    errors++;
+                  }
+                } else {
+                  const err185 = { instancePath: instancePath + "/spec/failover/maxLoss/bytes", schemaPath: "#/properties/spec/properties/failover/properties/maxLoss/properties/bytes/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.maxLoss.properties.bytes.type, parentSchema: schema11.properties.spec.properties.failover.properties.maxLoss.properties.bytes, data: data58 };
+                  if (vErrors === null) {
+                    vErrors = [err185];
+                  } else {
+                    vErrors.push(err185);
+                  }
+                  errors++;
+                }
+              }
+            } else {
+              const err186 = { instancePath: instancePath + "/spec/failover/maxLoss", schemaPath: "#/properties/spec/properties/failover/properties/maxLoss/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.failover.properties.maxLoss.type, parentSchema: schema11.properties.spec.properties.failover.properties.maxLoss, data: data57 };
               if (vErrors === null) {
-                vErrors = [err182];
+                vErrors = [err186];
               } else {
-                vErrors.push(err182);
+                vErrors.push(err186);
               }
               errors++;
             }
           }
-          let data57 = data53.adminPort;
-          if (!(typeof data57 == "number" && (!(data57 % 1) && !isNaN(data57)))) {
-            const err183 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.adminPort.type, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data57 };
+          let data59 = data50.minDatasetPercent;
+          if (!(typeof data59 == "number" && (!(data59 % 1) && !isNaN(data59)))) {
+            const err187 = { instancePath: instancePath + "/spec/failover/minDatasetPercent", schemaPath: "#/properties/spec/properties/failover/properties/minDatasetPercent/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.failover.properties.minDatasetPercent.type, parentSchema: schema11.properties.spec.properties.failover.properties.minDatasetPercent, data: data59 };
             if (vErrors === null) {
-              vErrors = [err183];
+              vErrors = [err187];
             } else {
-              vErrors.push(err183);
+              vErrors.push(err187);
             }
             errors++;
           }
-          if (typeof data57 == "number") {
-            if (data57 > 65535 || isNaN(data57)) {
-              const err184 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data57 };
+          if (typeof data59 == "number") {
+            if (data59 > 100 || isNaN(data59)) {
+              const err188 = { instancePath: instancePath + "/spec/failover/minDatasetPercent", schemaPath: "#/properties/spec/properties/failover/properties/minDatasetPercent/maximum", keyword: "maximum", params: { comparison: "<=", limit: 100 }, message: "must be <= 100", schema: 100, parentSchema: schema11.properties.spec.properties.failover.properties.minDatasetPercent, data: data59 };
               if (vErrors === null) {
-                vErrors = [err184];
+                vErrors = [err188];
               } else {
-                vErrors.push(err184);
+                vErrors.push(err188);
               }
               errors++;
             }
-            if (data57 < 1 || isNaN(data57)) {
-              const err185 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data57 };
+            if (data59 < 0 || isNaN(data59)) {
+              const err189 = { instancePath: instancePath + "/spec/failover/minDatasetPercent", schemaPath: "#/properties/spec/properties/failover/properties/minDatasetPercent/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.spec.properties.failover.properties.minDatasetPercent, data: data59 };
               if (vErrors === null) {
-                vErrors = [err185];
+                vErrors = [err189];
               } else {
-                vErrors.push(err185);
+                vErrors.push(err189);
               }
               errors++;
             }
           }
-          if (data53.admin !== void 0) {
-            let data58 = data53.admin;
-            if (data58 && typeof data58 == "object" && !Array.isArray(data58)) {
-              for (const key19 in data58) {
-                if (!(key19 === "auth" || key19 === "tls")) {
-                  const err186 = { instancePath: instancePath + "/spec/proxy/admin", schemaPath: "#/properties/spec/properties/proxy/properties/admin/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key19 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin, data: data58 };
-                  if (vErrors === null) {
-                    vErrors = [err186];
-                  } else {
-                    vErrors.push(err186);
-                  }
-                  errors++;
-                }
-              }
-              if (data58.auth !== void 0) {
-                let data59 = data58.auth;
-                if (data59 && typeof data59 == "object" && !Array.isArray(data59)) {
-                  if (data59.secretRef === void 0) {
-                    const err187 = { instancePath: instancePath + "/spec/proxy/admin/auth", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth, data: data59 };
-                    if (vErrors === null) {
-                      vErrors = [err187];
-                    } else {
-                      vErrors.push(err187);
-                    }
-                    errors++;
-                  }
-                  for (const key20 in data59) {
-                    if (!(key20 === "secretRef")) {
-                      const err188 = { instancePath: instancePath + "/spec/proxy/admin/auth", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key20 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth, data: data59 };
-                      if (vErrors === null) {
-                        vErrors = [err188];
-                      } else {
-                        vErrors.push(err188);
-                      }
-                      errors++;
-                    }
-                  }
-                  if (data59.secretRef !== void 0) {
-                    let data60 = data59.secretRef;
-                    if (data60 && typeof data60 == "object" && !Array.isArray(data60)) {
-                      if (data60.name === void 0) {
-                        const err189 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef, data: data60 };
-                        if (vErrors === null) {
-                          vErrors = [err189];
-                        } else {
-                          vErrors.push(err189);
-                        }
-                        errors++;
-                      }
-                      for (const key21 in data60) {
-                        if (!(key21 === "name")) {
-                          const err190 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key21 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef, data: data60 };
-                          if (vErrors === null) {
-                            vErrors = [err190];
-                          } else {
-                            vErrors.push(err190);
-                          }
-                          errors++;
-                        }
-                      }
-                      if (data60.name !== void 0) {
-                        let data61 = data60.name;
-                        if (typeof data61 === "string") {
-                          if (func2(data61) > 253) {
-                            const err191 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name, data: data61 };
-                            if (vErrors === null) {
-                              vErrors = [err191];
-                            } else {
-                              vErrors.push(err191);
-                            }
-                            errors++;
-                          }
-                          if (func2(data61) < 1) {
-                            const err192 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name, data: data61 };
-                            if (vErrors === null) {
-                              vErrors = [err192];
-                            } else {
-                              vErrors.push(err192);
-                            }
-                            errors++;
-                          }
-                        } else {
-                          const err193 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name, data: data61 };
-                          if (vErrors === null) {
-                            vErrors = [err193];
-                          } else {
-                            vErrors.push(err193);
-                          }
-                          errors++;
-                        }
-                      }
-                    } else {
-                      const err194 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef, data: data60 };
-                      if (vErrors === null) {
-                        vErrors = [err194];
-                      } else {
-                        vErrors.push(err194);
-                      }
-                      errors++;
-                    }
-                  }
-                } else {
-                  const err195 = { instancePath: instancePath + "/spec/proxy/admin/auth", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth, data: data59 };
-                  if (vErrors === null) {
-                    vErrors = [err195];
-                  } else {
-                    vErrors.push(err195);
-                  }
-                  errors++;
-                }
-              }
-              if (data58.tls !== void 0) {
-                let data62 = data58.tls;
-                if (data62 && typeof data62 == "object" && !Array.isArray(data62)) {
-                  if (data62.secretRef === void 0) {
-                    const err196 = { instancePath: instancePath + "/spec/proxy/admin/tls", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls, data: data62 };
-                    if (vErrors === null) {
-                      vErrors = [err196];
-                    } else {
-                      vErrors.push(err196);
-                    }
-                    errors++;
-                  }
-                  for (const key22 in data62) {
-                    if (!(key22 === "secretRef")) {
-                      const err197 = { instancePath: instancePath + "/spec/proxy/admin/tls", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key22 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls, data: data62 };
-                      if (vErrors === null) {
-                        vErrors = [err197];
-                      } else {
-                        vErrors.push(err197);
-                      }
-                      errors++;
-                    }
-                  }
-                  if (data62.secretRef !== void 0) {
-                    let data63 = data62.secretRef;
-                    if (data63 && typeof data63 == "object" && !Array.isArray(data63)) {
-                      if (data63.name === void 0) {
-                        const err198 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef, data: data63 };
-                        if (vErrors === null) {
-                          vErrors = [err198];
-                        } else {
-                          vErrors.push(err198);
-                        }
-                        errors++;
-                      }
-                      for (const key23 in data63) {
-                        if (!(key23 === "name")) {
-                          const err199 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key23 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef, data: data63 };
-                          if (vErrors === null) {
-                            vErrors = [err199];
-                          } else {
-                            vErrors.push(err199);
-                          }
-                          errors++;
-                        }
-                      }
-                      if (data63.name !== void 0) {
-                        let data64 = data63.name;
-                        if (typeof data64 === "string") {
-                          if (func2(data64) > 253) {
-                            const err200 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name, data: data64 };
-                            if (vErrors === null) {
-                              vErrors = [err200];
-                            } else {
-                              vErrors.push(err200);
-                            }
-                            errors++;
-                          }
-                          if (func2(data64) < 1) {
-                            const err201 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name, data: data64 };
-                            if (vErrors === null) {
-                              vErrors = [err201];
-                            } else {
-                              vErrors.push(err201);
-                            }
-                            errors++;
-                          }
-                        } else {
-                          const err202 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name, data: data64 };
-                          if (vErrors === null) {
-                            vErrors = [err202];
-                          } else {
-                            vErrors.push(err202);
-                          }
-                          errors++;
-                        }
-                      }
-                    } else {
-                      const err203 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef, data: data63 };
-                      if (vErrors === null) {
-                        vErrors = [err203];
-                      } else {
-                        vErrors.push(err203);
-                      }
-                      errors++;
-                    }
-                  }
-                } else {
-                  const err204 = { instancePath: instancePath + "/spec/proxy/admin/tls", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls, data: data62 };
-                  if (vErrors === null) {
-                    vErrors = [err204];
-                  } else {
-                    vErrors.push(err204);
-                  }
-                  errors++;
-                }
-              }
+          let data60 = data50.parallelSyncs;
+          if (!(typeof data60 == "number" && (!(data60 % 1) && !isNaN(data60)))) {
+            const err190 = { instancePath: instancePath + "/spec/failover/parallelSyncs", schemaPath: "#/properties/spec/properties/failover/properties/parallelSyncs/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.failover.properties.parallelSyncs.type, parentSchema: schema11.properties.spec.properties.failover.properties.parallelSyncs, data: data60 };
+            if (vErrors === null) {
+              vErrors = [err190];
             } else {
-              const err205 = { instancePath: instancePath + "/spec/proxy/admin", schemaPath: "#/properties/spec/properties/proxy/properties/admin/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin, data: data58 };
+              vErrors.push(err190);
+            }
+            errors++;
+          }
+          if (typeof data60 == "number") {
+            if (data60 > 64 || isNaN(data60)) {
+              const err191 = { instancePath: instancePath + "/spec/failover/parallelSyncs", schemaPath: "#/properties/spec/properties/failover/properties/parallelSyncs/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.failover.properties.parallelSyncs, data: data60 };
               if (vErrors === null) {
-                vErrors = [err205];
+                vErrors = [err191];
               } else {
-                vErrors.push(err205);
+                vErrors.push(err191);
+              }
+              errors++;
+            }
+            if (data60 < 1 || isNaN(data60)) {
+              const err192 = { instancePath: instancePath + "/spec/failover/parallelSyncs", schemaPath: "#/properties/spec/properties/failover/properties/parallelSyncs/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.failover.properties.parallelSyncs, data: data60 };
+              if (vErrors === null) {
+                vErrors = [err192];
+              } else {
+                vErrors.push(err192);
               }
               errors++;
             }
           }
-          if (data53.rawPort !== void 0) {
-            let data65 = data53.rawPort;
-            if (!(typeof data65 == "number" && (!(data65 % 1) && !isNaN(data65)))) {
-              const err206 = { instancePath: instancePath + "/spec/proxy/rawPort", schemaPath: "#/properties/spec/properties/proxy/properties/rawPort/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.rawPort.type, parentSchema: schema11.properties.spec.properties.proxy.properties.rawPort, data: data65 };
+          let data61 = data50.divergedPrimary;
+          if (typeof data61 !== "string") {
+            const err193 = { instancePath: instancePath + "/spec/failover/divergedPrimary", schemaPath: "#/properties/spec/properties/failover/properties/divergedPrimary/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.divergedPrimary.type, parentSchema: schema11.properties.spec.properties.failover.properties.divergedPrimary, data: data61 };
+            if (vErrors === null) {
+              vErrors = [err193];
+            } else {
+              vErrors.push(err193);
+            }
+            errors++;
+          }
+          if (!(data61 === "Rejoin" || data61 === "Quarantine")) {
+            const err194 = { instancePath: instancePath + "/spec/failover/divergedPrimary", schemaPath: "#/properties/spec/properties/failover/properties/divergedPrimary/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.failover.properties.divergedPrimary.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.failover.properties.divergedPrimary.enum, parentSchema: schema11.properties.spec.properties.failover.properties.divergedPrimary, data: data61 };
+            if (vErrors === null) {
+              vErrors = [err194];
+            } else {
+              vErrors.push(err194);
+            }
+            errors++;
+          }
+          let data62 = data50.operatorAway;
+          if (typeof data62 !== "string") {
+            const err195 = { instancePath: instancePath + "/spec/failover/operatorAway", schemaPath: "#/properties/spec/properties/failover/properties/operatorAway/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.operatorAway.type, parentSchema: schema11.properties.spec.properties.failover.properties.operatorAway, data: data62 };
+            if (vErrors === null) {
+              vErrors = [err195];
+            } else {
+              vErrors.push(err195);
+            }
+            errors++;
+          }
+          if (!(data62 === "Continue" || data62 === "StopWrites")) {
+            const err196 = { instancePath: instancePath + "/spec/failover/operatorAway", schemaPath: "#/properties/spec/properties/failover/properties/operatorAway/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.failover.properties.operatorAway.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.failover.properties.operatorAway.enum, parentSchema: schema11.properties.spec.properties.failover.properties.operatorAway, data: data62 };
+            if (vErrors === null) {
+              vErrors = [err196];
+            } else {
+              vErrors.push(err196);
+            }
+            errors++;
+          }
+          let data63 = data50.grantTtl;
+          if (typeof data63 === "string") {
+            if (func2(data63) > 12) {
+              const err197 = { instancePath: instancePath + "/spec/failover/grantTtl", schemaPath: "#/properties/spec/properties/failover/properties/grantTtl/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.failover.properties.grantTtl, data: data63 };
+              if (vErrors === null) {
+                vErrors = [err197];
+              } else {
+                vErrors.push(err197);
+              }
+              errors++;
+            }
+            if (!pattern3.test(data63)) {
+              const err198 = { instancePath: instancePath + "/spec/failover/grantTtl", schemaPath: "#/properties/spec/properties/failover/properties/grantTtl/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.failover.properties.grantTtl, data: data63 };
+              if (vErrors === null) {
+                vErrors = [err198];
+              } else {
+                vErrors.push(err198);
+              }
+              errors++;
+            }
+          } else {
+            const err199 = { instancePath: instancePath + "/spec/failover/grantTtl", schemaPath: "#/properties/spec/properties/failover/properties/grantTtl/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.grantTtl.type, parentSchema: schema11.properties.spec.properties.failover.properties.grantTtl, data: data63 };
+            if (vErrors === null) {
+              vErrors = [err199];
+            } else {
+              vErrors.push(err199);
+            }
+            errors++;
+          }
+          let data64 = data50.switchoverTimeout;
+          if (typeof data64 === "string") {
+            if (func2(data64) > 12) {
+              const err200 = { instancePath: instancePath + "/spec/failover/switchoverTimeout", schemaPath: "#/properties/spec/properties/failover/properties/switchoverTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.failover.properties.switchoverTimeout, data: data64 };
+              if (vErrors === null) {
+                vErrors = [err200];
+              } else {
+                vErrors.push(err200);
+              }
+              errors++;
+            }
+            if (!pattern3.test(data64)) {
+              const err201 = { instancePath: instancePath + "/spec/failover/switchoverTimeout", schemaPath: "#/properties/spec/properties/failover/properties/switchoverTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.failover.properties.switchoverTimeout, data: data64 };
+              if (vErrors === null) {
+                vErrors = [err201];
+              } else {
+                vErrors.push(err201);
+              }
+              errors++;
+            }
+          } else {
+            const err202 = { instancePath: instancePath + "/spec/failover/switchoverTimeout", schemaPath: "#/properties/spec/properties/failover/properties/switchoverTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.switchoverTimeout.type, parentSchema: schema11.properties.spec.properties.failover.properties.switchoverTimeout, data: data64 };
+            if (vErrors === null) {
+              vErrors = [err202];
+            } else {
+              vErrors.push(err202);
+            }
+            errors++;
+          }
+          let data65 = data50.guards;
+          if (data65 && typeof data65 == "object" && !Array.isArray(data65)) {
+            if (data65.replicationUsers === void 0) {
+              data65.replicationUsers = "Auto";
+            }
+            if (data65.minReplicas === void 0) {
+              data65.minReplicas = "Off";
+            }
+            if (data65.replicationUsers === void 0) {
+              const err203 = { instancePath: instancePath + "/spec/failover/guards", schemaPath: "#/properties/spec/properties/failover/properties/guards/required", keyword: "required", params: { missingProperty: "replicationUsers" }, message: "must have required property 'replicationUsers'", schema: schema11.properties.spec.properties.failover.properties.guards.required, parentSchema: schema11.properties.spec.properties.failover.properties.guards, data: data65 };
+              if (vErrors === null) {
+                vErrors = [err203];
+              } else {
+                vErrors.push(err203);
+              }
+              errors++;
+            }
+            if (data65.minReplicas === void 0) {
+              const err204 = { instancePath: instancePath + "/spec/failover/guards", schemaPath: "#/properties/spec/properties/failover/properties/guards/required", keyword: "required", params: { missingProperty: "minReplicas" }, message: "must have required property 'minReplicas'", schema: schema11.properties.spec.properties.failover.properties.guards.required, parentSchema: schema11.properties.spec.properties.failover.properties.guards, data: data65 };
+              if (vErrors === null) {
+                vErrors = [err204];
+              } else {
+                vErrors.push(err204);
+              }
+              errors++;
+            }
+            for (const key19 in data65) {
+              if (!(key19 === "replicationUsers" || key19 === "minReplicas")) {
+                const err205 = { instancePath: instancePath + "/spec/failover/guards", schemaPath: "#/properties/spec/properties/failover/properties/guards/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key19 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.failover.properties.guards, data: data65 };
+                if (vErrors === null) {
+                  vErrors = [err205];
+                } else {
+                  vErrors.push(err205);
+                }
+                errors++;
+              }
+            }
+            let data66 = data65.replicationUsers;
+            if (typeof data66 !== "string") {
+              const err206 = { instancePath: instancePath + "/spec/failover/guards/replicationUsers", schemaPath: "#/properties/spec/properties/failover/properties/guards/properties/replicationUsers/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.guards.properties.replicationUsers.type, parentSchema: schema11.properties.spec.properties.failover.properties.guards.properties.replicationUsers, data: data66 };
               if (vErrors === null) {
                 vErrors = [err206];
               } else {
@@ -2268,318 +2250,335 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (typeof data65 == "number") {
-              if (data65 > 65535 || isNaN(data65)) {
-                const err207 = { instancePath: instancePath + "/spec/proxy/rawPort", schemaPath: "#/properties/spec/properties/proxy/properties/rawPort/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.rawPort, data: data65 };
-                if (vErrors === null) {
-                  vErrors = [err207];
-                } else {
-                  vErrors.push(err207);
-                }
-                errors++;
+            if (!(data66 === "Auto" || data66 === "Off")) {
+              const err207 = { instancePath: instancePath + "/spec/failover/guards/replicationUsers", schemaPath: "#/properties/spec/properties/failover/properties/guards/properties/replicationUsers/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.failover.properties.guards.properties.replicationUsers.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.failover.properties.guards.properties.replicationUsers.enum, parentSchema: schema11.properties.spec.properties.failover.properties.guards.properties.replicationUsers, data: data66 };
+              if (vErrors === null) {
+                vErrors = [err207];
+              } else {
+                vErrors.push(err207);
               }
-              if (data65 < 1 || isNaN(data65)) {
-                const err208 = { instancePath: instancePath + "/spec/proxy/rawPort", schemaPath: "#/properties/spec/properties/proxy/properties/rawPort/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.rawPort, data: data65 };
-                if (vErrors === null) {
-                  vErrors = [err208];
-                } else {
-                  vErrors.push(err208);
-                }
-                errors++;
-              }
+              errors++;
             }
+            let data67 = data65.minReplicas;
+            if (typeof data67 !== "string") {
+              const err208 = { instancePath: instancePath + "/spec/failover/guards/minReplicas", schemaPath: "#/properties/spec/properties/failover/properties/guards/properties/minReplicas/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.guards.properties.minReplicas.type, parentSchema: schema11.properties.spec.properties.failover.properties.guards.properties.minReplicas, data: data67 };
+              if (vErrors === null) {
+                vErrors = [err208];
+              } else {
+                vErrors.push(err208);
+              }
+              errors++;
+            }
+            if (!(data67 === "Off" || data67 === "Adaptive")) {
+              const err209 = { instancePath: instancePath + "/spec/failover/guards/minReplicas", schemaPath: "#/properties/spec/properties/failover/properties/guards/properties/minReplicas/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.failover.properties.guards.properties.minReplicas.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.failover.properties.guards.properties.minReplicas.enum, parentSchema: schema11.properties.spec.properties.failover.properties.guards.properties.minReplicas, data: data67 };
+              if (vErrors === null) {
+                vErrors = [err209];
+              } else {
+                vErrors.push(err209);
+              }
+              errors++;
+            }
+          } else {
+            const err210 = { instancePath: instancePath + "/spec/failover/guards", schemaPath: "#/properties/spec/properties/failover/properties/guards/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.failover.properties.guards.type, parentSchema: schema11.properties.spec.properties.failover.properties.guards, data: data65 };
+            if (vErrors === null) {
+              vErrors = [err210];
+            } else {
+              vErrors.push(err210);
+            }
+            errors++;
           }
-          if (data53.tls !== void 0) {
-            let data66 = data53.tls;
-            if (data66 && typeof data66 == "object" && !Array.isArray(data66)) {
-              if (data66.port === void 0) {
-                data66.port = 16389;
-              }
-              if (data66.clientCertificate === void 0) {
-                data66.clientCertificate = "None";
-              }
-              if (data66.secretRef === void 0) {
-                const err209 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data66 };
-                if (vErrors === null) {
-                  vErrors = [err209];
-                } else {
-                  vErrors.push(err209);
-                }
-                errors++;
-              }
-              if (data66.port === void 0) {
-                const err210 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data66 };
-                if (vErrors === null) {
-                  vErrors = [err210];
-                } else {
-                  vErrors.push(err210);
-                }
-                errors++;
-              }
-              if (data66.clientCertificate === void 0) {
-                const err211 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "clientCertificate" }, message: "must have required property 'clientCertificate'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data66 };
-                if (vErrors === null) {
-                  vErrors = [err211];
-                } else {
-                  vErrors.push(err211);
-                }
-                errors++;
-              }
-              for (const key24 in data66) {
-                if (!(key24 === "secretRef" || key24 === "port" || key24 === "clientCertificate" || key24 === "clientCaSecretRef")) {
-                  const err212 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key24 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data66 };
+          if (data50.commands !== void 0) {
+            let data68 = data50.commands;
+            if (data68 && typeof data68 == "object" && !Array.isArray(data68)) {
+              for (const key20 in data68) {
+                if (!(key20 === "replicaof" || key20 === "config" || key20 === "acl" || key20 === "client")) {
+                  const err211 = { instancePath: instancePath + "/spec/failover/commands", schemaPath: "#/properties/spec/properties/failover/properties/commands/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key20 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.failover.properties.commands, data: data68 };
                   if (vErrors === null) {
-                    vErrors = [err212];
+                    vErrors = [err211];
                   } else {
-                    vErrors.push(err212);
+                    vErrors.push(err211);
                   }
                   errors++;
                 }
               }
-              if (data66.secretRef !== void 0) {
-                let data67 = data66.secretRef;
-                if (data67 && typeof data67 == "object" && !Array.isArray(data67)) {
-                  if (data67.name === void 0) {
-                    const err213 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data67 };
+              if (data68.replicaof !== void 0) {
+                let data69 = data68.replicaof;
+                if (typeof data69 === "string") {
+                  if (!pattern9.test(data69)) {
+                    const err212 = { instancePath: instancePath + "/spec/failover/commands/replicaof", schemaPath: "#/properties/spec/properties/failover/properties/commands/properties/replicaof/pattern", keyword: "pattern", params: { pattern: "^[!-~]{1,64}$" }, message: 'must match pattern "^[!-~]{1,64}$"', schema: "^[!-~]{1,64}$", parentSchema: schema11.properties.spec.properties.failover.properties.commands.properties.replicaof, data: data69 };
                     if (vErrors === null) {
-                      vErrors = [err213];
+                      vErrors = [err212];
                     } else {
-                      vErrors.push(err213);
+                      vErrors.push(err212);
                     }
                     errors++;
                   }
-                  for (const key25 in data67) {
-                    if (!(key25 === "name")) {
-                      const err214 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key25 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data67 };
-                      if (vErrors === null) {
-                        vErrors = [err214];
-                      } else {
-                        vErrors.push(err214);
-                      }
-                      errors++;
-                    }
-                  }
-                  if (data67.name !== void 0) {
-                    let data68 = data67.name;
-                    if (typeof data68 === "string") {
-                      if (func2(data68) > 253) {
-                        const err215 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data68 };
-                        if (vErrors === null) {
-                          vErrors = [err215];
-                        } else {
-                          vErrors.push(err215);
-                        }
-                        errors++;
-                      }
-                      if (func2(data68) < 1) {
-                        const err216 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data68 };
-                        if (vErrors === null) {
-                          vErrors = [err216];
-                        } else {
-                          vErrors.push(err216);
-                        }
-                        errors++;
-                      }
-                    } else {
-                      const err217 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data68 };
-                      if (vErrors === null) {
-                        vErrors = [err217];
-                      } else {
-                        vErrors.push(err217);
-                      }
-                      errors++;
-                    }
-                  }
                 } else {
-                  const err218 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data67 };
+                  const err213 = { instancePath: instancePath + "/spec/failover/commands/replicaof", schemaPath: "#/properties/spec/properties/failover/properties/commands/properties/replicaof/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.commands.properties.replicaof.type, parentSchema: schema11.properties.spec.properties.failover.properties.commands.properties.replicaof, data: data69 };
                   if (vErrors === null) {
-                    vErrors = [err218];
+                    vErrors = [err213];
                   } else {
-                    vErrors.push(err218);
+                    vErrors.push(err213);
                   }
                   errors++;
                 }
               }
-              let data69 = data66.port;
-              if (!(typeof data69 == "number" && (!(data69 % 1) && !isNaN(data69)))) {
-                const err219 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.port.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data69 };
-                if (vErrors === null) {
-                  vErrors = [err219];
-                } else {
-                  vErrors.push(err219);
-                }
-                errors++;
-              }
-              if (typeof data69 == "number") {
-                if (data69 > 65535 || isNaN(data69)) {
-                  const err220 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data69 };
-                  if (vErrors === null) {
-                    vErrors = [err220];
-                  } else {
-                    vErrors.push(err220);
-                  }
-                  errors++;
-                }
-                if (data69 < 1 || isNaN(data69)) {
-                  const err221 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data69 };
-                  if (vErrors === null) {
-                    vErrors = [err221];
-                  } else {
-                    vErrors.push(err221);
-                  }
-                  errors++;
-                }
-              }
-              let data70 = data66.clientCertificate;
-              if (typeof data70 !== "string") {
-                const err222 = { instancePath: instancePath + "/spec/proxy/tls/clientCertificate", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCertificate/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate, data: data70 };
-                if (vErrors === null) {
-                  vErrors = [err222];
-                } else {
-                  vErrors.push(err222);
-                }
-                errors++;
-              }
-              if (!(data70 === "None" || data70 === "Optional" || data70 === "Required")) {
-                const err223 = { instancePath: instancePath + "/spec/proxy/tls/clientCertificate", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCertificate/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate, data: data70 };
-                if (vErrors === null) {
-                  vErrors = [err223];
-                } else {
-                  vErrors.push(err223);
-                }
-                errors++;
-              }
-              if (data66.clientCaSecretRef !== void 0) {
-                let data71 = data66.clientCaSecretRef;
-                if (data71 && typeof data71 == "object" && !Array.isArray(data71)) {
-                  if (data71.name === void 0) {
-                    const err224 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data71 };
+              if (data68.config !== void 0) {
+                let data70 = data68.config;
+                if (typeof data70 === "string") {
+                  if (!pattern9.test(data70)) {
+                    const err214 = { instancePath: instancePath + "/spec/failover/commands/config", schemaPath: "#/properties/spec/properties/failover/properties/commands/properties/config/pattern", keyword: "pattern", params: { pattern: "^[!-~]{1,64}$" }, message: 'must match pattern "^[!-~]{1,64}$"', schema: "^[!-~]{1,64}$", parentSchema: schema11.properties.spec.properties.failover.properties.commands.properties.config, data: data70 };
                     if (vErrors === null) {
-                      vErrors = [err224];
+                      vErrors = [err214];
                     } else {
-                      vErrors.push(err224);
+                      vErrors.push(err214);
                     }
                     errors++;
                   }
-                  for (const key26 in data71) {
-                    if (!(key26 === "name")) {
-                      const err225 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key26 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data71 };
-                      if (vErrors === null) {
-                        vErrors = [err225];
-                      } else {
-                        vErrors.push(err225);
-                      }
-                      errors++;
-                    }
+                } else {
+                  const err215 = { instancePath: instancePath + "/spec/failover/commands/config", schemaPath: "#/properties/spec/properties/failover/properties/commands/properties/config/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.commands.properties.config.type, parentSchema: schema11.properties.spec.properties.failover.properties.commands.properties.config, data: data70 };
+                  if (vErrors === null) {
+                    vErrors = [err215];
+                  } else {
+                    vErrors.push(err215);
                   }
-                  if (data71.name !== void 0) {
-                    let data72 = data71.name;
-                    if (typeof data72 === "string") {
-                      if (func2(data72) > 253) {
-                        const err226 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data72 };
-                        if (vErrors === null) {
-                          vErrors = [err226];
-                        } else {
-                          vErrors.push(err226);
-                        }
-                        errors++;
-                      }
-                      if (func2(data72) < 1) {
-                        const err227 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data72 };
-                        if (vErrors === null) {
-                          vErrors = [err227];
-                        } else {
-                          vErrors.push(err227);
-                        }
-                        errors++;
-                      }
+                  errors++;
+                }
+              }
+              if (data68.acl !== void 0) {
+                let data71 = data68.acl;
+                if (typeof data71 === "string") {
+                  if (!pattern9.test(data71)) {
+                    const err216 = { instancePath: instancePath + "/spec/failover/commands/acl", schemaPath: "#/properties/spec/properties/failover/properties/commands/properties/acl/pattern", keyword: "pattern", params: { pattern: "^[!-~]{1,64}$" }, message: 'must match pattern "^[!-~]{1,64}$"', schema: "^[!-~]{1,64}$", parentSchema: schema11.properties.spec.properties.failover.properties.commands.properties.acl, data: data71 };
+                    if (vErrors === null) {
+                      vErrors = [err216];
                     } else {
-                      const err228 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data72 };
-                      if (vErrors === null) {
-                        vErrors = [err228];
-                      } else {
-                        vErrors.push(err228);
-                      }
-                      errors++;
+                      vErrors.push(err216);
                     }
+                    errors++;
                   }
                 } else {
-                  const err229 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data71 };
+                  const err217 = { instancePath: instancePath + "/spec/failover/commands/acl", schemaPath: "#/properties/spec/properties/failover/properties/commands/properties/acl/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.commands.properties.acl.type, parentSchema: schema11.properties.spec.properties.failover.properties.commands.properties.acl, data: data71 };
                   if (vErrors === null) {
-                    vErrors = [err229];
+                    vErrors = [err217];
                   } else {
-                    vErrors.push(err229);
+                    vErrors.push(err217);
+                  }
+                  errors++;
+                }
+              }
+              if (data68.client !== void 0) {
+                let data72 = data68.client;
+                if (typeof data72 === "string") {
+                  if (!pattern9.test(data72)) {
+                    const err218 = { instancePath: instancePath + "/spec/failover/commands/client", schemaPath: "#/properties/spec/properties/failover/properties/commands/properties/client/pattern", keyword: "pattern", params: { pattern: "^[!-~]{1,64}$" }, message: 'must match pattern "^[!-~]{1,64}$"', schema: "^[!-~]{1,64}$", parentSchema: schema11.properties.spec.properties.failover.properties.commands.properties.client, data: data72 };
+                    if (vErrors === null) {
+                      vErrors = [err218];
+                    } else {
+                      vErrors.push(err218);
+                    }
+                    errors++;
+                  }
+                } else {
+                  const err219 = { instancePath: instancePath + "/spec/failover/commands/client", schemaPath: "#/properties/spec/properties/failover/properties/commands/properties/client/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.failover.properties.commands.properties.client.type, parentSchema: schema11.properties.spec.properties.failover.properties.commands.properties.client, data: data72 };
+                  if (vErrors === null) {
+                    vErrors = [err219];
+                  } else {
+                    vErrors.push(err219);
                   }
                   errors++;
                 }
               }
             } else {
-              const err230 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data66 };
+              const err220 = { instancePath: instancePath + "/spec/failover/commands", schemaPath: "#/properties/spec/properties/failover/properties/commands/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.failover.properties.commands.type, parentSchema: schema11.properties.spec.properties.failover.properties.commands, data: data68 };
               if (vErrors === null) {
-                vErrors = [err230];
+                vErrors = [err220];
               } else {
-                vErrors.push(err230);
+                vErrors.push(err220);
               }
               errors++;
             }
           }
-          if (data53.unixSocket !== void 0) {
-            let data73 = data53.unixSocket;
-            if (data73 && typeof data73 == "object" && !Array.isArray(data73)) {
-              if (data73.directory === void 0) {
-                data73.directory = "/run/respmesh";
+        } else {
+          const err221 = { instancePath: instancePath + "/spec/failover", schemaPath: "#/properties/spec/properties/failover/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.failover.type, parentSchema: schema11.properties.spec.properties.failover, data: data50 };
+          if (vErrors === null) {
+            vErrors = [err221];
+          } else {
+            vErrors.push(err221);
+          }
+          errors++;
+        }
+        let data73 = data5.proxy;
+        if (data73 && typeof data73 == "object" && !Array.isArray(data73)) {
+          if (data73.address === void 0) {
+            data73.address = "127.0.0.1";
+          }
+          if (data73.port === void 0) {
+            data73.port = 16379;
+          }
+          if (data73.adminPort === void 0) {
+            data73.adminPort = 16380;
+          }
+          if (data73.isolation === void 0) {
+            data73.isolation = "Shared";
+          }
+          if (data73.holdTimeout === void 0) {
+            data73.holdTimeout = "5s";
+          }
+          if (data73.queueTimeout === void 0) {
+            data73.queueTimeout = "5s";
+          }
+          if (data73.clientIdleTimeout === void 0) {
+            data73.clientIdleTimeout = "0s";
+          }
+          if (data73.readTimeLimit === void 0) {
+            data73.readTimeLimit = "0s";
+          }
+          if (data73.connectionsMax === void 0) {
+            data73.connectionsMax = 1;
+          }
+          if (data73.clientsMax === void 0) {
+            data73.clientsMax = 1e4;
+          }
+          if (data73.workers === void 0) {
+            data73.workers = 1;
+          }
+          if (data73.logLevel === void 0) {
+            data73.logLevel = "info";
+          }
+          if (data73.address === void 0) {
+            const err222 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "address" }, message: "must have required property 'address'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data73 };
+            if (vErrors === null) {
+              vErrors = [err222];
+            } else {
+              vErrors.push(err222);
+            }
+            errors++;
+          }
+          if (data73.port === void 0) {
+            const err223 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data73 };
+            if (vErrors === null) {
+              vErrors = [err223];
+            } else {
+              vErrors.push(err223);
+            }
+            errors++;
+          }
+          if (data73.adminPort === void 0) {
+            const err224 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "adminPort" }, message: "must have required property 'adminPort'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data73 };
+            if (vErrors === null) {
+              vErrors = [err224];
+            } else {
+              vErrors.push(err224);
+            }
+            errors++;
+          }
+          if (data73.isolation === void 0) {
+            const err225 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "isolation" }, message: "must have required property 'isolation'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data73 };
+            if (vErrors === null) {
+              vErrors = [err225];
+            } else {
+              vErrors.push(err225);
+            }
+            errors++;
+          }
+          if (data73.holdTimeout === void 0) {
+            const err226 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "holdTimeout" }, message: "must have required property 'holdTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data73 };
+            if (vErrors === null) {
+              vErrors = [err226];
+            } else {
+              vErrors.push(err226);
+            }
+            errors++;
+          }
+          if (data73.queueTimeout === void 0) {
+            const err227 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "queueTimeout" }, message: "must have required property 'queueTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data73 };
+            if (vErrors === null) {
+              vErrors = [err227];
+            } else {
+              vErrors.push(err227);
+            }
+            errors++;
+          }
+          if (data73.clientIdleTimeout === void 0) {
+            const err228 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "clientIdleTimeout" }, message: "must have required property 'clientIdleTimeout'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data73 };
+            if (vErrors === null) {
+              vErrors = [err228];
+            } else {
+              vErrors.push(err228);
+            }
+            errors++;
+          }
+          if (data73.readTimeLimit === void 0) {
+            const err229 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "readTimeLimit" }, message: "must have required property 'readTimeLimit'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data73 };
+            if (vErrors === null) {
+              vErrors = [err229];
+            } else {
+              vErrors.push(err229);
+            }
+            errors++;
+          }
+          if (data73.connectionsMax === void 0) {
+            const err230 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "connectionsMax" }, message: "must have required property 'connectionsMax'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data73 };
+            if (vErrors === null) {
+              vErrors = [err230];
+            } else {
+              vErrors.push(err230);
+            }
+            errors++;
+          }
+          if (data73.clientsMax === void 0) {
+            const err231 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "clientsMax" }, message: "must have required property 'clientsMax'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data73 };
+            if (vErrors === null) {
+              vErrors = [err231];
+            } else {
+              vErrors.push(err231);
+            }
+            errors++;
+          }
+          if (data73.workers === void 0) {
+            const err232 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "workers" }, message: "must have required property 'workers'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data73 };
+            if (vErrors === null) {
+              vErrors = [err232];
+            } else {
+              vErrors.push(err232);
+            }
+            errors++;
+          }
+          if (data73.logLevel === void 0) {
+            const err233 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/required", keyword: "required", params: { missingProperty: "logLevel" }, message: "must have required property 'logLevel'", schema: schema11.properties.spec.properties.proxy.required, parentSchema: schema11.properties.spec.properties.proxy, data: data73 };
+            if (vErrors === null) {
+              vErrors = [err233];
+            } else {
+              vErrors.push(err233);
+            }
+            errors++;
+          }
+          for (const key21 in data73) {
+            if (!func35.call(schema11.properties.spec.properties.proxy.properties, key21)) {
+              const err234 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key21 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy, data: data73 };
+              if (vErrors === null) {
+                vErrors = [err234];
+              } else {
+                vErrors.push(err234);
               }
-              if (data73.directory === void 0) {
-                const err231 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/required", keyword: "required", params: { missingProperty: "directory" }, message: "must have required property 'directory'", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.required, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data73 };
+              errors++;
+            }
+          }
+          if (data73.image !== void 0) {
+            let data74 = data73.image;
+            if (typeof data74 === "string") {
+              if (func2(data74) > 512) {
+                const err235 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/maxLength", keyword: "maxLength", params: { limit: 512 }, message: "must NOT have more than 512 characters", schema: 512, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data74 };
                 if (vErrors === null) {
-                  vErrors = [err231];
+                  vErrors = [err235];
                 } else {
-                  vErrors.push(err231);
+                  vErrors.push(err235);
                 }
                 errors++;
               }
-              for (const key27 in data73) {
-                if (!(key27 === "directory")) {
-                  const err232 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key27 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data73 };
-                  if (vErrors === null) {
-                    vErrors = [err232];
-                  } else {
-                    vErrors.push(err232);
-                  }
-                  errors++;
-                }
-              }
-              let data74 = data73.directory;
-              if (typeof data74 === "string") {
-                if (func2(data74) > 90) {
-                  const err233 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/maxLength", keyword: "maxLength", params: { limit: 90 }, message: "must NOT have more than 90 characters", schema: 90, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data74 };
-                  if (vErrors === null) {
-                    vErrors = [err233];
-                  } else {
-                    vErrors.push(err233);
-                  }
-                  errors++;
-                }
-                if (func2(data74) < 2) {
-                  const err234 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/minLength", keyword: "minLength", params: { limit: 2 }, message: "must NOT have fewer than 2 characters", schema: 2, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data74 };
-                  if (vErrors === null) {
-                    vErrors = [err234];
-                  } else {
-                    vErrors.push(err234);
-                  }
-                  errors++;
-                }
-                if (!pattern5.test(data74)) {
-                  const err235 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/pattern", keyword: "pattern", params: { pattern: "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$" }, message: 'must match pattern "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"', schema: "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data74 };
-                  if (vErrors === null) {
-                    vErrors = [err235];
-                  } else {
-                    vErrors.push(err235);
-                  }
-                  errors++;
-                }
-              } else {
-                const err236 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory.type, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data74 };
+              if (func2(data74) < 1) {
+                const err236 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data74 };
                 if (vErrors === null) {
                   vErrors = [err236];
                 } else {
@@ -2588,7 +2587,7 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 errors++;
               }
             } else {
-              const err237 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.type, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data73 };
+              const err237 = { instancePath: instancePath + "/spec/proxy/image", schemaPath: "#/properties/spec/properties/proxy/properties/image/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.image.type, parentSchema: schema11.properties.spec.properties.proxy.properties.image, data: data74 };
               if (vErrors === null) {
                 vErrors = [err237];
               } else {
@@ -2597,95 +2596,87 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               errors++;
             }
           }
-          if (data53.auth !== void 0) {
-            let data75 = data53.auth;
-            if (data75 && typeof data75 == "object" && !Array.isArray(data75)) {
-              if (data75.secretRef === void 0) {
-                const err238 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.auth.required, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data75 };
-                if (vErrors === null) {
-                  vErrors = [err238];
-                } else {
-                  vErrors.push(err238);
-                }
-                errors++;
+          let data75 = data73.address;
+          if (typeof data75 === "string") {
+            if (func2(data75) > 45) {
+              const err238 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/maxLength", keyword: "maxLength", params: { limit: 45 }, message: "must NOT have more than 45 characters", schema: 45, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data75 };
+              if (vErrors === null) {
+                vErrors = [err238];
+              } else {
+                vErrors.push(err238);
               }
-              for (const key28 in data75) {
-                if (!(key28 === "secretRef")) {
-                  const err239 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key28 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data75 };
-                  if (vErrors === null) {
-                    vErrors = [err239];
-                  } else {
-                    vErrors.push(err239);
-                  }
-                  errors++;
-                }
+              errors++;
+            }
+            if (func2(data75) < 1) {
+              const err239 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data75 };
+              if (vErrors === null) {
+                vErrors = [err239];
+              } else {
+                vErrors.push(err239);
               }
-              if (data75.secretRef !== void 0) {
-                let data76 = data75.secretRef;
-                if (data76 && typeof data76 == "object" && !Array.isArray(data76)) {
-                  if (data76.name === void 0) {
-                    const err240 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data76 };
-                    if (vErrors === null) {
-                      vErrors = [err240];
-                    } else {
-                      vErrors.push(err240);
-                    }
-                    errors++;
-                  }
-                  for (const key29 in data76) {
-                    if (!(key29 === "name")) {
-                      const err241 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key29 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data76 };
-                      if (vErrors === null) {
-                        vErrors = [err241];
-                      } else {
-                        vErrors.push(err241);
-                      }
-                      errors++;
-                    }
-                  }
-                  if (data76.name !== void 0) {
-                    let data77 = data76.name;
-                    if (typeof data77 === "string") {
-                      if (func2(data77) > 253) {
-                        const err242 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data77 };
-                        if (vErrors === null) {
-                          vErrors = [err242];
-                        } else {
-                          vErrors.push(err242);
-                        }
-                        errors++;
-                      }
-                      if (func2(data77) < 1) {
-                        const err243 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data77 };
-                        if (vErrors === null) {
-                          vErrors = [err243];
-                        } else {
-                          vErrors.push(err243);
-                        }
-                        errors++;
-                      }
-                    } else {
-                      const err244 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data77 };
-                      if (vErrors === null) {
-                        vErrors = [err244];
-                      } else {
-                        vErrors.push(err244);
-                      }
-                      errors++;
-                    }
-                  }
-                } else {
-                  const err245 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data76 };
-                  if (vErrors === null) {
-                    vErrors = [err245];
-                  } else {
-                    vErrors.push(err245);
-                  }
-                  errors++;
-                }
-              }
+              errors++;
+            }
+          } else {
+            const err240 = { instancePath: instancePath + "/spec/proxy/address", schemaPath: "#/properties/spec/properties/proxy/properties/address/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.address.type, parentSchema: schema11.properties.spec.properties.proxy.properties.address, data: data75 };
+            if (vErrors === null) {
+              vErrors = [err240];
             } else {
-              const err246 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.auth.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data75 };
+              vErrors.push(err240);
+            }
+            errors++;
+          }
+          let data76 = data73.port;
+          if (!(typeof data76 == "number" && (!(data76 % 1) && !isNaN(data76)))) {
+            const err241 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.port.type, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data76 };
+            if (vErrors === null) {
+              vErrors = [err241];
+            } else {
+              vErrors.push(err241);
+            }
+            errors++;
+          }
+          if (typeof data76 == "number") {
+            if (data76 > 65535 || isNaN(data76)) {
+              const err242 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data76 };
+              if (vErrors === null) {
+                vErrors = [err242];
+              } else {
+                vErrors.push(err242);
+              }
+              errors++;
+            }
+            if (data76 < 0 || isNaN(data76)) {
+              const err243 = { instancePath: instancePath + "/spec/proxy/port", schemaPath: "#/properties/spec/properties/proxy/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.spec.properties.proxy.properties.port, data: data76 };
+              if (vErrors === null) {
+                vErrors = [err243];
+              } else {
+                vErrors.push(err243);
+              }
+              errors++;
+            }
+          }
+          let data77 = data73.adminPort;
+          if (!(typeof data77 == "number" && (!(data77 % 1) && !isNaN(data77)))) {
+            const err244 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.adminPort.type, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data77 };
+            if (vErrors === null) {
+              vErrors = [err244];
+            } else {
+              vErrors.push(err244);
+            }
+            errors++;
+          }
+          if (typeof data77 == "number") {
+            if (data77 > 65535 || isNaN(data77)) {
+              const err245 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data77 };
+              if (vErrors === null) {
+                vErrors = [err245];
+              } else {
+                vErrors.push(err245);
+              }
+              errors++;
+            }
+            if (data77 < 1 || isNaN(data77)) {
+              const err246 = { instancePath: instancePath + "/spec/proxy/adminPort", schemaPath: "#/properties/spec/properties/proxy/properties/adminPort/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.adminPort, data: data77 };
               if (vErrors === null) {
                 vErrors = [err246];
               } else {
@@ -2694,123 +2685,109 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               errors++;
             }
           }
-          if (data53.commands !== void 0) {
-            let data78 = data53.commands;
+          if (data73.admin !== void 0) {
+            let data78 = data73.admin;
             if (data78 && typeof data78 == "object" && !Array.isArray(data78)) {
-              if (data78.allow === void 0) {
-                data78.allow = [];
-              }
-              if (data78.deny === void 0) {
-                data78.deny = [];
-              }
-              if (data78.allow === void 0) {
-                const err247 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/required", keyword: "required", params: { missingProperty: "allow" }, message: "must have required property 'allow'", schema: schema11.properties.spec.properties.proxy.properties.commands.required, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data78 };
-                if (vErrors === null) {
-                  vErrors = [err247];
-                } else {
-                  vErrors.push(err247);
-                }
-                errors++;
-              }
-              if (data78.deny === void 0) {
-                const err248 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/required", keyword: "required", params: { missingProperty: "deny" }, message: "must have required property 'deny'", schema: schema11.properties.spec.properties.proxy.properties.commands.required, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data78 };
-                if (vErrors === null) {
-                  vErrors = [err248];
-                } else {
-                  vErrors.push(err248);
-                }
-                errors++;
-              }
-              for (const key30 in data78) {
-                if (!(key30 === "allow" || key30 === "deny")) {
-                  const err249 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key30 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data78 };
+              for (const key22 in data78) {
+                if (!(key22 === "auth" || key22 === "tls")) {
+                  const err247 = { instancePath: instancePath + "/spec/proxy/admin", schemaPath: "#/properties/spec/properties/proxy/properties/admin/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key22 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin, data: data78 };
                   if (vErrors === null) {
-                    vErrors = [err249];
+                    vErrors = [err247];
                   } else {
-                    vErrors.push(err249);
+                    vErrors.push(err247);
                   }
                   errors++;
                 }
               }
-              let data79 = data78.allow;
-              if (Array.isArray(data79)) {
-                if (data79.length > 256) {
-                  const err250 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/maxItems", keyword: "maxItems", params: { limit: 256 }, message: "must NOT have more than 256 items", schema: 256, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data79 };
-                  if (vErrors === null) {
-                    vErrors = [err250];
-                  } else {
-                    vErrors.push(err250);
-                  }
-                  errors++;
-                }
-                const len2 = data79.length;
-                for (let i2 = 0; i2 < len2; i2++) {
-                  let data80 = data79[i2];
-                  if (typeof data80 === "string") {
-                    if (func2(data80) > 129) {
-                      const err251 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i2, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/maxLength", keyword: "maxLength", params: { limit: 129 }, message: "must NOT have more than 129 characters", schema: 129, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data80 };
-                      if (vErrors === null) {
-                        vErrors = [err251];
-                      } else {
-                        vErrors.push(err251);
-                      }
-                      errors++;
-                    }
-                    if (func2(data80) < 1) {
-                      const err252 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i2, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data80 };
-                      if (vErrors === null) {
-                        vErrors = [err252];
-                      } else {
-                        vErrors.push(err252);
-                      }
-                      errors++;
-                    }
-                  } else {
-                    const err253 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i2, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data80 };
+              if (data78.auth !== void 0) {
+                let data79 = data78.auth;
+                if (data79 && typeof data79 == "object" && !Array.isArray(data79)) {
+                  if (data79.secretRef === void 0) {
+                    const err248 = { instancePath: instancePath + "/spec/proxy/admin/auth", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth, data: data79 };
                     if (vErrors === null) {
-                      vErrors = [err253];
+                      vErrors = [err248];
                     } else {
-                      vErrors.push(err253);
+                      vErrors.push(err248);
                     }
                     errors++;
                   }
-                }
-                let i3 = data79.length;
-                let j0;
-                if (i3 > 1) {
-                  const indices0 = {};
-                  for (; i3--; ) {
-                    let item0 = data79[i3];
-                    if (typeof item0 !== "string") {
-                      continue;
-                    }
-                    if (typeof indices0[item0] == "number") {
-                      j0 = indices0[item0];
-                      const err254 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/uniqueItems", keyword: "uniqueItems", params: { i: i3, j: j0 }, message: "must NOT have duplicate items (items ## " + j0 + " and " + i3 + " are identical)", schema: true, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data79 };
+                  for (const key23 in data79) {
+                    if (!(key23 === "secretRef")) {
+                      const err249 = { instancePath: instancePath + "/spec/proxy/admin/auth", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key23 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth, data: data79 };
                       if (vErrors === null) {
-                        vErrors = [err254];
+                        vErrors = [err249];
                       } else {
-                        vErrors.push(err254);
+                        vErrors.push(err249);
                       }
                       errors++;
-                      break;
                     }
-                    indices0[item0] = i3;
                   }
-                }
-              } else {
-                const err255 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data79 };
-                if (vErrors === null) {
-                  vErrors = [err255];
+                  if (data79.secretRef !== void 0) {
+                    let data80 = data79.secretRef;
+                    if (data80 && typeof data80 == "object" && !Array.isArray(data80)) {
+                      if (data80.name === void 0) {
+                        const err250 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef, data: data80 };
+                        if (vErrors === null) {
+                          vErrors = [err250];
+                        } else {
+                          vErrors.push(err250);
+                        }
+                        errors++;
+                      }
+                      for (const key24 in data80) {
+                        if (!(key24 === "name")) {
+                          const err251 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key24 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef, data: data80 };
+                          if (vErrors === null) {
+                            vErrors = [err251];
+                          } else {
+                            vErrors.push(err251);
+                          }
+                          errors++;
+                        }
+                      }
+                      if (data80.name !== void 0) {
+                        let data81 = data80.name;
+                        if (typeof data81 === "string") {
+                          if (func2(data81) > 253) {
+                            const err252 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name, data: data81 };
+                            if (vErrors === null) {
+                              vErrors = [err252];
+                            } else {
+                              vErrors.push(err252);
+                            }
+                            errors++;
+                          }
+                          if (func2(data81) < 1) {
+                            const err253 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name, data: data81 };
+                            if (vErrors === null) {
+                              vErrors = [err253];
+                            } else {
+                              vErrors.push(err253);
+                            }
+                            errors++;
+                          }
+                        } else {
+                          const err254 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.properties.name, data: data81 };
+                          if (vErrors === null) {
+                            vErrors = [err254];
+                          } else {
+                            vErrors.push(err254);
+                          }
+                          errors++;
+                        }
+                      }
+                    } else {
+                      const err255 = { instancePath: instancePath + "/spec/proxy/admin/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.properties.secretRef, data: data80 };
+                      if (vErrors === null) {
+                        vErrors = [err255];
+                      } else {
+                        vErrors.push(err255);
+                      }
+                      errors++;
+                    }
+                  }
                 } else {
-                  vErrors.push(err255);
-                }
-                errors++;
-              }
-              let data81 = data78.deny;
-              if (Array.isArray(data81)) {
-                if (data81.length > 256) {
-                  const err256 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/maxItems", keyword: "maxItems", params: { limit: 256 }, message: "must NOT have more than 256 items", schema: 256, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data81 };
+                  const err256 = { instancePath: instancePath + "/spec/proxy/admin/auth", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.auth, data: data79 };
                   if (vErrors === null) {
                     vErrors = [err256];
                   } else {
@@ -2818,21 +2795,22 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                const len3 = data81.length;
-                for (let i4 = 0; i4 < len3; i4++) {
-                  let data82 = data81[i4];
-                  if (typeof data82 === "string") {
-                    if (func2(data82) > 129) {
-                      const err257 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i4, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/maxLength", keyword: "maxLength", params: { limit: 129 }, message: "must NOT have more than 129 characters", schema: 129, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data82 };
-                      if (vErrors === null) {
-                        vErrors = [err257];
-                      } else {
-                        vErrors.push(err257);
-                      }
-                      errors++;
+              }
+              if (data78.tls !== void 0) {
+                let data82 = data78.tls;
+                if (data82 && typeof data82 == "object" && !Array.isArray(data82)) {
+                  if (data82.secretRef === void 0) {
+                    const err257 = { instancePath: instancePath + "/spec/proxy/admin/tls", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls, data: data82 };
+                    if (vErrors === null) {
+                      vErrors = [err257];
+                    } else {
+                      vErrors.push(err257);
                     }
-                    if (func2(data82) < 1) {
-                      const err258 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i4, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data82 };
+                    errors++;
+                  }
+                  for (const key25 in data82) {
+                    if (!(key25 === "secretRef")) {
+                      const err258 = { instancePath: instancePath + "/spec/proxy/admin/tls", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key25 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls, data: data82 };
                       if (vErrors === null) {
                         vErrors = [err258];
                       } else {
@@ -2840,135 +2818,114 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                       }
                       errors++;
                     }
-                  } else {
-                    const err259 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i4, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data82 };
-                    if (vErrors === null) {
-                      vErrors = [err259];
-                    } else {
-                      vErrors.push(err259);
-                    }
-                    errors++;
                   }
-                }
-                let i5 = data81.length;
-                let j1;
-                if (i5 > 1) {
-                  const indices1 = {};
-                  for (; i5--; ) {
-                    let item1 = data81[i5];
-                    if (typeof item1 !== "string") {
-                      continue;
-                    }
-                    if (typeof indices1[item1] == "number") {
-                      j1 = indices1[item1];
-                      const err260 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/uniqueItems", keyword: "uniqueItems", params: { i: i5, j: j1 }, message: "must NOT have duplicate items (items ## " + j1 + " and " + i5 + " are identical)", schema: true, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data81 };
+                  if (data82.secretRef !== void 0) {
+                    let data83 = data82.secretRef;
+                    if (data83 && typeof data83 == "object" && !Array.isArray(data83)) {
+                      if (data83.name === void 0) {
+                        const err259 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef, data: data83 };
+                        if (vErrors === null) {
+                          vErrors = [err259];
+                        } else {
+                          vErrors.push(err259);
+                        }
+                        errors++;
+                      }
+                      for (const key26 in data83) {
+                        if (!(key26 === "name")) {
+                          const err260 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key26 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef, data: data83 };
+                          if (vErrors === null) {
+                            vErrors = [err260];
+                          } else {
+                            vErrors.push(err260);
+                          }
+                          errors++;
+                        }
+                      }
+                      if (data83.name !== void 0) {
+                        let data84 = data83.name;
+                        if (typeof data84 === "string") {
+                          if (func2(data84) > 253) {
+                            const err261 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name, data: data84 };
+                            if (vErrors === null) {
+                              vErrors = [err261];
+                            } else {
+                              vErrors.push(err261);
+                            }
+                            errors++;
+                          }
+                          if (func2(data84) < 1) {
+                            const err262 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name, data: data84 };
+                            if (vErrors === null) {
+                              vErrors = [err262];
+                            } else {
+                              vErrors.push(err262);
+                            }
+                            errors++;
+                          }
+                        } else {
+                          const err263 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.properties.name, data: data84 };
+                          if (vErrors === null) {
+                            vErrors = [err263];
+                          } else {
+                            vErrors.push(err263);
+                          }
+                          errors++;
+                        }
+                      }
+                    } else {
+                      const err264 = { instancePath: instancePath + "/spec/proxy/admin/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.properties.secretRef, data: data83 };
                       if (vErrors === null) {
-                        vErrors = [err260];
+                        vErrors = [err264];
                       } else {
-                        vErrors.push(err260);
+                        vErrors.push(err264);
                       }
                       errors++;
-                      break;
                     }
-                    indices1[item1] = i5;
                   }
-                }
-              } else {
-                const err261 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data81 };
-                if (vErrors === null) {
-                  vErrors = [err261];
                 } else {
-                  vErrors.push(err261);
-                }
-                errors++;
-              }
-            } else {
-              const err262 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.commands.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data78 };
-              if (vErrors === null) {
-                vErrors = [err262];
-              } else {
-                vErrors.push(err262);
-              }
-              errors++;
-            }
-          }
-          if (data53.reads !== void 0) {
-            let data83 = data53.reads;
-            if (data83 && typeof data83 == "object" && !Array.isArray(data83)) {
-              if (data83.policy === void 0) {
-                data83.policy = "ReadsToReplicas";
-              }
-              if (data83.choose === void 0) {
-                data83.choose = "RoundRobin";
-              }
-              if (data83.lagMax === void 0) {
-                data83.lagMax = "10s";
-              }
-              if (data83.lagBytesMax === void 0) {
-                data83.lagBytesMax = "16Mi";
-              }
-              if (data83.readYourWrites === void 0) {
-                data83.readYourWrites = true;
-              }
-              if (data83.policy === void 0) {
-                const err263 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "policy" }, message: "must have required property 'policy'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data83 };
-                if (vErrors === null) {
-                  vErrors = [err263];
-                } else {
-                  vErrors.push(err263);
-                }
-                errors++;
-              }
-              if (data83.choose === void 0) {
-                const err264 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "choose" }, message: "must have required property 'choose'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data83 };
-                if (vErrors === null) {
-                  vErrors = [err264];
-                } else {
-                  vErrors.push(err264);
-                }
-                errors++;
-              }
-              if (data83.lagMax === void 0) {
-                const err265 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "lagMax" }, message: "must have required property 'lagMax'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data83 };
-                if (vErrors === null) {
-                  vErrors = [err265];
-                } else {
-                  vErrors.push(err265);
-                }
-                errors++;
-              }
-              if (data83.lagBytesMax === void 0) {
-                const err266 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "lagBytesMax" }, message: "must have required property 'lagBytesMax'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data83 };
-                if (vErrors === null) {
-                  vErrors = [err266];
-                } else {
-                  vErrors.push(err266);
-                }
-                errors++;
-              }
-              if (data83.readYourWrites === void 0) {
-                const err267 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "readYourWrites" }, message: "must have required property 'readYourWrites'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data83 };
-                if (vErrors === null) {
-                  vErrors = [err267];
-                } else {
-                  vErrors.push(err267);
-                }
-                errors++;
-              }
-              for (const key31 in data83) {
-                if (!(key31 === "policy" || key31 === "choose" || key31 === "zone" || key31 === "lagMax" || key31 === "lagBytesMax" || key31 === "readYourWrites")) {
-                  const err268 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key31 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data83 };
+                  const err265 = { instancePath: instancePath + "/spec/proxy/admin/tls", schemaPath: "#/properties/spec/properties/proxy/properties/admin/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin.properties.tls, data: data82 };
                   if (vErrors === null) {
-                    vErrors = [err268];
+                    vErrors = [err265];
                   } else {
-                    vErrors.push(err268);
+                    vErrors.push(err265);
                   }
                   errors++;
                 }
               }
-              let data84 = data83.policy;
-              if (typeof data84 !== "string") {
-                const err269 = { instancePath: instancePath + "/spec/proxy/reads/policy", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/policy/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy, data: data84 };
+            } else {
+              const err266 = { instancePath: instancePath + "/spec/proxy/admin", schemaPath: "#/properties/spec/properties/proxy/properties/admin/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.admin.type, parentSchema: schema11.properties.spec.properties.proxy.properties.admin, data: data78 };
+              if (vErrors === null) {
+                vErrors = [err266];
+              } else {
+                vErrors.push(err266);
+              }
+              errors++;
+            }
+          }
+          if (data73.rawPort !== void 0) {
+            let data85 = data73.rawPort;
+            if (!(typeof data85 == "number" && (!(data85 % 1) && !isNaN(data85)))) {
+              const err267 = { instancePath: instancePath + "/spec/proxy/rawPort", schemaPath: "#/properties/spec/properties/proxy/properties/rawPort/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.rawPort.type, parentSchema: schema11.properties.spec.properties.proxy.properties.rawPort, data: data85 };
+              if (vErrors === null) {
+                vErrors = [err267];
+              } else {
+                vErrors.push(err267);
+              }
+              errors++;
+            }
+            if (typeof data85 == "number") {
+              if (data85 > 65535 || isNaN(data85)) {
+                const err268 = { instancePath: instancePath + "/spec/proxy/rawPort", schemaPath: "#/properties/spec/properties/proxy/properties/rawPort/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.rawPort, data: data85 };
+                if (vErrors === null) {
+                  vErrors = [err268];
+                } else {
+                  vErrors.push(err268);
+                }
+                errors++;
+              }
+              if (data85 < 1 || isNaN(data85)) {
+                const err269 = { instancePath: instancePath + "/spec/proxy/rawPort", schemaPath: "#/properties/spec/properties/proxy/properties/rawPort/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.rawPort, data: data85 };
                 if (vErrors === null) {
                   vErrors = [err269];
                 } else {
@@ -2976,8 +2933,19 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              if (!(data84 === "AllToPrimary" || data84 === "ReadsToReplicas")) {
-                const err270 = { instancePath: instancePath + "/spec/proxy/reads/policy", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/policy/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.reads.properties.policy.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy, data: data84 };
+            }
+          }
+          if (data73.tls !== void 0) {
+            let data86 = data73.tls;
+            if (data86 && typeof data86 == "object" && !Array.isArray(data86)) {
+              if (data86.port === void 0) {
+                data86.port = 16389;
+              }
+              if (data86.clientCertificate === void 0) {
+                data86.clientCertificate = "None";
+              }
+              if (data86.secretRef === void 0) {
+                const err270 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data86 };
                 if (vErrors === null) {
                   vErrors = [err270];
                 } else {
@@ -2985,9 +2953,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              let data85 = data83.choose;
-              if (typeof data85 !== "string") {
-                const err271 = { instancePath: instancePath + "/spec/proxy/reads/choose", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/choose/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose, data: data85 };
+              if (data86.port === void 0) {
+                const err271 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "port" }, message: "must have required property 'port'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data86 };
                 if (vErrors === null) {
                   vErrors = [err271];
                 } else {
@@ -2995,8 +2962,8 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              if (!(data85 === "RoundRobin" || data85 === "Zone" || data85 === "Latency")) {
-                const err272 = { instancePath: instancePath + "/spec/proxy/reads/choose", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/choose/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.reads.properties.choose.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose, data: data85 };
+              if (data86.clientCertificate === void 0) {
+                const err272 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/required", keyword: "required", params: { missingProperty: "clientCertificate" }, message: "must have required property 'clientCertificate'", schema: schema11.properties.spec.properties.proxy.properties.tls.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data86 };
                 if (vErrors === null) {
                   vErrors = [err272];
                 } else {
@@ -3004,20 +2971,22 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              if (data83.zone !== void 0) {
-                let data86 = data83.zone;
-                if (typeof data86 === "string") {
-                  if (func2(data86) > 63) {
-                    const err273 = { instancePath: instancePath + "/spec/proxy/reads/zone", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/zone/maxLength", keyword: "maxLength", params: { limit: 63 }, message: "must NOT have more than 63 characters", schema: 63, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone, data: data86 };
-                    if (vErrors === null) {
-                      vErrors = [err273];
-                    } else {
-                      vErrors.push(err273);
-                    }
-                    errors++;
+              for (const key27 in data86) {
+                if (!(key27 === "secretRef" || key27 === "port" || key27 === "clientCertificate" || key27 === "clientCaSecretRef")) {
+                  const err273 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key27 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data86 };
+                  if (vErrors === null) {
+                    vErrors = [err273];
+                  } else {
+                    vErrors.push(err273);
                   }
-                  if (func2(data86) < 1) {
-                    const err274 = { instancePath: instancePath + "/spec/proxy/reads/zone", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/zone/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone, data: data86 };
+                  errors++;
+                }
+              }
+              if (data86.secretRef !== void 0) {
+                let data87 = data86.secretRef;
+                if (data87 && typeof data87 == "object" && !Array.isArray(data87)) {
+                  if (data87.name === void 0) {
+                    const err274 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data87 };
                     if (vErrors === null) {
                       vErrors = [err274];
                     } else {
@@ -3025,49 +2994,50 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                     }
                     errors++;
                   }
+                  for (const key28 in data87) {
+                    if (!(key28 === "name")) {
+                      const err275 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key28 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data87 };
+                      if (vErrors === null) {
+                        vErrors = [err275];
+                      } else {
+                        vErrors.push(err275);
+                      }
+                      errors++;
+                    }
+                  }
+                  if (data87.name !== void 0) {
+                    let data88 = data87.name;
+                    if (typeof data88 === "string") {
+                      if (func2(data88) > 253) {
+                        const err276 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data88 };
+                        if (vErrors === null) {
+                          vErrors = [err276];
+                        } else {
+                          vErrors.push(err276);
+                        }
+                        errors++;
+                      }
+                      if (func2(data88) < 1) {
+                        const err277 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data88 };
+                        if (vErrors === null) {
+                          vErrors = [err277];
+                        } else {
+                          vErrors.push(err277);
+                        }
+                        errors++;
+                      }
+                    } else {
+                      const err278 = { instancePath: instancePath + "/spec/proxy/tls/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.properties.name, data: data88 };
+                      if (vErrors === null) {
+                        vErrors = [err278];
+                      } else {
+                        vErrors.push(err278);
+                      }
+                      errors++;
+                    }
+                  }
                 } else {
-                  const err275 = { instancePath: instancePath + "/spec/proxy/reads/zone", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/zone/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone, data: data86 };
-                  if (vErrors === null) {
-                    vErrors = [err275];
-                  } else {
-                    vErrors.push(err275);
-                  }
-                  errors++;
-                }
-              }
-              let data87 = data83.lagMax;
-              if (typeof data87 === "string") {
-                if (func2(data87) > 12) {
-                  const err276 = { instancePath: instancePath + "/spec/proxy/reads/lagMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagMax/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax, data: data87 };
-                  if (vErrors === null) {
-                    vErrors = [err276];
-                  } else {
-                    vErrors.push(err276);
-                  }
-                  errors++;
-                }
-                if (!pattern3.test(data87)) {
-                  const err277 = { instancePath: instancePath + "/spec/proxy/reads/lagMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagMax/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax, data: data87 };
-                  if (vErrors === null) {
-                    vErrors = [err277];
-                  } else {
-                    vErrors.push(err277);
-                  }
-                  errors++;
-                }
-              } else {
-                const err278 = { instancePath: instancePath + "/spec/proxy/reads/lagMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagMax/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax, data: data87 };
-                if (vErrors === null) {
-                  vErrors = [err278];
-                } else {
-                  vErrors.push(err278);
-                }
-                errors++;
-              }
-              let data88 = data83.lagBytesMax;
-              if (typeof data88 === "string") {
-                if (func2(data88) > 32) {
-                  const err279 = { instancePath: instancePath + "/spec/proxy/reads/lagBytesMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagBytesMax/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax, data: data88 };
+                  const err279 = { instancePath: instancePath + "/spec/proxy/tls/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.secretRef, data: data87 };
                   if (vErrors === null) {
                     vErrors = [err279];
                   } else {
@@ -3075,55 +3045,49 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (!pattern7.test(data88)) {
-                  const err280 = { instancePath: instancePath + "/spec/proxy/reads/lagBytesMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagBytesMax/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax, data: data88 };
+              }
+              let data89 = data86.port;
+              if (!(typeof data89 == "number" && (!(data89 % 1) && !isNaN(data89)))) {
+                const err280 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.port.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data89 };
+                if (vErrors === null) {
+                  vErrors = [err280];
+                } else {
+                  vErrors.push(err280);
+                }
+                errors++;
+              }
+              if (typeof data89 == "number") {
+                if (data89 > 65535 || isNaN(data89)) {
+                  const err281 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/maximum", keyword: "maximum", params: { comparison: "<=", limit: 65535 }, message: "must be <= 65535", schema: 65535, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data89 };
                   if (vErrors === null) {
-                    vErrors = [err280];
+                    vErrors = [err281];
                   } else {
-                    vErrors.push(err280);
+                    vErrors.push(err281);
                   }
                   errors++;
                 }
-              } else {
-                const err281 = { instancePath: instancePath + "/spec/proxy/reads/lagBytesMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagBytesMax/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax, data: data88 };
+                if (data89 < 1 || isNaN(data89)) {
+                  const err282 = { instancePath: instancePath + "/spec/proxy/tls/port", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/port/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.port, data: data89 };
+                  if (vErrors === null) {
+                    vErrors = [err282];
+                  } else {
+                    vErrors.push(err282);
+                  }
+                  errors++;
+                }
+              }
+              let data90 = data86.clientCertificate;
+              if (typeof data90 !== "string") {
+                const err283 = { instancePath: instancePath + "/spec/proxy/tls/clientCertificate", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCertificate/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate, data: data90 };
                 if (vErrors === null) {
-                  vErrors = [err281];
+                  vErrors = [err283];
                 } else {
-                  vErrors.push(err281);
+                  vErrors.push(err283);
                 }
                 errors++;
               }
-              let data89 = data83.readYourWrites;
-              if (typeof data89 !== "boolean") {
-                const err282 = { instancePath: instancePath + "/spec/proxy/reads/readYourWrites", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/readYourWrites/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.readYourWrites.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.readYourWrites, data: data89 };
-                if (vErrors === null) {
-                  vErrors = [err282];
-                } else {
-                  vErrors.push(err282);
-                }
-                errors++;
-              }
-            } else {
-              const err283 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.reads.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data83 };
-              if (vErrors === null) {
-                vErrors = [err283];
-              } else {
-                vErrors.push(err283);
-              }
-              errors++;
-            }
-          }
-          if (data53.retries !== void 0) {
-            let data90 = data53.retries;
-            if (data90 && typeof data90 == "object" && !Array.isArray(data90)) {
-              if (data90.max === void 0) {
-                data90.max = 16;
-              }
-              if (data90.delay === void 0) {
-                data90.delay = "10ms";
-              }
-              if (data90.max === void 0) {
-                const err284 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/required", keyword: "required", params: { missingProperty: "max" }, message: "must have required property 'max'", schema: schema11.properties.spec.properties.proxy.properties.retries.required, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data90 };
+              if (!(data90 === "None" || data90 === "Optional" || data90 === "Required")) {
+                const err284 = { instancePath: instancePath + "/spec/proxy/tls/clientCertificate", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCertificate/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCertificate, data: data90 };
                 if (vErrors === null) {
                   vErrors = [err284];
                 } else {
@@ -3131,60 +3095,62 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-              if (data90.delay === void 0) {
-                const err285 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/required", keyword: "required", params: { missingProperty: "delay" }, message: "must have required property 'delay'", schema: schema11.properties.spec.properties.proxy.properties.retries.required, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data90 };
-                if (vErrors === null) {
-                  vErrors = [err285];
+              if (data86.clientCaSecretRef !== void 0) {
+                let data91 = data86.clientCaSecretRef;
+                if (data91 && typeof data91 == "object" && !Array.isArray(data91)) {
+                  if (data91.name === void 0) {
+                    const err285 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data91 };
+                    if (vErrors === null) {
+                      vErrors = [err285];
+                    } else {
+                      vErrors.push(err285);
+                    }
+                    errors++;
+                  }
+                  for (const key29 in data91) {
+                    if (!(key29 === "name")) {
+                      const err286 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key29 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data91 };
+                      if (vErrors === null) {
+                        vErrors = [err286];
+                      } else {
+                        vErrors.push(err286);
+                      }
+                      errors++;
+                    }
+                  }
+                  if (data91.name !== void 0) {
+                    let data92 = data91.name;
+                    if (typeof data92 === "string") {
+                      if (func2(data92) > 253) {
+                        const err287 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data92 };
+                        if (vErrors === null) {
+                          vErrors = [err287];
+                        } else {
+                          vErrors.push(err287);
+                        }
+                        errors++;
+                      }
+                      if (func2(data92) < 1) {
+                        const err288 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data92 };
+                        if (vErrors === null) {
+                          vErrors = [err288];
+                        } else {
+                          vErrors.push(err288);
+                        }
+                        errors++;
+                      }
+                    } else {
+                      const err289 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.properties.name, data: data92 };
+                      if (vErrors === null) {
+                        vErrors = [err289];
+                      } else {
+                        vErrors.push(err289);
+                      }
+                      errors++;
+                    }
+                  }
                 } else {
-                  vErrors.push(err285);
-                }
-                errors++;
-              }
-              for (const key32 in data90) {
-                if (!(key32 === "max" || key32 === "delay")) {
-                  const err286 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key32 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data90 };
-                  if (vErrors === null) {
-                    vErrors = [err286];
-                  } else {
-                    vErrors.push(err286);
-                  }
-                  errors++;
-                }
-              }
-              let data91 = data90.max;
-              if (!(typeof data91 == "number" && (!(data91 % 1) && !isNaN(data91)))) {
-                const err287 = { instancePath: instancePath + "/spec/proxy/retries/max", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/max/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.retries.properties.max.type, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.max, data: data91 };
-                if (vErrors === null) {
-                  vErrors = [err287];
-                } else {
-                  vErrors.push(err287);
-                }
-                errors++;
-              }
-              if (typeof data91 == "number") {
-                if (data91 > 100 || isNaN(data91)) {
-                  const err288 = { instancePath: instancePath + "/spec/proxy/retries/max", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/max/maximum", keyword: "maximum", params: { comparison: "<=", limit: 100 }, message: "must be <= 100", schema: 100, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.max, data: data91 };
-                  if (vErrors === null) {
-                    vErrors = [err288];
-                  } else {
-                    vErrors.push(err288);
-                  }
-                  errors++;
-                }
-                if (data91 < 0 || isNaN(data91)) {
-                  const err289 = { instancePath: instancePath + "/spec/proxy/retries/max", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/max/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.max, data: data91 };
-                  if (vErrors === null) {
-                    vErrors = [err289];
-                  } else {
-                    vErrors.push(err289);
-                  }
-                  errors++;
-                }
-              }
-              let data92 = data90.delay;
-              if (typeof data92 === "string") {
-                if (func2(data92) > 12) {
-                  const err290 = { instancePath: instancePath + "/spec/proxy/retries/delay", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/delay/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay, data: data92 };
+                  const err290 = { instancePath: instancePath + "/spec/proxy/tls/clientCaSecretRef", schemaPath: "#/properties/spec/properties/proxy/properties/tls/properties/clientCaSecretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls.properties.clientCaSecretRef, data: data91 };
                   if (vErrors === null) {
                     vErrors = [err290];
                   } else {
@@ -3192,17 +3158,25 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-                if (!pattern3.test(data92)) {
-                  const err291 = { instancePath: instancePath + "/spec/proxy/retries/delay", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/delay/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay, data: data92 };
-                  if (vErrors === null) {
-                    vErrors = [err291];
-                  } else {
-                    vErrors.push(err291);
-                  }
-                  errors++;
-                }
+              }
+            } else {
+              const err291 = { instancePath: instancePath + "/spec/proxy/tls", schemaPath: "#/properties/spec/properties/proxy/properties/tls/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.tls.type, parentSchema: schema11.properties.spec.properties.proxy.properties.tls, data: data86 };
+              if (vErrors === null) {
+                vErrors = [err291];
               } else {
-                const err292 = { instancePath: instancePath + "/spec/proxy/retries/delay", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/delay/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay.type, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay, data: data92 };
+                vErrors.push(err291);
+              }
+              errors++;
+            }
+          }
+          if (data73.unixSocket !== void 0) {
+            let data93 = data73.unixSocket;
+            if (data93 && typeof data93 == "object" && !Array.isArray(data93)) {
+              if (data93.directory === void 0) {
+                data93.directory = "/run/respmesh";
+              }
+              if (data93.directory === void 0) {
+                const err292 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/required", keyword: "required", params: { missingProperty: "directory" }, message: "must have required property 'directory'", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.required, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data93 };
                 if (vErrors === null) {
                   vErrors = [err292];
                 } else {
@@ -3210,34 +3184,30 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 }
                 errors++;
               }
-            } else {
-              const err293 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.retries.type, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data90 };
-              if (vErrors === null) {
-                vErrors = [err293];
-              } else {
-                vErrors.push(err293);
-              }
-              errors++;
-            }
-          }
-          if (data53.cluster !== void 0) {
-            let data93 = data53.cluster;
-            if (data93 && typeof data93 == "object" && !Array.isArray(data93)) {
-              if (data93.present === void 0) {
-                data93.present = "Server";
-              }
-              if (data93.present === void 0) {
-                const err294 = { instancePath: instancePath + "/spec/proxy/cluster", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/required", keyword: "required", params: { missingProperty: "present" }, message: "must have required property 'present'", schema: schema11.properties.spec.properties.proxy.properties.cluster.required, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster, data: data93 };
-                if (vErrors === null) {
-                  vErrors = [err294];
-                } else {
-                  vErrors.push(err294);
+              for (const key30 in data93) {
+                if (!(key30 === "directory")) {
+                  const err293 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key30 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data93 };
+                  if (vErrors === null) {
+                    vErrors = [err293];
+                  } else {
+                    vErrors.push(err293);
+                  }
+                  errors++;
                 }
-                errors++;
               }
-              for (const key33 in data93) {
-                if (!(key33 === "present")) {
-                  const err295 = { instancePath: instancePath + "/spec/proxy/cluster", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key33 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster, data: data93 };
+              let data94 = data93.directory;
+              if (typeof data94 === "string") {
+                if (func2(data94) > 90) {
+                  const err294 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/maxLength", keyword: "maxLength", params: { limit: 90 }, message: "must NOT have more than 90 characters", schema: 90, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data94 };
+                  if (vErrors === null) {
+                    vErrors = [err294];
+                  } else {
+                    vErrors.push(err294);
+                  }
+                  errors++;
+                }
+                if (func2(data94) < 2) {
+                  const err295 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/minLength", keyword: "minLength", params: { limit: 2 }, message: "must NOT have fewer than 2 characters", schema: 2, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data94 };
                   if (vErrors === null) {
                     vErrors = [err295];
                   } else {
@@ -3245,19 +3215,17 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   }
                   errors++;
                 }
-              }
-              let data94 = data93.present;
-              if (typeof data94 !== "string") {
-                const err296 = { instancePath: instancePath + "/spec/proxy/cluster/present", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/properties/present/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present.type, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present, data: data94 };
-                if (vErrors === null) {
-                  vErrors = [err296];
-                } else {
-                  vErrors.push(err296);
+                if (!pattern13.test(data94)) {
+                  const err296 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/pattern", keyword: "pattern", params: { pattern: "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$" }, message: 'must match pattern "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"', schema: "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data94 };
+                  if (vErrors === null) {
+                    vErrors = [err296];
+                  } else {
+                    vErrors.push(err296);
+                  }
+                  errors++;
                 }
-                errors++;
-              }
-              if (!(data94 === "Server" || data94 === "Sidecar" || data94 === "Nodes")) {
-                const err297 = { instancePath: instancePath + "/spec/proxy/cluster/present", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/properties/present/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.cluster.properties.present.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present, data: data94 };
+              } else {
+                const err297 = { instancePath: instancePath + "/spec/proxy/unixSocket/directory", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/properties/directory/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory.type, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket.properties.directory, data: data94 };
                 if (vErrors === null) {
                   vErrors = [err297];
                 } else {
@@ -3266,7 +3234,7 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                 errors++;
               }
             } else {
-              const err298 = { instancePath: instancePath + "/spec/proxy/cluster", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.cluster.type, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster, data: data93 };
+              const err298 = { instancePath: instancePath + "/spec/proxy/unixSocket", schemaPath: "#/properties/spec/properties/proxy/properties/unixSocket/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.unixSocket.type, parentSchema: schema11.properties.spec.properties.proxy.properties.unixSocket, data: data93 };
               if (vErrors === null) {
                 vErrors = [err298];
               } else {
@@ -3275,87 +3243,95 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               errors++;
             }
           }
-          let data95 = data53.isolation;
-          if (typeof data95 !== "string") {
-            const err299 = { instancePath: instancePath + "/spec/proxy/isolation", schemaPath: "#/properties/spec/properties/proxy/properties/isolation/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.isolation.type, parentSchema: schema11.properties.spec.properties.proxy.properties.isolation, data: data95 };
-            if (vErrors === null) {
-              vErrors = [err299];
-            } else {
-              vErrors.push(err299);
-            }
-            errors++;
-          }
-          if (!(data95 === "Shared" || data95 === "PerClient")) {
-            const err300 = { instancePath: instancePath + "/spec/proxy/isolation", schemaPath: "#/properties/spec/properties/proxy/properties/isolation/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.isolation.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.isolation.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.isolation, data: data95 };
-            if (vErrors === null) {
-              vErrors = [err300];
-            } else {
-              vErrors.push(err300);
-            }
-            errors++;
-          }
-          let data96 = data53.holdTimeout;
-          if (typeof data96 === "string") {
-            if (func2(data96) > 12) {
-              const err301 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data96 };
-              if (vErrors === null) {
-                vErrors = [err301];
-              } else {
-                vErrors.push(err301);
+          if (data73.auth !== void 0) {
+            let data95 = data73.auth;
+            if (data95 && typeof data95 == "object" && !Array.isArray(data95)) {
+              if (data95.secretRef === void 0) {
+                const err299 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/required", keyword: "required", params: { missingProperty: "secretRef" }, message: "must have required property 'secretRef'", schema: schema11.properties.spec.properties.proxy.properties.auth.required, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data95 };
+                if (vErrors === null) {
+                  vErrors = [err299];
+                } else {
+                  vErrors.push(err299);
+                }
+                errors++;
               }
-              errors++;
-            }
-            if (!pattern3.test(data96)) {
-              const err302 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data96 };
-              if (vErrors === null) {
-                vErrors = [err302];
-              } else {
-                vErrors.push(err302);
+              for (const key31 in data95) {
+                if (!(key31 === "secretRef")) {
+                  const err300 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key31 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data95 };
+                  if (vErrors === null) {
+                    vErrors = [err300];
+                  } else {
+                    vErrors.push(err300);
+                  }
+                  errors++;
+                }
               }
-              errors++;
-            }
-          } else {
-            const err303 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.holdTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data96 };
-            if (vErrors === null) {
-              vErrors = [err303];
+              if (data95.secretRef !== void 0) {
+                let data96 = data95.secretRef;
+                if (data96 && typeof data96 == "object" && !Array.isArray(data96)) {
+                  if (data96.name === void 0) {
+                    const err301 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/required", keyword: "required", params: { missingProperty: "name" }, message: "must have required property 'name'", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.required, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data96 };
+                    if (vErrors === null) {
+                      vErrors = [err301];
+                    } else {
+                      vErrors.push(err301);
+                    }
+                    errors++;
+                  }
+                  for (const key32 in data96) {
+                    if (!(key32 === "name")) {
+                      const err302 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key32 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data96 };
+                      if (vErrors === null) {
+                        vErrors = [err302];
+                      } else {
+                        vErrors.push(err302);
+                      }
+                      errors++;
+                    }
+                  }
+                  if (data96.name !== void 0) {
+                    let data97 = data96.name;
+                    if (typeof data97 === "string") {
+                      if (func2(data97) > 253) {
+                        const err303 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/maxLength", keyword: "maxLength", params: { limit: 253 }, message: "must NOT have more than 253 characters", schema: 253, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data97 };
+                        if (vErrors === null) {
+                          vErrors = [err303];
+                        } else {
+                          vErrors.push(err303);
+                        }
+                        errors++;
+                      }
+                      if (func2(data97) < 1) {
+                        const err304 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data97 };
+                        if (vErrors === null) {
+                          vErrors = [err304];
+                        } else {
+                          vErrors.push(err304);
+                        }
+                        errors++;
+                      }
+                    } else {
+                      const err305 = { instancePath: instancePath + "/spec/proxy/auth/secretRef/name", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/properties/name/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.properties.name, data: data97 };
+                      if (vErrors === null) {
+                        vErrors = [err305];
+                      } else {
+                        vErrors.push(err305);
+                      }
+                      errors++;
+                    }
+                  }
+                } else {
+                  const err306 = { instancePath: instancePath + "/spec/proxy/auth/secretRef", schemaPath: "#/properties/spec/properties/proxy/properties/auth/properties/secretRef/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth.properties.secretRef, data: data96 };
+                  if (vErrors === null) {
+                    vErrors = [err306];
+                  } else {
+                    vErrors.push(err306);
+                  }
+                  errors++;
+                }
+              }
             } else {
-              vErrors.push(err303);
-            }
-            errors++;
-          }
-          let data97 = data53.queueTimeout;
-          if (typeof data97 === "string") {
-            if (func2(data97) > 12) {
-              const err304 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data97 };
-              if (vErrors === null) {
-                vErrors = [err304];
-              } else {
-                vErrors.push(err304);
-              }
-              errors++;
-            }
-            if (!pattern3.test(data97)) {
-              const err305 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data97 };
-              if (vErrors === null) {
-                vErrors = [err305];
-              } else {
-                vErrors.push(err305);
-              }
-              errors++;
-            }
-          } else {
-            const err306 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.queueTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data97 };
-            if (vErrors === null) {
-              vErrors = [err306];
-            } else {
-              vErrors.push(err306);
-            }
-            errors++;
-          }
-          let data98 = data53.clientIdleTimeout;
-          if (typeof data98 === "string") {
-            if (func2(data98) > 12) {
-              const err307 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data98 };
+              const err307 = { instancePath: instancePath + "/spec/proxy/auth", schemaPath: "#/properties/spec/properties/proxy/properties/auth/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.auth.type, parentSchema: schema11.properties.spec.properties.proxy.properties.auth, data: data95 };
               if (vErrors === null) {
                 vErrors = [err307];
               } else {
@@ -3363,223 +3339,271 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
               }
               errors++;
             }
-            if (!pattern3.test(data98)) {
-              const err308 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data98 };
-              if (vErrors === null) {
-                vErrors = [err308];
-              } else {
-                vErrors.push(err308);
+          }
+          if (data73.commands !== void 0) {
+            let data98 = data73.commands;
+            if (data98 && typeof data98 == "object" && !Array.isArray(data98)) {
+              if (data98.allow === void 0) {
+                data98.allow = [];
               }
-              errors++;
-            }
-          } else {
-            const err309 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data98 };
-            if (vErrors === null) {
-              vErrors = [err309];
-            } else {
-              vErrors.push(err309);
-            }
-            errors++;
-          }
-          let data99 = data53.readTimeLimit;
-          if (typeof data99 === "string") {
-            if (func2(data99) > 12) {
-              const err310 = { instancePath: instancePath + "/spec/proxy/readTimeLimit", schemaPath: "#/properties/spec/properties/proxy/properties/readTimeLimit/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.readTimeLimit, data: data99 };
-              if (vErrors === null) {
-                vErrors = [err310];
-              } else {
-                vErrors.push(err310);
+              if (data98.deny === void 0) {
+                data98.deny = [];
               }
-              errors++;
-            }
-            if (!pattern3.test(data99)) {
-              const err311 = { instancePath: instancePath + "/spec/proxy/readTimeLimit", schemaPath: "#/properties/spec/properties/proxy/properties/readTimeLimit/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.readTimeLimit, data: data99 };
-              if (vErrors === null) {
-                vErrors = [err311];
-              } else {
-                vErrors.push(err311);
+              if (data98.allow === void 0) {
+                const err308 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/required", keyword: "required", params: { missingProperty: "allow" }, message: "must have required property 'allow'", schema: schema11.properties.spec.properties.proxy.properties.commands.required, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data98 };
+                if (vErrors === null) {
+                  vErrors = [err308];
+                } else {
+                  vErrors.push(err308);
+                }
+                errors++;
               }
-              errors++;
-            }
-          } else {
-            const err312 = { instancePath: instancePath + "/spec/proxy/readTimeLimit", schemaPath: "#/properties/spec/properties/proxy/properties/readTimeLimit/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.readTimeLimit.type, parentSchema: schema11.properties.spec.properties.proxy.properties.readTimeLimit, data: data99 };
-            if (vErrors === null) {
-              vErrors = [err312];
-            } else {
-              vErrors.push(err312);
-            }
-            errors++;
-          }
-          let data100 = data53.connectionsMax;
-          if (!(typeof data100 == "number" && (!(data100 % 1) && !isNaN(data100)))) {
-            const err313 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.connectionsMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data100 };
-            if (vErrors === null) {
-              vErrors = [err313];
-            } else {
-              vErrors.push(err313);
-            }
-            errors++;
-          }
-          if (typeof data100 == "number") {
-            if (data100 > 64 || isNaN(data100)) {
-              const err314 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data100 };
-              if (vErrors === null) {
-                vErrors = [err314];
-              } else {
-                vErrors.push(err314);
+              if (data98.deny === void 0) {
+                const err309 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/required", keyword: "required", params: { missingProperty: "deny" }, message: "must have required property 'deny'", schema: schema11.properties.spec.properties.proxy.properties.commands.required, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data98 };
+                if (vErrors === null) {
+                  vErrors = [err309];
+                } else {
+                  vErrors.push(err309);
+                }
+                errors++;
               }
-              errors++;
-            }
-            if (data100 < 1 || isNaN(data100)) {
-              const err315 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data100 };
-              if (vErrors === null) {
-                vErrors = [err315];
-              } else {
-                vErrors.push(err315);
-              }
-              errors++;
-            }
-          }
-          let data101 = data53.clientsMax;
-          if (!(typeof data101 == "number" && (!(data101 % 1) && !isNaN(data101)))) {
-            const err316 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.clientsMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data101 };
-            if (vErrors === null) {
-              vErrors = [err316];
-            } else {
-              vErrors.push(err316);
-            }
-            errors++;
-          }
-          if (typeof data101 == "number") {
-            if (data101 > 1e6 || isNaN(data101)) {
-              const err317 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e6 }, message: "must be <= 1000000", schema: 1e6, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data101 };
-              if (vErrors === null) {
-                vErrors = [err317];
-              } else {
-                vErrors.push(err317);
-              }
-              errors++;
-            }
-            if (data101 < 1 || isNaN(data101)) {
-              const err318 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data101 };
-              if (vErrors === null) {
-                vErrors = [err318];
-              } else {
-                vErrors.push(err318);
-              }
-              errors++;
-            }
-          }
-          let data102 = data53.workers;
-          if (!(typeof data102 == "number" && (!(data102 % 1) && !isNaN(data102)))) {
-            const err319 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.workers.type, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data102 };
-            if (vErrors === null) {
-              vErrors = [err319];
-            } else {
-              vErrors.push(err319);
-            }
-            errors++;
-          }
-          if (typeof data102 == "number") {
-            if (data102 > 64 || isNaN(data102)) {
-              const err320 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data102 };
-              if (vErrors === null) {
-                vErrors = [err320];
-              } else {
-                vErrors.push(err320);
-              }
-              errors++;
-            }
-            if (data102 < 1 || isNaN(data102)) {
-              const err321 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data102 };
-              if (vErrors === null) {
-                vErrors = [err321];
-              } else {
-                vErrors.push(err321);
-              }
-              errors++;
-            }
-          }
-          let data103 = data53.logLevel;
-          if (typeof data103 !== "string") {
-            const err322 = { instancePath: instancePath + "/spec/proxy/logLevel", schemaPath: "#/properties/spec/properties/proxy/properties/logLevel/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.logLevel.type, parentSchema: schema11.properties.spec.properties.proxy.properties.logLevel, data: data103 };
-            if (vErrors === null) {
-              vErrors = [err322];
-            } else {
-              vErrors.push(err322);
-            }
-            errors++;
-          }
-          if (!(data103 === "error" || data103 === "warn" || data103 === "info" || data103 === "debug")) {
-            const err323 = { instancePath: instancePath + "/spec/proxy/logLevel", schemaPath: "#/properties/spec/properties/proxy/properties/logLevel/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.logLevel.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.logLevel.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.logLevel, data: data103 };
-            if (vErrors === null) {
-              vErrors = [err323];
-            } else {
-              vErrors.push(err323);
-            }
-            errors++;
-          }
-          if (data53.resources !== void 0) {
-            let data104 = data53.resources;
-            if (data104 && typeof data104 == "object" && !Array.isArray(data104)) {
-              for (const key34 in data104) {
-                if (!(key34 === "requests" || key34 === "limits")) {
-                  const err324 = { instancePath: instancePath + "/spec/proxy/resources", schemaPath: "#/properties/spec/properties/proxy/properties/resources/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key34 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.resources, data: data104 };
+              for (const key33 in data98) {
+                if (!(key33 === "allow" || key33 === "deny")) {
+                  const err310 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key33 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data98 };
                   if (vErrors === null) {
-                    vErrors = [err324];
+                    vErrors = [err310];
                   } else {
-                    vErrors.push(err324);
+                    vErrors.push(err310);
                   }
                   errors++;
                 }
               }
-              if (data104.requests !== void 0) {
-                let data105 = data104.requests;
-                if (data105 && typeof data105 == "object" && !Array.isArray(data105)) {
-                  if (Object.keys(data105).length > 8) {
-                    const err325 = { instancePath: instancePath + "/spec/proxy/resources/requests", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/maxProperties", keyword: "maxProperties", params: { limit: 8 }, message: "must NOT have more than 8 properties", schema: 8, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests, data: data105 };
+              let data99 = data98.allow;
+              if (Array.isArray(data99)) {
+                if (data99.length > 256) {
+                  const err311 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/maxItems", keyword: "maxItems", params: { limit: 256 }, message: "must NOT have more than 256 items", schema: 256, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data99 };
+                  if (vErrors === null) {
+                    vErrors = [err311];
+                  } else {
+                    vErrors.push(err311);
+                  }
+                  errors++;
+                }
+                const len2 = data99.length;
+                for (let i2 = 0; i2 < len2; i2++) {
+                  let data100 = data99[i2];
+                  if (typeof data100 === "string") {
+                    if (func2(data100) > 129) {
+                      const err312 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i2, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/maxLength", keyword: "maxLength", params: { limit: 129 }, message: "must NOT have more than 129 characters", schema: 129, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data100 };
+                      if (vErrors === null) {
+                        vErrors = [err312];
+                      } else {
+                        vErrors.push(err312);
+                      }
+                      errors++;
+                    }
+                    if (func2(data100) < 1) {
+                      const err313 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i2, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data100 };
+                      if (vErrors === null) {
+                        vErrors = [err313];
+                      } else {
+                        vErrors.push(err313);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err314 = { instancePath: instancePath + "/spec/proxy/commands/allow/" + i2, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.items, data: data100 };
                     if (vErrors === null) {
-                      vErrors = [err325];
+                      vErrors = [err314];
                     } else {
-                      vErrors.push(err325);
+                      vErrors.push(err314);
                     }
                     errors++;
                   }
-                  for (const key35 in data105) {
-                    if (pattern13.test(key35)) {
-                      let data106 = data105[key35];
-                      if (typeof data106 === "string") {
-                        if (func2(data106) > 32) {
-                          const err326 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key35.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data106 };
-                          if (vErrors === null) {
-                            vErrors = [err326];
-                          } else {
-                            vErrors.push(err326);
-                          }
-                          errors++;
-                        }
-                        if (!pattern7.test(data106)) {
-                          const err327 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key35.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data106 };
-                          if (vErrors === null) {
-                            vErrors = [err327];
-                          } else {
-                            vErrors.push(err327);
-                          }
-                          errors++;
-                        }
-                      } else {
-                        const err328 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key35.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"].type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data106 };
-                        if (vErrors === null) {
-                          vErrors = [err328];
-                        } else {
-                          vErrors.push(err328);
-                        }
-                        errors++;
-                      }
+                }
+                let i3 = data99.length;
+                let j0;
+                if (i3 > 1) {
+                  const indices0 = {};
+                  for (; i3--; ) {
+                    let item0 = data99[i3];
+                    if (typeof item0 !== "string") {
+                      continue;
                     }
+                    if (typeof indices0[item0] == "number") {
+                      j0 = indices0[item0];
+                      const err315 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/uniqueItems", keyword: "uniqueItems", params: { i: i3, j: j0 }, message: "must NOT have duplicate items (items ## " + j0 + " and " + i3 + " are identical)", schema: true, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data99 };
+                      if (vErrors === null) {
+                        vErrors = [err315];
+                      } else {
+                        vErrors.push(err315);
+                      }
+                      errors++;
+                      break;
+                    }
+                    indices0[item0] = i3;
                   }
+                }
+              } else {
+                const err316 = { instancePath: instancePath + "/spec/proxy/commands/allow", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/allow/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.allow, data: data99 };
+                if (vErrors === null) {
+                  vErrors = [err316];
                 } else {
-                  const err329 = { instancePath: instancePath + "/spec/proxy/resources/requests", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests, data: data105 };
+                  vErrors.push(err316);
+                }
+                errors++;
+              }
+              let data101 = data98.deny;
+              if (Array.isArray(data101)) {
+                if (data101.length > 256) {
+                  const err317 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/maxItems", keyword: "maxItems", params: { limit: 256 }, message: "must NOT have more than 256 items", schema: 256, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data101 };
+                  if (vErrors === null) {
+                    vErrors = [err317];
+                  } else {
+                    vErrors.push(err317);
+                  }
+                  errors++;
+                }
+                const len3 = data101.length;
+                for (let i4 = 0; i4 < len3; i4++) {
+                  let data102 = data101[i4];
+                  if (typeof data102 === "string") {
+                    if (func2(data102) > 129) {
+                      const err318 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i4, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/maxLength", keyword: "maxLength", params: { limit: 129 }, message: "must NOT have more than 129 characters", schema: 129, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data102 };
+                      if (vErrors === null) {
+                        vErrors = [err318];
+                      } else {
+                        vErrors.push(err318);
+                      }
+                      errors++;
+                    }
+                    if (func2(data102) < 1) {
+                      const err319 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i4, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data102 };
+                      if (vErrors === null) {
+                        vErrors = [err319];
+                      } else {
+                        vErrors.push(err319);
+                      }
+                      errors++;
+                    }
+                  } else {
+                    const err320 = { instancePath: instancePath + "/spec/proxy/commands/deny/" + i4, schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/items/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.items, data: data102 };
+                    if (vErrors === null) {
+                      vErrors = [err320];
+                    } else {
+                      vErrors.push(err320);
+                    }
+                    errors++;
+                  }
+                }
+                let i5 = data101.length;
+                let j1;
+                if (i5 > 1) {
+                  const indices1 = {};
+                  for (; i5--; ) {
+                    let item1 = data101[i5];
+                    if (typeof item1 !== "string") {
+                      continue;
+                    }
+                    if (typeof indices1[item1] == "number") {
+                      j1 = indices1[item1];
+                      const err321 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/uniqueItems", keyword: "uniqueItems", params: { i: i5, j: j1 }, message: "must NOT have duplicate items (items ## " + j1 + " and " + i5 + " are identical)", schema: true, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data101 };
+                      if (vErrors === null) {
+                        vErrors = [err321];
+                      } else {
+                        vErrors.push(err321);
+                      }
+                      errors++;
+                      break;
+                    }
+                    indices1[item1] = i5;
+                  }
+                }
+              } else {
+                const err322 = { instancePath: instancePath + "/spec/proxy/commands/deny", schemaPath: "#/properties/spec/properties/proxy/properties/commands/properties/deny/type", keyword: "type", params: { type: "array" }, message: "must be array", schema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands.properties.deny, data: data101 };
+                if (vErrors === null) {
+                  vErrors = [err322];
+                } else {
+                  vErrors.push(err322);
+                }
+                errors++;
+              }
+            } else {
+              const err323 = { instancePath: instancePath + "/spec/proxy/commands", schemaPath: "#/properties/spec/properties/proxy/properties/commands/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.commands.type, parentSchema: schema11.properties.spec.properties.proxy.properties.commands, data: data98 };
+              if (vErrors === null) {
+                vErrors = [err323];
+              } else {
+                vErrors.push(err323);
+              }
+              errors++;
+            }
+          }
+          if (data73.reads !== void 0) {
+            let data103 = data73.reads;
+            if (data103 && typeof data103 == "object" && !Array.isArray(data103)) {
+              if (data103.policy === void 0) {
+                data103.policy = "ReadsToReplicas";
+              }
+              if (data103.choose === void 0) {
+                data103.choose = "RoundRobin";
+              }
+              if (data103.lagMax === void 0) {
+                data103.lagMax = "10s";
+              }
+              if (data103.lagBytesMax === void 0) {
+                data103.lagBytesMax = "16Mi";
+              }
+              if (data103.readYourWrites === void 0) {
+                data103.readYourWrites = true;
+              }
+              if (data103.policy === void 0) {
+                const err324 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "policy" }, message: "must have required property 'policy'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data103 };
+                if (vErrors === null) {
+                  vErrors = [err324];
+                } else {
+                  vErrors.push(err324);
+                }
+                errors++;
+              }
+              if (data103.choose === void 0) {
+                const err325 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "choose" }, message: "must have required property 'choose'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data103 };
+                if (vErrors === null) {
+                  vErrors = [err325];
+                } else {
+                  vErrors.push(err325);
+                }
+                errors++;
+              }
+              if (data103.lagMax === void 0) {
+                const err326 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "lagMax" }, message: "must have required property 'lagMax'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data103 };
+                if (vErrors === null) {
+                  vErrors = [err326];
+                } else {
+                  vErrors.push(err326);
+                }
+                errors++;
+              }
+              if (data103.lagBytesMax === void 0) {
+                const err327 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "lagBytesMax" }, message: "must have required property 'lagBytesMax'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data103 };
+                if (vErrors === null) {
+                  vErrors = [err327];
+                } else {
+                  vErrors.push(err327);
+                }
+                errors++;
+              }
+              if (data103.readYourWrites === void 0) {
+                const err328 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/required", keyword: "required", params: { missingProperty: "readYourWrites" }, message: "must have required property 'readYourWrites'", schema: schema11.properties.spec.properties.proxy.properties.reads.required, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data103 };
+                if (vErrors === null) {
+                  vErrors = [err328];
+                } else {
+                  vErrors.push(err328);
+                }
+                errors++;
+              }
+              for (const key34 in data103) {
+                if (!(key34 === "policy" || key34 === "choose" || key34 === "zone" || key34 === "lagMax" || key34 === "lagBytesMax" || key34 === "readYourWrites")) {
+                  const err329 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key34 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data103 };
                   if (vErrors === null) {
                     vErrors = [err329];
                   } else {
@@ -3588,96 +3612,825 @@ function validate10(data, { instancePath = "", parentData, parentDataProperty, r
                   errors++;
                 }
               }
-              if (data104.limits !== void 0) {
-                let data107 = data104.limits;
-                if (data107 && typeof data107 == "object" && !Array.isArray(data107)) {
-                  if (Object.keys(data107).length > 8) {
-                    const err330 = { instancePath: instancePath + "/spec/proxy/resources/limits", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/maxProperties", keyword: "maxProperties", params: { limit: 8 }, message: "must NOT have more than 8 properties", schema: 8, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits, data: data107 };
+              let data104 = data103.policy;
+              if (typeof data104 !== "string") {
+                const err330 = { instancePath: instancePath + "/spec/proxy/reads/policy", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/policy/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy, data: data104 };
+                if (vErrors === null) {
+                  vErrors = [err330];
+                } else {
+                  vErrors.push(err330);
+                }
+                errors++;
+              }
+              if (!(data104 === "AllToPrimary" || data104 === "ReadsToReplicas")) {
+                const err331 = { instancePath: instancePath + "/spec/proxy/reads/policy", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/policy/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.reads.properties.policy.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.policy, data: data104 };
+                if (vErrors === null) {
+                  vErrors = [err331];
+                } else {
+                  vErrors.push(err331);
+                }
+                errors++;
+              }
+              let data105 = data103.choose;
+              if (typeof data105 !== "string") {
+                const err332 = { instancePath: instancePath + "/spec/proxy/reads/choose", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/choose/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose, data: data105 };
+                if (vErrors === null) {
+                  vErrors = [err332];
+                } else {
+                  vErrors.push(err332);
+                }
+                errors++;
+              }
+              if (!(data105 === "RoundRobin" || data105 === "Zone" || data105 === "Latency")) {
+                const err333 = { instancePath: instancePath + "/spec/proxy/reads/choose", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/choose/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.reads.properties.choose.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.choose, data: data105 };
+                if (vErrors === null) {
+                  vErrors = [err333];
+                } else {
+                  vErrors.push(err333);
+                }
+                errors++;
+              }
+              if (data103.zone !== void 0) {
+                let data106 = data103.zone;
+                if (typeof data106 === "string") {
+                  if (func2(data106) > 63) {
+                    const err334 = { instancePath: instancePath + "/spec/proxy/reads/zone", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/zone/maxLength", keyword: "maxLength", params: { limit: 63 }, message: "must NOT have more than 63 characters", schema: 63, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone, data: data106 };
                     if (vErrors === null) {
-                      vErrors = [err330];
+                      vErrors = [err334];
                     } else {
-                      vErrors.push(err330);
+                      vErrors.push(err334);
                     }
                     errors++;
                   }
-                  for (const key36 in data107) {
-                    if (pattern13.test(key36)) {
-                      let data108 = data107[key36];
-                      if (typeof data108 === "string") {
-                        if (func2(data108) > 32) {
-                          const err331 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key36.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data108 };
+                  if (func2(data106) < 1) {
+                    const err335 = { instancePath: instancePath + "/spec/proxy/reads/zone", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/zone/minLength", keyword: "minLength", params: { limit: 1 }, message: "must NOT have fewer than 1 characters", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone, data: data106 };
+                    if (vErrors === null) {
+                      vErrors = [err335];
+                    } else {
+                      vErrors.push(err335);
+                    }
+                    errors++;
+                  }
+                } else {
+                  const err336 = { instancePath: instancePath + "/spec/proxy/reads/zone", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/zone/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.zone, data: data106 };
+                  if (vErrors === null) {
+                    vErrors = [err336];
+                  } else {
+                    vErrors.push(err336);
+                  }
+                  errors++;
+                }
+              }
+              let data107 = data103.lagMax;
+              if (typeof data107 === "string") {
+                if (func2(data107) > 12) {
+                  const err337 = { instancePath: instancePath + "/spec/proxy/reads/lagMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagMax/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax, data: data107 };
+                  if (vErrors === null) {
+                    vErrors = [err337];
+                  } else {
+                    vErrors.push(err337);
+                  }
+                  errors++;
+                }
+                if (!pattern3.test(data107)) {
+                  const err338 = { instancePath: instancePath + "/spec/proxy/reads/lagMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagMax/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax, data: data107 };
+                  if (vErrors === null) {
+                    vErrors = [err338];
+                  } else {
+                    vErrors.push(err338);
+                  }
+                  errors++;
+                }
+              } else {
+                const err339 = { instancePath: instancePath + "/spec/proxy/reads/lagMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagMax/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagMax, data: data107 };
+                if (vErrors === null) {
+                  vErrors = [err339];
+                } else {
+                  vErrors.push(err339);
+                }
+                errors++;
+              }
+              let data108 = data103.lagBytesMax;
+              if (typeof data108 === "string") {
+                if (func2(data108) > 32) {
+                  const err340 = { instancePath: instancePath + "/spec/proxy/reads/lagBytesMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagBytesMax/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax, data: data108 };
+                  if (vErrors === null) {
+                    vErrors = [err340];
+                  } else {
+                    vErrors.push(err340);
+                  }
+                  errors++;
+                }
+                if (!pattern6.test(data108)) {
+                  const err341 = { instancePath: instancePath + "/spec/proxy/reads/lagBytesMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagBytesMax/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax, data: data108 };
+                  if (vErrors === null) {
+                    vErrors = [err341];
+                  } else {
+                    vErrors.push(err341);
+                  }
+                  errors++;
+                }
+              } else {
+                const err342 = { instancePath: instancePath + "/spec/proxy/reads/lagBytesMax", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/lagBytesMax/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.lagBytesMax, data: data108 };
+                if (vErrors === null) {
+                  vErrors = [err342];
+                } else {
+                  vErrors.push(err342);
+                }
+                errors++;
+              }
+              let data109 = data103.readYourWrites;
+              if (typeof data109 !== "boolean") {
+                const err343 = { instancePath: instancePath + "/spec/proxy/reads/readYourWrites", schemaPath: "#/properties/spec/properties/proxy/properties/reads/properties/readYourWrites/type", keyword: "type", params: { type: "boolean" }, message: "must be boolean", schema: schema11.properties.spec.properties.proxy.properties.reads.properties.readYourWrites.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads.properties.readYourWrites, data: data109 };
+                if (vErrors === null) {
+                  vErrors = [err343];
+                } else {
+                  vErrors.push(err343);
+                }
+                errors++;
+              }
+            } else {
+              const err344 = { instancePath: instancePath + "/spec/proxy/reads", schemaPath: "#/properties/spec/properties/proxy/properties/reads/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.reads.type, parentSchema: schema11.properties.spec.properties.proxy.properties.reads, data: data103 };
+              if (vErrors === null) {
+                vErrors = [err344];
+              } else {
+                vErrors.push(err344);
+              }
+              errors++;
+            }
+          }
+          if (data73.writes !== void 0) {
+            let data110 = data73.writes;
+            if (data110 && typeof data110 == "object" && !Array.isArray(data110)) {
+              if (data110.waitReplicas === void 0) {
+                data110.waitReplicas = 1;
+              }
+              if (data110.waitTimeout === void 0) {
+                data110.waitTimeout = "1s";
+              }
+              if (data110.waitReplicas === void 0) {
+                const err345 = { instancePath: instancePath + "/spec/proxy/writes", schemaPath: "#/properties/spec/properties/proxy/properties/writes/required", keyword: "required", params: { missingProperty: "waitReplicas" }, message: "must have required property 'waitReplicas'", schema: schema11.properties.spec.properties.proxy.properties.writes.required, parentSchema: schema11.properties.spec.properties.proxy.properties.writes, data: data110 };
+                if (vErrors === null) {
+                  vErrors = [err345];
+                } else {
+                  vErrors.push(err345);
+                }
+                errors++;
+              }
+              if (data110.waitTimeout === void 0) {
+                const err346 = { instancePath: instancePath + "/spec/proxy/writes", schemaPath: "#/properties/spec/properties/proxy/properties/writes/required", keyword: "required", params: { missingProperty: "waitTimeout" }, message: "must have required property 'waitTimeout'", schema: schema11.properties.spec.properties.proxy.properties.writes.required, parentSchema: schema11.properties.spec.properties.proxy.properties.writes, data: data110 };
+                if (vErrors === null) {
+                  vErrors = [err346];
+                } else {
+                  vErrors.push(err346);
+                }
+                errors++;
+              }
+              for (const key35 in data110) {
+                if (!(key35 === "waitReplicas" || key35 === "waitTimeout")) {
+                  const err347 = { instancePath: instancePath + "/spec/proxy/writes", schemaPath: "#/properties/spec/properties/proxy/properties/writes/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key35 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.writes, data: data110 };
+                  if (vErrors === null) {
+                    vErrors = [err347];
+                  } else {
+                    vErrors.push(err347);
+                  }
+                  errors++;
+                }
+              }
+              let data111 = data110.waitReplicas;
+              if (!(typeof data111 == "number" && (!(data111 % 1) && !isNaN(data111)))) {
+                const err348 = { instancePath: instancePath + "/spec/proxy/writes/waitReplicas", schemaPath: "#/properties/spec/properties/proxy/properties/writes/properties/waitReplicas/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.writes.properties.waitReplicas.type, parentSchema: schema11.properties.spec.properties.proxy.properties.writes.properties.waitReplicas, data: data111 };
+                if (vErrors === null) {
+                  vErrors = [err348];
+                } else {
+                  vErrors.push(err348);
+                }
+                errors++;
+              }
+              if (typeof data111 == "number") {
+                if (data111 > 64 || isNaN(data111)) {
+                  const err349 = { instancePath: instancePath + "/spec/proxy/writes/waitReplicas", schemaPath: "#/properties/spec/properties/proxy/properties/writes/properties/waitReplicas/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.proxy.properties.writes.properties.waitReplicas, data: data111 };
+                  if (vErrors === null) {
+                    vErrors = [err349];
+                  } else {
+                    vErrors.push(err349);
+                  }
+                  errors++;
+                }
+                if (data111 < 1 || isNaN(data111)) {
+                  const err350 = { instancePath: instancePath + "/spec/proxy/writes/waitReplicas", schemaPath: "#/properties/spec/properties/proxy/properties/writes/properties/waitReplicas/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.writes.properties.waitReplicas, data: data111 };
+                  if (vErrors === null) {
+                    vErrors = [err350];
+                  } else {
+                    vErrors.push(err350);
+                  }
+                  errors++;
+                }
+              }
+              let data112 = data110.waitTimeout;
+              if (typeof data112 === "string") {
+                if (func2(data112) > 12) {
+                  const err351 = { instancePath: instancePath + "/spec/proxy/writes/waitTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/writes/properties/waitTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.writes.properties.waitTimeout, data: data112 };
+                  if (vErrors === null) {
+                    vErrors = [err351];
+                  } else {
+                    vErrors.push(err351);
+                  }
+                  errors++;
+                }
+                if (!pattern3.test(data112)) {
+                  const err352 = { instancePath: instancePath + "/spec/proxy/writes/waitTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/writes/properties/waitTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.writes.properties.waitTimeout, data: data112 };
+                  if (vErrors === null) {
+                    vErrors = [err352];
+                  } else {
+                    vErrors.push(err352);
+                  }
+                  errors++;
+                }
+              } else {
+                const err353 = { instancePath: instancePath + "/spec/proxy/writes/waitTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/writes/properties/waitTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.writes.properties.waitTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.writes.properties.waitTimeout, data: data112 };
+                if (vErrors === null) {
+                  vErrors = [err353];
+                } else {
+                  vErrors.push(err353);
+                }
+                errors++;
+              }
+            } else {
+              const err354 = { instancePath: instancePath + "/spec/proxy/writes", schemaPath: "#/properties/spec/properties/proxy/properties/writes/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.writes.type, parentSchema: schema11.properties.spec.properties.proxy.properties.writes, data: data110 };
+              if (vErrors === null) {
+                vErrors = [err354];
+              } else {
+                vErrors.push(err354);
+              }
+              errors++;
+            }
+          }
+          if (data73.retries !== void 0) {
+            let data113 = data73.retries;
+            if (data113 && typeof data113 == "object" && !Array.isArray(data113)) {
+              if (data113.max === void 0) {
+                data113.max = 16;
+              }
+              if (data113.delay === void 0) {
+                data113.delay = "10ms";
+              }
+              if (data113.max === void 0) {
+                const err355 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/required", keyword: "required", params: { missingProperty: "max" }, message: "must have required property 'max'", schema: schema11.properties.spec.properties.proxy.properties.retries.required, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data113 };
+                if (vErrors === null) {
+                  vErrors = [err355];
+                } else {
+                  vErrors.push(err355);
+                }
+                errors++;
+              }
+              if (data113.delay === void 0) {
+                const err356 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/required", keyword: "required", params: { missingProperty: "delay" }, message: "must have required property 'delay'", schema: schema11.properties.spec.properties.proxy.properties.retries.required, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data113 };
+                if (vErrors === null) {
+                  vErrors = [err356];
+                } else {
+                  vErrors.push(err356);
+                }
+                errors++;
+              }
+              for (const key36 in data113) {
+                if (!(key36 === "max" || key36 === "delay")) {
+                  const err357 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key36 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data113 };
+                  if (vErrors === null) {
+                    vErrors = [err357];
+                  } else {
+                    vErrors.push(err357);
+                  }
+                  errors++;
+                }
+              }
+              let data114 = data113.max;
+              if (!(typeof data114 == "number" && (!(data114 % 1) && !isNaN(data114)))) {
+                const err358 = { instancePath: instancePath + "/spec/proxy/retries/max", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/max/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.retries.properties.max.type, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.max, data: data114 };
+                if (vErrors === null) {
+                  vErrors = [err358];
+                } else {
+                  vErrors.push(err358);
+                }
+                errors++;
+              }
+              if (typeof data114 == "number") {
+                if (data114 > 100 || isNaN(data114)) {
+                  const err359 = { instancePath: instancePath + "/spec/proxy/retries/max", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/max/maximum", keyword: "maximum", params: { comparison: "<=", limit: 100 }, message: "must be <= 100", schema: 100, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.max, data: data114 };
+                  if (vErrors === null) {
+                    vErrors = [err359];
+                  } else {
+                    vErrors.push(err359);
+                  }
+                  errors++;
+                }
+                if (data114 < 0 || isNaN(data114)) {
+                  const err360 = { instancePath: instancePath + "/spec/proxy/retries/max", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/max/minimum", keyword: "minimum", params: { comparison: ">=", limit: 0 }, message: "must be >= 0", schema: 0, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.max, data: data114 };
+                  if (vErrors === null) {
+                    vErrors = [err360];
+                  } else {
+                    vErrors.push(err360);
+                  }
+                  errors++;
+                }
+              }
+              let data115 = data113.delay;
+              if (typeof data115 === "string") {
+                if (func2(data115) > 12) {
+                  const err361 = { instancePath: instancePath + "/spec/proxy/retries/delay", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/delay/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay, data: data115 };
+                  if (vErrors === null) {
+                    vErrors = [err361];
+                  } else {
+                    vErrors.push(err361);
+                  }
+                  errors++;
+                }
+                if (!pattern3.test(data115)) {
+                  const err362 = { instancePath: instancePath + "/spec/proxy/retries/delay", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/delay/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay, data: data115 };
+                  if (vErrors === null) {
+                    vErrors = [err362];
+                  } else {
+                    vErrors.push(err362);
+                  }
+                  errors++;
+                }
+              } else {
+                const err363 = { instancePath: instancePath + "/spec/proxy/retries/delay", schemaPath: "#/properties/spec/properties/proxy/properties/retries/properties/delay/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay.type, parentSchema: schema11.properties.spec.properties.proxy.properties.retries.properties.delay, data: data115 };
+                if (vErrors === null) {
+                  vErrors = [err363];
+                } else {
+                  vErrors.push(err363);
+                }
+                errors++;
+              }
+            } else {
+              const err364 = { instancePath: instancePath + "/spec/proxy/retries", schemaPath: "#/properties/spec/properties/proxy/properties/retries/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.retries.type, parentSchema: schema11.properties.spec.properties.proxy.properties.retries, data: data113 };
+              if (vErrors === null) {
+                vErrors = [err364];
+              } else {
+                vErrors.push(err364);
+              }
+              errors++;
+            }
+          }
+          if (data73.cluster !== void 0) {
+            let data116 = data73.cluster;
+            if (data116 && typeof data116 == "object" && !Array.isArray(data116)) {
+              if (data116.present === void 0) {
+                data116.present = "Server";
+              }
+              if (data116.present === void 0) {
+                const err365 = { instancePath: instancePath + "/spec/proxy/cluster", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/required", keyword: "required", params: { missingProperty: "present" }, message: "must have required property 'present'", schema: schema11.properties.spec.properties.proxy.properties.cluster.required, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster, data: data116 };
+                if (vErrors === null) {
+                  vErrors = [err365];
+                } else {
+                  vErrors.push(err365);
+                }
+                errors++;
+              }
+              for (const key37 in data116) {
+                if (!(key37 === "present")) {
+                  const err366 = { instancePath: instancePath + "/spec/proxy/cluster", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key37 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster, data: data116 };
+                  if (vErrors === null) {
+                    vErrors = [err366];
+                  } else {
+                    vErrors.push(err366);
+                  }
+                  errors++;
+                }
+              }
+              let data117 = data116.present;
+              if (typeof data117 !== "string") {
+                const err367 = { instancePath: instancePath + "/spec/proxy/cluster/present", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/properties/present/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present.type, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present, data: data117 };
+                if (vErrors === null) {
+                  vErrors = [err367];
+                } else {
+                  vErrors.push(err367);
+                }
+                errors++;
+              }
+              if (!(data117 === "Server" || data117 === "Sidecar" || data117 === "Nodes")) {
+                const err368 = { instancePath: instancePath + "/spec/proxy/cluster/present", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/properties/present/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.cluster.properties.present.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster.properties.present, data: data117 };
+                if (vErrors === null) {
+                  vErrors = [err368];
+                } else {
+                  vErrors.push(err368);
+                }
+                errors++;
+              }
+            } else {
+              const err369 = { instancePath: instancePath + "/spec/proxy/cluster", schemaPath: "#/properties/spec/properties/proxy/properties/cluster/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.cluster.type, parentSchema: schema11.properties.spec.properties.proxy.properties.cluster, data: data116 };
+              if (vErrors === null) {
+                vErrors = [err369];
+              } else {
+                vErrors.push(err369);
+              }
+              errors++;
+            }
+          }
+          let data118 = data73.isolation;
+          if (typeof data118 !== "string") {
+            const err370 = { instancePath: instancePath + "/spec/proxy/isolation", schemaPath: "#/properties/spec/properties/proxy/properties/isolation/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.isolation.type, parentSchema: schema11.properties.spec.properties.proxy.properties.isolation, data: data118 };
+            if (vErrors === null) {
+              vErrors = [err370];
+            } else {
+              vErrors.push(err370);
+            }
+            errors++;
+          }
+          if (!(data118 === "Shared" || data118 === "PerClient")) {
+            const err371 = { instancePath: instancePath + "/spec/proxy/isolation", schemaPath: "#/properties/spec/properties/proxy/properties/isolation/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.isolation.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.isolation.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.isolation, data: data118 };
+            if (vErrors === null) {
+              vErrors = [err371];
+            } else {
+              vErrors.push(err371);
+            }
+            errors++;
+          }
+          let data119 = data73.holdTimeout;
+          if (typeof data119 === "string") {
+            if (func2(data119) > 12) {
+              const err372 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data119 };
+              if (vErrors === null) {
+                vErrors = [err372];
+              } else {
+                vErrors.push(err372);
+              }
+              errors++;
+            }
+            if (!pattern3.test(data119)) {
+              const err373 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data119 };
+              if (vErrors === null) {
+                vErrors = [err373];
+              } else {
+                vErrors.push(err373);
+              }
+              errors++;
+            }
+          } else {
+            const err374 = { instancePath: instancePath + "/spec/proxy/holdTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/holdTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.holdTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.holdTimeout, data: data119 };
+            if (vErrors === null) {
+              vErrors = [err374];
+            } else {
+              vErrors.push(err374);
+            }
+            errors++;
+          }
+          let data120 = data73.queueTimeout;
+          if (typeof data120 === "string") {
+            if (func2(data120) > 12) {
+              const err375 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data120 };
+              if (vErrors === null) {
+                vErrors = [err375];
+              } else {
+                vErrors.push(err375);
+              }
+              errors++;
+            }
+            if (!pattern3.test(data120)) {
+              const err376 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data120 };
+              if (vErrors === null) {
+                vErrors = [err376];
+              } else {
+                vErrors.push(err376);
+              }
+              errors++;
+            }
+          } else {
+            const err377 = { instancePath: instancePath + "/spec/proxy/queueTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/queueTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.queueTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.queueTimeout, data: data120 };
+            if (vErrors === null) {
+              vErrors = [err377];
+            } else {
+              vErrors.push(err377);
+            }
+            errors++;
+          }
+          let data121 = data73.clientIdleTimeout;
+          if (typeof data121 === "string") {
+            if (func2(data121) > 12) {
+              const err378 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data121 };
+              if (vErrors === null) {
+                vErrors = [err378];
+              } else {
+                vErrors.push(err378);
+              }
+              errors++;
+            }
+            if (!pattern3.test(data121)) {
+              const err379 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data121 };
+              if (vErrors === null) {
+                vErrors = [err379];
+              } else {
+                vErrors.push(err379);
+              }
+              errors++;
+            }
+          } else {
+            const err380 = { instancePath: instancePath + "/spec/proxy/clientIdleTimeout", schemaPath: "#/properties/spec/properties/proxy/properties/clientIdleTimeout/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout.type, parentSchema: schema11.properties.spec.properties.proxy.properties.clientIdleTimeout, data: data121 };
+            if (vErrors === null) {
+              vErrors = [err380];
+            } else {
+              vErrors.push(err380);
+            }
+            errors++;
+          }
+          let data122 = data73.readTimeLimit;
+          if (typeof data122 === "string") {
+            if (func2(data122) > 12) {
+              const err381 = { instancePath: instancePath + "/spec/proxy/readTimeLimit", schemaPath: "#/properties/spec/properties/proxy/properties/readTimeLimit/maxLength", keyword: "maxLength", params: { limit: 12 }, message: "must NOT have more than 12 characters", schema: 12, parentSchema: schema11.properties.spec.properties.proxy.properties.readTimeLimit, data: data122 };
+              if (vErrors === null) {
+                vErrors = [err381];
+              } else {
+                vErrors.push(err381);
+              }
+              errors++;
+            }
+            if (!pattern3.test(data122)) {
+              const err382 = { instancePath: instancePath + "/spec/proxy/readTimeLimit", schemaPath: "#/properties/spec/properties/proxy/properties/readTimeLimit/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$"', schema: "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$", parentSchema: schema11.properties.spec.properties.proxy.properties.readTimeLimit, data: data122 };
+              if (vErrors === null) {
+                vErrors = [err382];
+              } else {
+                vErrors.push(err382);
+              }
+              errors++;
+            }
+          } else {
+            const err383 = { instancePath: instancePath + "/spec/proxy/readTimeLimit", schemaPath: "#/properties/spec/properties/proxy/properties/readTimeLimit/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.readTimeLimit.type, parentSchema: schema11.properties.spec.properties.proxy.properties.readTimeLimit, data: data122 };
+            if (vErrors === null) {
+              vErrors = [err383];
+            } else {
+              vErrors.push(err383);
+            }
+            errors++;
+          }
+          let data123 = data73.connectionsMax;
+          if (!(typeof data123 == "number" && (!(data123 % 1) && !isNaN(data123)))) {
+            const err384 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.connectionsMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data123 };
+            if (vErrors === null) {
+              vErrors = [err384];
+            } else {
+              vErrors.push(err384);
+            }
+            errors++;
+          }
+          if (typeof data123 == "number") {
+            if (data123 > 64 || isNaN(data123)) {
+              const err385 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data123 };
+              if (vErrors === null) {
+                vErrors = [err385];
+              } else {
+                vErrors.push(err385);
+              }
+              errors++;
+            }
+            if (data123 < 1 || isNaN(data123)) {
+              const err386 = { instancePath: instancePath + "/spec/proxy/connectionsMax", schemaPath: "#/properties/spec/properties/proxy/properties/connectionsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.connectionsMax, data: data123 };
+              if (vErrors === null) {
+                vErrors = [err386];
+              } else {
+                vErrors.push(err386);
+              }
+              errors++;
+            }
+          }
+          let data124 = data73.clientsMax;
+          if (!(typeof data124 == "number" && (!(data124 % 1) && !isNaN(data124)))) {
+            const err387 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.clientsMax.type, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data124 };
+            if (vErrors === null) {
+              vErrors = [err387];
+            } else {
+              vErrors.push(err387);
+            }
+            errors++;
+          }
+          if (typeof data124 == "number") {
+            if (data124 > 1e6 || isNaN(data124)) {
+              const err388 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/maximum", keyword: "maximum", params: { comparison: "<=", limit: 1e6 }, message: "must be <= 1000000", schema: 1e6, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data124 };
+              if (vErrors === null) {
+                vErrors = [err388];
+              } else {
+                vErrors.push(err388);
+              }
+              errors++;
+            }
+            if (data124 < 1 || isNaN(data124)) {
+              const err389 = { instancePath: instancePath + "/spec/proxy/clientsMax", schemaPath: "#/properties/spec/properties/proxy/properties/clientsMax/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.clientsMax, data: data124 };
+              if (vErrors === null) {
+                vErrors = [err389];
+              } else {
+                vErrors.push(err389);
+              }
+              errors++;
+            }
+          }
+          let data125 = data73.workers;
+          if (!(typeof data125 == "number" && (!(data125 % 1) && !isNaN(data125)))) {
+            const err390 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/type", keyword: "type", params: { type: "integer" }, message: "must be integer", schema: schema11.properties.spec.properties.proxy.properties.workers.type, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data125 };
+            if (vErrors === null) {
+              vErrors = [err390];
+            } else {
+              vErrors.push(err390);
+            }
+            errors++;
+          }
+          if (typeof data125 == "number") {
+            if (data125 > 64 || isNaN(data125)) {
+              const err391 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/maximum", keyword: "maximum", params: { comparison: "<=", limit: 64 }, message: "must be <= 64", schema: 64, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data125 };
+              if (vErrors === null) {
+                vErrors = [err391];
+              } else {
+                vErrors.push(err391);
+              }
+              errors++;
+            }
+            if (data125 < 1 || isNaN(data125)) {
+              const err392 = { instancePath: instancePath + "/spec/proxy/workers", schemaPath: "#/properties/spec/properties/proxy/properties/workers/minimum", keyword: "minimum", params: { comparison: ">=", limit: 1 }, message: "must be >= 1", schema: 1, parentSchema: schema11.properties.spec.properties.proxy.properties.workers, data: data125 };
+              if (vErrors === null) {
+                vErrors = [err392];
+              } else {
+                vErrors.push(err392);
+              }
+              errors++;
+            }
+          }
+          let data126 = data73.logLevel;
+          if (typeof data126 !== "string") {
+            const err393 = { instancePath: instancePath + "/spec/proxy/logLevel", schemaPath: "#/properties/spec/properties/proxy/properties/logLevel/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.logLevel.type, parentSchema: schema11.properties.spec.properties.proxy.properties.logLevel, data: data126 };
+            if (vErrors === null) {
+              vErrors = [err393];
+            } else {
+              vErrors.push(err393);
+            }
+            errors++;
+          }
+          if (!(data126 === "error" || data126 === "warn" || data126 === "info" || data126 === "debug")) {
+            const err394 = { instancePath: instancePath + "/spec/proxy/logLevel", schemaPath: "#/properties/spec/properties/proxy/properties/logLevel/enum", keyword: "enum", params: { allowedValues: schema11.properties.spec.properties.proxy.properties.logLevel.enum }, message: "must be equal to one of the allowed values", schema: schema11.properties.spec.properties.proxy.properties.logLevel.enum, parentSchema: schema11.properties.spec.properties.proxy.properties.logLevel, data: data126 };
+            if (vErrors === null) {
+              vErrors = [err394];
+            } else {
+              vErrors.push(err394);
+            }
+            errors++;
+          }
+          if (data73.resources !== void 0) {
+            let data127 = data73.resources;
+            if (data127 && typeof data127 == "object" && !Array.isArray(data127)) {
+              for (const key38 in data127) {
+                if (!(key38 === "requests" || key38 === "limits")) {
+                  const err395 = { instancePath: instancePath + "/spec/proxy/resources", schemaPath: "#/properties/spec/properties/proxy/properties/resources/additionalProperties", keyword: "additionalProperties", params: { additionalProperty: key38 }, message: "must NOT have additional properties", schema: false, parentSchema: schema11.properties.spec.properties.proxy.properties.resources, data: data127 };
+                  if (vErrors === null) {
+                    vErrors = [err395];
+                  } else {
+                    vErrors.push(err395);
+                  }
+                  errors++;
+                }
+              }
+              if (data127.requests !== void 0) {
+                let data128 = data127.requests;
+                if (data128 && typeof data128 == "object" && !Array.isArray(data128)) {
+                  if (Object.keys(data128).length > 8) {
+                    const err396 = { instancePath: instancePath + "/spec/proxy/resources/requests", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/maxProperties", keyword: "maxProperties", params: { limit: 8 }, message: "must NOT have more than 8 properties", schema: 8, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests, data: data128 };
+                    if (vErrors === null) {
+                      vErrors = [err396];
+                    } else {
+                      vErrors.push(err396);
+                    }
+                    errors++;
+                  }
+                  for (const key39 in data128) {
+                    if (pattern22.test(key39)) {
+                      let data129 = data128[key39];
+                      if (typeof data129 === "string") {
+                        if (func2(data129) > 32) {
+                          const err397 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key39.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data129 };
                           if (vErrors === null) {
-                            vErrors = [err331];
+                            vErrors = [err397];
                           } else {
-                            vErrors.push(err331);
+                            vErrors.push(err397);
                           }
                           errors++;
                         }
-                        if (!pattern7.test(data108)) {
-                          const err332 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key36.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data108 };
+                        if (!pattern6.test(data129)) {
+                          const err398 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key39.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data129 };
                           if (vErrors === null) {
-                            vErrors = [err332];
+                            vErrors = [err398];
                           } else {
-                            vErrors.push(err332);
+                            vErrors.push(err398);
                           }
                           errors++;
                         }
                       } else {
-                        const err333 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key36.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"].type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data108 };
+                        const err399 = { instancePath: instancePath + "/spec/proxy/resources/requests/" + key39.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/patternProperties/%5E.*%24/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"].type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.patternProperties["^.*$"], data: data129 };
                         if (vErrors === null) {
-                          vErrors = [err333];
+                          vErrors = [err399];
                         } else {
-                          vErrors.push(err333);
+                          vErrors.push(err399);
                         }
                         errors++;
                       }
                     }
                   }
                 } else {
-                  const err334 = { instancePath: instancePath + "/spec/proxy/resources/limits", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits, data: data107 };
+                  const err400 = { instancePath: instancePath + "/spec/proxy/resources/requests", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/requests/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.requests, data: data128 };
                   if (vErrors === null) {
-                    vErrors = [err334];
+                    vErrors = [err400];
                   } else {
-                    vErrors.push(err334);
+                    vErrors.push(err400);
+                  }
+                  errors++;
+                }
+              }
+              if (data127.limits !== void 0) {
+                let data130 = data127.limits;
+                if (data130 && typeof data130 == "object" && !Array.isArray(data130)) {
+                  if (Object.keys(data130).length > 8) {
+                    const err401 = { instancePath: instancePath + "/spec/proxy/resources/limits", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/maxProperties", keyword: "maxProperties", params: { limit: 8 }, message: "must NOT have more than 8 properties", schema: 8, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits, data: data130 };
+                    if (vErrors === null) {
+                      vErrors = [err401];
+                    } else {
+                      vErrors.push(err401);
+                    }
+                    errors++;
+                  }
+                  for (const key40 in data130) {
+                    if (pattern22.test(key40)) {
+                      let data131 = data130[key40];
+                      if (typeof data131 === "string") {
+                        if (func2(data131) > 32) {
+                          const err402 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key40.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/maxLength", keyword: "maxLength", params: { limit: 32 }, message: "must NOT have more than 32 characters", schema: 32, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data131 };
+                          if (vErrors === null) {
+                            vErrors = [err402];
+                          } else {
+                            vErrors.push(err402);
+                          }
+                          errors++;
+                        }
+                        if (!pattern6.test(data131)) {
+                          const err403 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key40.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/pattern", keyword: "pattern", params: { pattern: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$" }, message: 'must match pattern "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"', schema: "^(0|[1-9][0-9]{0,15})(\\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data131 };
+                          if (vErrors === null) {
+                            vErrors = [err403];
+                          } else {
+                            vErrors.push(err403);
+                          }
+                          errors++;
+                        }
+                      } else {
+                        const err404 = { instancePath: instancePath + "/spec/proxy/resources/limits/" + key40.replace(/~/g, "~0").replace(/\//g, "~1"), schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/patternProperties/%5E.*%24/type", keyword: "type", params: { type: "string" }, message: "must be string", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"].type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.patternProperties["^.*$"], data: data131 };
+                        if (vErrors === null) {
+                          vErrors = [err404];
+                        } else {
+                          vErrors.push(err404);
+                        }
+                        errors++;
+                      }
+                    }
+                  }
+                } else {
+                  const err405 = { instancePath: instancePath + "/spec/proxy/resources/limits", schemaPath: "#/properties/spec/properties/proxy/properties/resources/properties/limits/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources.properties.limits, data: data130 };
+                  if (vErrors === null) {
+                    vErrors = [err405];
+                  } else {
+                    vErrors.push(err405);
                   }
                   errors++;
                 }
               }
             } else {
-              const err335 = { instancePath: instancePath + "/spec/proxy/resources", schemaPath: "#/properties/spec/properties/proxy/properties/resources/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources, data: data104 };
+              const err406 = { instancePath: instancePath + "/spec/proxy/resources", schemaPath: "#/properties/spec/properties/proxy/properties/resources/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.properties.resources.type, parentSchema: schema11.properties.spec.properties.proxy.properties.resources, data: data127 };
               if (vErrors === null) {
-                vErrors = [err335];
+                vErrors = [err406];
               } else {
-                vErrors.push(err335);
+                vErrors.push(err406);
               }
               errors++;
             }
           }
         } else {
-          const err336 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.type, parentSchema: schema11.properties.spec.properties.proxy, data: data53 };
+          const err407 = { instancePath: instancePath + "/spec/proxy", schemaPath: "#/properties/spec/properties/proxy/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.properties.proxy.type, parentSchema: schema11.properties.spec.properties.proxy, data: data73 };
           if (vErrors === null) {
-            vErrors = [err336];
+            vErrors = [err407];
           } else {
-            vErrors.push(err336);
+            vErrors.push(err407);
           }
           errors++;
         }
       } else {
-        const err337 = { instancePath: instancePath + "/spec", schemaPath: "#/properties/spec/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.type, parentSchema: schema11.properties.spec, data: data5 };
+        const err408 = { instancePath: instancePath + "/spec", schemaPath: "#/properties/spec/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.properties.spec.type, parentSchema: schema11.properties.spec, data: data5 };
         if (vErrors === null) {
-          vErrors = [err337];
+          vErrors = [err408];
         } else {
-          vErrors.push(err337);
+          vErrors.push(err408);
         }
         errors++;
       }
     }
   } else {
-    const err338 = { instancePath, schemaPath: "#/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.type, parentSchema: schema11, data };
+    const err409 = { instancePath, schemaPath: "#/type", keyword: "type", params: { type: "object" }, message: "must be object", schema: schema11.type, parentSchema: schema11, data };
     if (vErrors === null) {
-      vErrors = [err338];
+      vErrors = [err409];
     } else {
-      vErrors.push(err338);
+      vErrors.push(err409);
     }
     errors++;
   }

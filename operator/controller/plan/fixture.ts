@@ -81,6 +81,7 @@ spec:
       endpoint,
       address,
       host: endpoint.host,
+      isListed: true,
       observation: observe(address, given.servers[endpoint.host]),
     }
   })

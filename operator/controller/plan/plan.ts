@@ -16,11 +16,13 @@ import type { Decision, Now, Plan, Snapshot } from './types.ts'
 export function plan(snapshot: Snapshot, now: Now): Plan {
   const members = membersOf(snapshot)
   const decision = decide(snapshot, { members, now })
-  const { requeueAfterMs = reconcileIdleMs } = decision
+  const { requeueAfterMs = reconcileIdleMs, marks = [], suspectForMs } = decision
   return {
     status: statusOf(snapshot, decision, { members, now }),
     actions: decision.actions,
     events: decision.events,
+    marks,
+    ...(suspectForMs !== undefined && { suspectForMs }),
     requeueAfterMs: Math.min(requeueAfterMs, reconcileIdleMs),
   }
 }

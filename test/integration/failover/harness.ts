@@ -32,6 +32,8 @@ export class FakeSidecars implements ConfigPublisher {
     }
   }
 
+  suspect(): void {}
+
   withdraw(): void {}
 
   sidecars(): readonly SidecarView[] {

@@ -1,0 +1,100 @@
+/** What a turn sees of the servers: those of the spec, and the recorded primary even if it is no longer listed. */
+import type { EndpointSpec, OperationStatus, ProxyKey, RedisProxy } from '../api/redis-proxy.ts'
+import { isChosenByOperator } from '../api/redis-proxy.ts'
+import type { Backend } from '../backend/index.ts'
+import { addressOf } from './compile.ts'
+import type { WatchedServer } from './plan/index.ts'
+import type { Provider } from './provider.ts'
+import type { ServerAccess } from './secrets.ts'
+
+interface Around {
+  readonly backend: Backend
+  readonly provider: Provider
+  readonly access: ServerAccess
+}
+
+/** Watches them from now on; looks at once at those that were not looked at yet. */
+export async function observeServers(
+  key: ProxyKey,
+  proxy: RedisProxy,
+  { backend, provider, access }: Around,
+): Promise<readonly WatchedServer[]> {
+  const { credentials, tls } = access
+  const listed = proxy.spec.backend.endpoints.map((endpoint) => ({ endpoint, isListed: true }))
+  const servers = [...listed, ...leaving(proxy)].map(({ endpoint, isListed }) => ({
+    endpoint,
+    isListed,
+    address: addressOf(endpoint),
+    host: reachedBy(provider, proxy, endpoint.host),
+  }))
+  backend.watch(
+    key,
+    servers.map(({ address, endpoint }) => ({
+      address,
+      target: {
+        host: provider.qualifyHost?.(proxy, endpoint.host) ?? endpoint.host,
+        port: endpoint.port,
+        ...(provider.locate && { locate: () => provider.locate?.(proxy, endpoint.host) }),
+        ...(credentials && { credentials }),
+        ...(tls && { tls }),
+      },
+    })),
+  )
+  const unseen = backend.observations(key).filter(({ state }) => state.kind === 'unknown')
+  if (unseen.length > 0) {
+    await backend.probeNow(
+      key,
+      unseen.map(({ address }) => address),
+    )
+  }
+  const observations = new Map(backend.observations(key).map((each) => [each.address, each]))
+  return servers.flatMap((server) => {
+    const observation = observations.get(server.address)
+    if (observation === undefined) return []
+    const fate = fateOf(provider, proxy, server)
+    return [{ ...server, observation, ...(fate !== undefined && { fate }) }]
+  })
+}
+
+/** Whether the operation `name` is over, by what the status says of the last one. */
+export function hasEnded(name: string, last: OperationStatus | undefined): boolean {
+  return last?.name === name && last.phase !== 'Running'
+}
+
+/** The primary that the record names, or that is being replaced, where the spec lists it no more. */
+function leaving({ spec, status }: RedisProxy) {
+  const address = status?.primary?.address ?? status?.intent?.from
+  if (address === undefined || !isChosenByOperator(spec)) return []
+  if (spec.backend.endpoints.some((endpoint) => addressOf(endpoint) === address)) return []
+  const colon = address.lastIndexOf(':')
+  if (address.startsWith('/') || colon < 0) return []
+  const endpoint: EndpointSpec = {
+    host: address.slice(0, colon),
+    port: Number(address.slice(colon + 1)),
+    promotable: false,
+  }
+  return [{ endpoint, isListed: false }]
+}
+
+function fateOf(
+  provider: Provider,
+  proxy: RedisProxy,
+  { address, endpoint }: { readonly address: string; readonly endpoint: EndpointSpec },
+): string | undefined {
+  const { primary, intent } = proxy.status ?? {}
+  const since = primary?.address === address ? primary.since : undefined
+  const began = since ?? (intent?.from === address ? intent.fromSince : undefined)
+  if (began === undefined) return undefined
+  return provider.fate?.(proxy, {
+    host: endpoint.host,
+    port: endpoint.port,
+    sinceMs: Date.parse(began),
+  })
+}
+
+/** By its address where that is known, for names are remembered longer than pods live; else by its name. */
+function reachedBy(provider: Provider, proxy: RedisProxy, host: string): string {
+  const place = provider.locate?.(proxy, host)
+  if (place?.kind === 'at') return place.address
+  return provider.qualifyHost?.(proxy, host) ?? host
+}
