@@ -14,20 +14,20 @@ const commandName = (standard: string) =>
 const guards = Type.Object(
   {
     replicationUsers: oneOf(
-      ['Auto', 'Off'],
-      'Auto: replicas log in at the primary as a user that lives as long as its process, so that a primary that comes back empty cannot overwrite them; Off: credentials of the servers are not touched',
+      ['Auto', 'Disabled'],
+      'Auto: replicas log in at the primary as a user that lives as long as its process, so that a primary that comes back empty cannot overwrite them; Disabled: credentials of the servers are not touched',
       'Auto',
     ),
     minReplicas: oneOf(
-      ['Off', 'Adaptive'],
-      'Adaptive: min-replicas-to-write is 1 as long as a replica is attached, so that a primary that is cut off stops taking writes by itself; the last replica that goes away unannounced stops writes until the operator sees it. Off: the setting of the servers is not touched',
-      'Off',
+      ['Disabled', 'Adaptive'],
+      'Adaptive: min-replicas-to-write is 1 as long as a replica is attached, so that a primary that is cut off stops taking writes by itself; the last replica that goes away unannounced stops writes until the operator sees it. Disabled: the setting of the servers is not touched',
+      'Disabled',
     ),
   },
   {
     ...closed,
     description: 'what is set up on the servers while they are well',
-    default: { replicationUsers: 'Auto', minReplicas: 'Off' },
+    default: { replicationUsers: 'Auto', minReplicas: 'Disabled' },
   },
 )
 
@@ -69,7 +69,7 @@ const defaults = {
   operatorAway: 'Continue',
   grantTtl: '3s',
   switchoverTimeout: '5s',
-  guards: { replicationUsers: 'Auto', minReplicas: 'Off' },
+  guards: { replicationUsers: 'Auto', minReplicas: 'Disabled' },
 } as const
 
 export const failoverSchema = Type.Object(

@@ -88,10 +88,11 @@ export class ClusterNode {
   }
 }
 
-/** Role and slots, as all nodes should have it. */
-export function describe({ id, flags, primaryId, slots }: NodeView): string {
+/** Role and slots, as all nodes should have it, and by what right a primary has them. */
+export function describe({ id, flags, primaryId, epoch, slots }: NodeView): string {
   const roles = flags.filter((flag) => flag !== 'myself')
-  return [id, roles, primaryId ?? '-', slots.map((range) => range.join('-'))].join(' ')
+  const right = flags.includes('master') ? `epoch ${epoch}` : '-'
+  return [id, roles, primaryId ?? '-', right, slots.map((range) => range.join('-'))].join(' ')
 }
 
 /** Reads `CLUSTER NODES`; what is being moved is left out. */

@@ -2,6 +2,7 @@
  * A real cluster for tests: cluster-enabled servers on loopback, ready when the promise resolves. A *shard* is the
  * group of servers that was made one, numbered from 0; who of them is primary is asked each time.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Authority, Pair } from './certificates.ts'
 import { ClusterNode, describe, type NodeView } from './cluster-node.ts'
 import { clusterPorts } from './cluster-ports.ts'
@@ -18,6 +19,9 @@ const startsMax = 4
 /** After so long a server tells no more of a failover that it was asked for. */
 const failoverGivenUpMs = 6000
 const failoversMax = 4
+const defaultNodeTimeoutMs = 2000
+/** Primaries note a vote a little before we note what came of it; clocks of timers differ. */
+const voteSlackMs = 100
 
 export interface ClusterOptions {
   readonly primaries?: number
@@ -60,6 +64,8 @@ export class RedisCluster {
   private readonly list: ClusterNode[] = []
   /** The shard that a slot was moved to last. */
   readonly movedTo = new Map<number, number>()
+  /** When each primary was to be deposed last. */
+  private readonly deposedAtMs = new Map<ClusterNode, number>()
   /** Of a node that was killed or stopped nothing is expected. */
   private readonly absent = new Set<ClusterNode>()
 
@@ -108,7 +114,7 @@ export class RedisCluster {
   private nodeArguments(busPort: number, tlsPort: number | undefined): string[] {
     const { nodeTimeoutMs, tls } = this.options
     const args = ['--cluster-enabled', 'yes', '--cluster-port', String(busPort)]
-    args.push('--cluster-node-timeout', String(nodeTimeoutMs ?? 2000))
+    args.push('--cluster-node-timeout', String(nodeTimeoutMs ?? defaultNodeTimeoutMs))
     args.push('--cluster-allow-replica-migration', 'no')
     if (tls !== undefined) {
       args.push('--tls-port', String(tlsPort), '--tls-cluster', 'yes', '--tls-replication', 'yes')
@@ -157,7 +163,11 @@ export class RedisCluster {
     })
   }
 
-  /** Waits until all present nodes call the cluster fit and say the same of roles and slots. */
+  /**
+   * Waits until all present nodes call the cluster fit and say the same of roles, slots and epochs. A node that knows of
+   * an older epoch than others may be made primary in one that another primary has taken; both then have the slots, and
+   * what the one that loses them was told is lost.
+   */
   async agree(deadlineMs = agreeDeadlineMs): Promise<void> {
     let seen = ''
     let mendAtMs = performance.now() + disputeMs
@@ -187,7 +197,8 @@ export class RedisCluster {
       if (!info.includes('cluster_state:ok')) return `${node.port}: ${info.slice(0, 60)}`
       const views = (await node.view()).filter(({ id }) => !gone.has(id))
       if (views.some(({ isConnected }) => !isConnected)) return `${node.port} waits for a link`
-      described.push(views.map(describe).toSorted().join('\n'))
+      const [epoch] = /cluster_current_epoch:\d+/.exec(info) ?? []
+      described.push([epoch, ...views.map(describe).toSorted()].join('\n'))
       const replication = String(await node.ask('INFO', 'replication'))
       if (/master_link_status:down/.test(replication)) return `${node.port} is not in step`
     }
@@ -287,24 +298,34 @@ export class RedisCluster {
   }
 
   /** Makes a replica the primary, by agreement with the old one, so that nothing is lost; returns the new one. */
-  async failOver(shard: number, how?: 'FORCE' | 'TAKEOVER'): Promise<ClusterNode> {
+  async failOver(shard: number): Promise<ClusterNode> {
     const replica = (await this.replicasOf(shard))[0]
     if (replica === undefined) throw new Error(`shard ${shard} has no replica`)
-    for (let attempt = 1; !(await this.promote(replica, how)); attempt += 1) {
+    for (let attempt = 1; !(await this.promote(replica)); attempt += 1) {
       if (attempt === failoversMax) throw new Error(`${replica.port} does not become primary`)
     }
-    await this.agree()
     return replica
   }
 
+  /** How long it is until the primary of a shard may be deposed once more: other primaries vote seldomer. */
+  async votesDueMs(shard: number): Promise<number> {
+    const deposedAtMs = this.deposedAtMs.get(await this.primaryOf(shard)) ?? -Infinity
+    const pauseMs = 2 * (this.options.nodeTimeoutMs ?? defaultNodeTimeoutMs)
+    return Math.max(0, deposedAtMs + pauseMs + voteSlackMs - performance.now())
+  }
+
   /** False: the servers gave it up, as they do when one of them is late. */
-  private async promote(replica: ClusterNode, how: string | undefined): Promise<boolean> {
-    await replica.ask('CLUSTER', 'FAILOVER', ...(how === undefined ? [] : [how]))
+  private async promote(replica: ClusterNode): Promise<boolean> {
+    await this.agree()
+    // Asked too early the primary would take no writes while it waits in vain.
+    await delay(await this.votesDueMs(replica.shard))
+    const old = await this.primaryOf(replica.shard)
+    await replica.ask('CLUSTER', 'FAILOVER')
     const isPrimary = async () => String(await replica.ask('ROLE')).startsWith('master')
-    return until('it is primary', isPrimary, failoverGivenUpMs).then(
-      () => true,
-      () => false,
-    )
+    await until('it is primary', isPrimary, failoverGivenUpMs).catch(() => {})
+    this.deposedAtMs.set(old, performance.now())
+    await this.agree()
+    return (await this.primaryOf(replica.shard)) === replica
   }
 
   /** Ends the primary at once. A replica follows it after the node timeout: see `primaryIsNot`. */

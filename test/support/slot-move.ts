@@ -1,5 +1,5 @@
 /** One slot on its way from one primary to another, step by step as the protocol has it. */
-import type { ClusterNode, RedisCluster } from './cluster.ts'
+import type { ClusterNode, NodeView, RedisCluster } from './cluster.ts'
 
 const keysPerCall = 100
 const migrateTimeoutMs = 5000
@@ -84,8 +84,12 @@ export async function mendDisputes(
   const views = await Promise.all(cluster.present.map((node) => node.view()))
   for (const [slot, shard] of movedTo) {
     const owners = views.map((view) => view.find(({ slots }) => covers(slots, slot))?.id)
+    const own = new Set(cluster.nodesOf(shard).map(({ id }) => id))
+    // Who of a shard has its slots is for the servers to settle: the claim of one that is deposed would undo that.
+    if (owners.every((id) => id !== undefined && own.has(id))) continue
     const owner = await cluster.primaryOf(shard)
-    if (owners.every((id) => id === owner.id)) continue
+    const isPrimary = ({ id, flags }: NodeView) => id === owner.id && flags.includes('master')
+    if (!views.every((view) => view.some(isPrimary))) continue
     await owner.ask('CLUSTER', 'SETSLOT', String(slot), 'NODE', owner.id)
     await owner.ask('CLUSTER', 'BUMPEPOCH')
   }
