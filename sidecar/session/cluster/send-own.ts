@@ -2,6 +2,7 @@
  * Sends one command over a connection of its client's own where there are several servers. One that a cluster sends
  * elsewhere goes there, as long as nothing of it was run.
  */
+import { retryDelayMaxMs } from '../../../common/limits.ts'
 import { encodeCommand } from '../../resp/encode.ts'
 import type { ServerConnections } from '../../upstream/server-connections.ts'
 import { commandAgain } from '../command-again.ts'
@@ -77,14 +78,18 @@ interface Refused {
 function onError(session: Session, { frame, sinceMs, line }: Refused): Buffer {
   const { pinning, context } = session
   const blocked = pinning.blocked
+  const now = context.clock.monotonicMs()
   const isWoken = blocked !== undefined && isWokenByServer(line, blocked.isCalledBack)
+  // A server had it until then: what sends it elsewhere now is not what did before.
+  const wasTaken = isWoken || (blocked !== undefined && now - sinceMs >= retryDelayMaxMs)
+  if (wasTaken) pinning.redirect = undefined
   const refusal = isWoken ? later : readRefusal(line)
   if (refusal === undefined) {
     pinning.redirect = undefined
     return line
   }
-  const again = blocked === undefined ? frame : commandAgain(blocked, context.clock.monotonicMs())
-  const isSoon = context.clock.monotonicMs() - sinceMs < streamEndGraceMs
+  const again = blocked === undefined ? frame : commandAgain(blocked, now)
+  const isSoon = now - sinceMs < streamEndGraceMs
   const repeated = again ?? (isSoon ? frame : undefined)
   // A pause is no fault of the servers; the command is held when it comes again.
   if (isWoken && blocked.isCalledBack) session.wait = 'outside'

@@ -128,3 +128,30 @@ test('commands that wait, and large ones, find their servers', async (t) => {
     if (replica !== undefined) rig.cluster.resume(replica)
   })
 })
+
+test('clients that are blocked for long outlive more than one change of their servers', async (t) => {
+  const holdTimeoutMs = 3000
+  const rig = await startClusterRig(t, { replicasPerPrimary: 1 }, { timing: { holdTimeoutMs } })
+  const { cluster } = rig
+  const [moved, led] = [await rig.keyOf(0), await rig.keyOf(1)]
+  const slot = await cluster.slotOf(moved)
+  const [mover, follower] = [await rig.client(), await rig.client()]
+  mover.send(encodeCommand(['BLPOP', moved, '0']))
+  await blockedAt(rig, 0, 1)
+  follower.send(encodeCommand(['BLPOP', led, '0']))
+  await blockedAt(rig, 1, 1)
+  await cluster.moveSlots(0, 2, [slot])
+  await blockedAt(rig, 2, 1)
+  await cluster.failOver(1)
+  await blockedAt(rig, 1, 1)
+  const sinceMs = performance.now()
+  await until('the next change is another one', () => performance.now() > sinceMs + holdTimeoutMs)
+  await cluster.moveSlots(2, 0, [slot])
+  await blockedAt(rig, 0, 1)
+  const heir = await cluster.failOver(1)
+  await blockedAt(rig, 1, 1)
+  await heir.ask('RPUSH', led, 'x')
+  await (await cluster.primaryOf(0)).ask('RPUSH', moved, 'y')
+  assert.match(await follower.reply(), /\r\nx\r\n$/)
+  assert.match(await mover.reply(), /\r\ny\r\n$/)
+})
