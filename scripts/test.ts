@@ -4,6 +4,7 @@
  * suites at full size; further arguments name test files.
  */
 import { parseArgs } from 'node:util'
+import { failureLines } from './test/failure-lines.ts'
 import { prepareMachine } from './test/machine.ts'
 import { type Outcome, noOutcome, sum } from './test/outcome.ts'
 import { runCheck, runTests } from './test/run.ts'
@@ -42,7 +43,7 @@ if (positionals.length > 0) {
 
 const total = outcomes.reduce(sum, noOutcome)
 for (const reason of total.skips) console.log(`SKIPPED: ${reason}`)
-for (const failure of total.failures) console.log(`FAILED: ${failure}`)
+for (const line of failureLines(total.failures)) console.log(line)
 console.log(`Took ${((performance.now() - startedMs) / 1000).toFixed(0)} s.`)
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1

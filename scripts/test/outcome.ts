@@ -1,10 +1,17 @@
 /** Counts of passed, failed and skipped, with what is worth saying about the latter two. */
 
+export interface Failure {
+  /** What failed, and in which file. */
+  readonly where: string
+  /** The beginning of what it said. */
+  readonly said: readonly string[]
+}
+
 export interface Outcome {
   readonly passed: number
   readonly failed: number
   readonly skipped: number
-  readonly failures: readonly string[]
+  readonly failures: readonly Failure[]
   readonly skips: readonly string[]
 }
 

@@ -3,8 +3,12 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { saidBy } from './failure-lines.ts'
 import type { Outcome } from './outcome.ts'
 import type { Check, Suite } from './suites.ts'
+
+/** Of what a check says, the beginning. */
+const outputKeptMax = 10_000
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -12,13 +16,17 @@ type Env = Readonly<Record<string, string | undefined>>
 export async function runCheck(check: Check, env: Env): Promise<Outcome> {
   const startedMs = performance.now()
   console.log(`\n=== ${check.name}: ${check.command.join(' ')}`)
-  const code = await run(check.command, env)
+  let output = ''
+  const code = await run(check.command, env, (text) => {
+    if (output.length < outputKeptMax) output += text
+  })
+  const where = `${check.name} (${check.command.join(' ')})`
   console.log(`=== ${check.name}: ${code === 0 ? 'ok' : `exit ${code}`}, ${seconds(startedMs)}`)
   return {
     passed: code === 0 ? 1 : 0,
     failed: code === 0 ? 0 : 1,
     skipped: 0,
-    failures: code === 0 ? [] : [`${check.name} (${check.command.join(' ')})`],
+    failures: code === 0 ? [] : [{ where, said: saidBy(new Error(output)) }],
     skips: [],
   }
 }
@@ -52,7 +60,7 @@ export async function runTests(suite: Suite, files: readonly string[], env: Env)
         passed: 0,
         failed: 1,
         skipped: 0,
-        failures: [`${suite.name}: exit ${code}`],
+        failures: [{ where: `${suite.name}: exit ${code}`, said: [] }],
         skips: [],
       }
     }
@@ -70,15 +78,25 @@ async function readOutcome(report: string): Promise<Outcome | undefined> {
   }
 }
 
-function run(command: readonly string[], env: Env): Promise<number> {
+/** `onOutput` is given what it says, too. */
+function run(
+  command: readonly string[],
+  env: Env,
+  onOutput?: (text: string) => void,
+): Promise<number> {
   const [program = '', ...args] = command
   return new Promise((resolve) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit'], env: { ...env } })
+    const stdio = onOutput === undefined ? 'inherit' : 'pipe'
+    const child = spawn(program, args, { stdio: ['ignore', stdio, stdio], env: { ...env } })
+    for (const from of ['stdout', 'stderr'] as const) {
+      child[from]?.setEncoding('utf8').on('data', onOutput ?? (() => {}))
+      child[from]?.pipe(process[from], { end: false })
+    }
     child.on('error', (error) => {
       console.error(error.message)
       resolve(127)
     })
-    child.on('exit', (code) => resolve(code ?? 1))
+    child.on('close', (code) => resolve(code ?? 1))
   })
 }
 
