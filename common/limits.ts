@@ -191,8 +191,30 @@ export const sidecarGraceMs = 3000
 /** A failed reconcile is tried again after a wait that doubles from the first to the last, with jitter. */
 export const reconcileRetryMinMs = 50
 export const reconcileRetryMaxMs = 10_000
-/** Reconciles of one key: at most one per this time, so that a storm of changes costs little. */
+/** Reconciles of one key: at most one per this time in the long run, so that a storm of changes costs little. */
 export const reconcileSpacingMs = 5
+/** So many may follow each other at once: the steps of a planned change, which clients wait for. */
+export const reconcileBurstMax = 20
+/** What a sidecar or a replica heard so long ago from the primary is no sign of life any more. */
+export const witnessFreshMs = 2500
+/** A grant has certainly run out after this part more than its time: clocks that differ in pace, and the way to the sidecar. */
+export const grantMarginRatio = 0.05
+export const grantMarginMs = 50
+/** min-replicas-max-lag, as the guard sets it, seconds. */
+export const minReplicasMaxLagSeconds = 2
+/**
+ * A primary whose replicas are gone refuses writes after this time at the latest: it counts whole seconds, and looks
+ * once a second.
+ */
+export const selfFenceMs = (minReplicasMaxLagSeconds + 2) * 1000
+/** A planned change is begun when its target is at most so far behind: it must catch up while clients are held. */
+export const switchoverLagBytesMax = 8 * 1024 * 1024
+/** Between two looks while a planned change waits for sidecars. */
+export const switchoverPollMs = 20
+/** Sidecars are told of a suspicion for downAfter and this. */
+export const suspectMarginMs = 2000
+/** Fewer keys than these say nothing about how complete a data set is. */
+export const datasetKeysMin = 100
 /** A key is looked at this often even if nothing was heard of it. */
 export const reconcileIdleMs = 10_000
 /** Secrets are read again after this time, so that a rotated password is found. */

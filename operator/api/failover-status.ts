@@ -118,6 +118,13 @@ export const guards = Type.Object(
         description: 'process that takes writes only as long as a replica is attached',
       }),
     ),
+    waitReplicas: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 64,
+        description: 'fewest replicas that had an acknowledged write since the epoch began',
+      }),
+    ),
     grantTtlMs: Type.Optional(
       Type.Integer({
         minimum: 0,

@@ -8,6 +8,7 @@ import {
   reconcileParallelMax,
   reconcileRetryMaxMs,
   reconcileRetryMinMs,
+  reconcileBurstMax,
   reconcileSpacingMs,
 } from '../../common/limits.ts'
 import type { Log } from '../../common/log.ts'
@@ -33,6 +34,8 @@ interface Entry {
   isDirty: boolean
   failures: number
   lastStartMs: number
+  /** Turns that may still follow each other without a gap; one more every `reconcileSpacingMs`. */
+  credit: number
 }
 
 export class WorkQueue {
@@ -61,7 +64,8 @@ export class WorkQueue {
       return
     }
     const now = this.modules.clock.monotonicMs()
-    const dueMs = Math.max(now + delayMs, entry.lastStartMs + reconcileSpacingMs)
+    const spacingMs = creditOf(entry, now) >= 1 ? 0 : reconcileSpacingMs
+    const dueMs = Math.max(now + delayMs, entry.lastStartMs + spacingMs)
     if (entry.state === 'waiting' && entry.dueMs <= dueMs) return
     this.schedule(key, entry, dueMs - now)
   }
@@ -84,6 +88,7 @@ export class WorkQueue {
       isDirty: false,
       failures: 0,
       lastStartMs: Number.NEGATIVE_INFINITY,
+      credit: reconcileBurstMax,
     }
     this.entries.set(key, entry)
     return entry
@@ -122,7 +127,9 @@ export class WorkQueue {
   private async run(key: string, entry: Entry): Promise<void> {
     entry.state = 'working'
     entry.isDirty = false
-    entry.lastStartMs = this.modules.clock.monotonicMs()
+    const now = this.modules.clock.monotonicMs()
+    entry.credit = Math.max(0, creditOf(entry, now) - 1)
+    entry.lastStartMs = now
     let delayMs: number | undefined
     try {
       const { requeueAfterMs } = await this.modules.work(key)
@@ -151,4 +158,8 @@ export class WorkQueue {
     log.warn({ err, proxy: key, failures: entry.failures }, 'reconcile failed and is tried again')
     return wait * (0.5 + random() / 2)
   }
+}
+
+function creditOf({ credit, lastStartMs }: Entry, nowMs: number): number {
+  return Math.min(reconcileBurstMax, credit + (nowMs - lastStartMs) / reconcileSpacingMs)
 }
