@@ -1,0 +1,74 @@
+/** The operator of a lab, seen from outside: its process and what it has on record. */
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { until } from '../../support/servers.ts'
+import type { RedisProxyStatus } from '../../../operator/api/redis-proxy.ts'
+import type { Namespace } from './namespaces.ts'
+import type { OperatorSettings } from './operator-settings.ts'
+import { LabProcess } from './process.ts'
+import { RecordFile } from './record.ts'
+
+const program = fileURLToPath(new URL('operator-main.ts', import.meta.url))
+
+export interface OperatorOptions {
+  readonly namespace: Namespace
+  readonly settings: Omit<OperatorSettings, 'dieAt'>
+}
+
+export class LabOperator {
+  readonly record: RecordFile
+  private readonly options: OperatorOptions
+  private process: LabProcess | undefined
+
+  constructor(options: OperatorOptions) {
+    this.options = options
+    this.record = new RecordFile(options.settings.directory)
+  }
+
+  get status(): RedisProxyStatus {
+    return this.record.read().status ?? {}
+  }
+
+  get isRunning(): boolean {
+    return this.process?.isRunning === true
+  }
+
+  /** `dieAt`: see `DeathPoint`. */
+  async start(dieAt?: string): Promise<void> {
+    const { namespace, settings } = this.options
+    const given: OperatorSettings = { ...settings, ...(dieAt !== undefined && { dieAt }) }
+    this.process = await LabProcess.start({
+      namespace,
+      command: [process.execPath, '--disable-warning=ExperimentalWarning', program],
+      env: { LAB_OPERATOR: JSON.stringify(given) },
+      logFile: join(settings.directory, 'operator.log'),
+      hasChannel: true,
+    })
+  }
+
+  /** The running process kills itself when it next comes there. Absent: it does not any more. */
+  dieAt(point?: string): void {
+    this.process?.send(point === undefined ? {} : { dieAt: point })
+  }
+
+  async died(deadlineMs: number): Promise<void> {
+    await until('the operator has died', () => !this.isRunning, deadlineMs)
+  }
+
+  async kill(): Promise<void> {
+    await this.process?.kill()
+  }
+
+  stop(): void {
+    this.process?.signal('SIGSTOP')
+  }
+
+  continue(): void {
+    this.process?.signal('SIGCONT')
+  }
+
+  condition(type: string): string {
+    const found = this.status.conditions?.find((condition) => condition.type === type)
+    return `${found?.status ?? 'absent'}/${found?.reason ?? ''}`
+  }
+}
