@@ -10,13 +10,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { PrimaryView } from '../../common/contract/stream.ts'
-import { type ErrorCode, UpstreamError, codeOf } from '../../common/errors.ts'
-import {
-  pinnedConnectionsMax,
-  pinnedIdleMax,
-  pinnedOpeningMax,
-  retiredLanesMax,
-} from '../../common/limits.ts'
+import { type ErrorCode, codeOf } from '../../common/errors.ts'
+import { pinnedOpeningMax, retiredLanesMax } from '../../common/limits.ts'
 import { formatHostPort } from '../../common/redis/url.ts'
 import type { Reply } from '../resp/decode.ts'
 import { retryDelayMs } from './backoff.ts'
@@ -25,6 +20,7 @@ import type { ProtocolVersion, UpstreamConnection } from './connection.ts'
 import { Gate } from './gate.ts'
 import { connectionIdOf } from './hello.ts'
 import { Liveness, type Supervised } from './liveness.ts'
+import { OwnConnections } from './own-connections.ts'
 import type { ServerEvents, ServerModules } from './server-modules.ts'
 import { QueueBounds } from './queue-bounds.ts'
 import { isReachable } from './reachable.ts'
@@ -54,9 +50,7 @@ export class ServerConnections implements Supervised {
   private readonly lanes: Readonly<Record<ProtocolVersion, SharedLane[]>> = { 2: [], 3: [] }
   /** Lanes that only finish what is owed over them. */
   private readonly retired = new Set<SharedLane>()
-  private readonly idle: UpstreamConnection[] = []
-  private readonly pinned = new Set<UpstreamConnection>()
-  private pinnedOpening = 0
+  private readonly pinned = new OwnConnections()
   private readonly gate = new Gate(pinnedOpeningMax)
   /** Carries no client’s commands, so that none can hold up what ends them. */
   private readonly reserve = new Reserve((own) => {
@@ -71,7 +65,6 @@ export class ServerConnections implements Supervised {
   })
   private generation: Generation | undefined
   private lanesMax = 1
-  private pinnedMax = pinnedConnectionsMax
   private readonly bounds = new QueueBounds()
   readonly load = { commandCount: 0 }
   private readonly liveness = new Liveness(this)
@@ -97,11 +90,11 @@ export class ServerConnections implements Supervised {
 
   get connectionCount(): number {
     const ready = this.allLanes().filter((lane) => lane.isReady).length
-    return ready + this.pinned.size + this.idle.length + (this.reserve.isOpen ? 1 : 0)
+    return ready + this.pinned.openCount + (this.reserve.isOpen ? 1 : 0)
   }
 
   get pinnedCount(): number {
-    return this.pinned.size
+    return this.pinned.takenCount
   }
 
   get inFlightCommands(): number {
@@ -111,7 +104,7 @@ export class ServerConnections implements Supervised {
   /** Leads to `target` from now on; everything that leads to another is closed when this returns. */
   use(target: Target | undefined, settings: ServerSettings): void {
     this.lanesMax = settings.lanesMax
-    this.pinnedMax = settings.pinnedMax
+    this.pinned.max = settings.pinnedMax
     this.bounds.use(settings.limits, this.lanesMax)
     if (isSameTarget(this.generation?.target, target)) return
     this.disconnect()
@@ -132,10 +125,8 @@ export class ServerConnections implements Supervised {
     this.liveness.reset()
     generation?.abort.abort()
     this.reserve.end()
-    for (const connection of this.idle.splice(0)) connection.destroy()
     for (const lane of this.allLanes()) lane.discard()
-    for (const connection of this.pinned) connection.destroy()
-    this.pinned.clear()
+    this.pinned.end()
   }
 
   /** The shared lane of a client; it may not be ready. Those who ask for much, or may, have others. */
@@ -159,45 +150,25 @@ export class ServerConnections implements Supervised {
 
   /** A pinned connection that is open and clean, if there is one. */
   takeIdle(protocol: ProtocolVersion): UpstreamConnection | undefined {
-    const index = this.idle.findIndex((connection) => connection.protocol === protocol)
-    if (index < 0) return undefined
-    const [connection] = this.idle.splice(index, 1)
-    if (connection === undefined || connection.isClosed) return undefined
-    this.pinned.add(connection)
-    return connection
+    return this.pinned.takeIdle(protocol)
   }
 
   /**
    * Opens a pinned connection; tries again while there is a server, until `signal` says otherwise.
    * @throws UpstreamError RM_OVERLOADED at the bound, RM_NO_PRIMARY when given up, `isBusy` for a busy server
    */
-  async openPinned(protocol: ProtocolVersion, signal: AbortSignal): Promise<UpstreamConnection> {
-    if (this.pinned.size + this.pinnedOpening >= this.pinnedMax) {
-      throw new UpstreamError('RM_OVERLOADED', 'too many clients need a connection of their own')
-    }
-    this.pinnedOpening += 1
-    try {
-      const own = (connection: UpstreamConnection) => {
-        this.pinned.add(connection)
-        connection.socket.once('close', () => this.pinned.delete(connection))
-      }
-      return await this.connectUntil(protocol, signal, own, true)
-    } finally {
-      this.pinnedOpening -= 1
-    }
+  openPinned(protocol: ProtocolVersion, signal: AbortSignal): Promise<UpstreamConnection> {
+    return this.pinned.open((own) => this.connectUntil(protocol, signal, own, true))
   }
 
   /** Whether clients do better with a connection of their own: a write that the server holds delays those behind it. */
   get prefersOwn(): boolean {
-    return this.writePause.isOn && this.pinned.size < this.pinnedMax / 2
+    return this.writePause.isOn && this.pinnedCount < this.pinned.max / 2
   }
 
   /** Takes back a pinned connection; only a clean one is kept. */
   release(connection: UpstreamConnection, isClean: boolean): void {
-    const isOurs = this.pinned.delete(connection)
-    if (isOurs && isClean && !connection.isClosed && this.idle.length < pinnedIdleMax) {
-      this.idle.push(connection)
-    } else connection.destroy()
+    this.pinned.release(connection, isClean)
   }
 
   /** Sends a command where no client’s holds it up; undefined while it cannot. @throws UpstreamError RM_UPSTREAM_LOST */
@@ -314,7 +285,7 @@ export class ServerConnections implements Supervised {
     const spare = this.takeIdle(lane.protocol)
     if (spare === undefined) this.keepConnected(added)
     else {
-      this.pinned.delete(spare)
+      this.pinned.giveAway(spare)
       added.attach(spare)
     }
     return true
