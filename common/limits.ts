@@ -3,6 +3,7 @@
  * Each names its unit and what happens when it is reached.
  */
 export * from './routing-limits.ts'
+export * from './server-limits.ts'
 export * from './topology-limits.ts'
 
 /** Defaults of `ProxyConfig.limits`; see the schema for what happens at each. */
@@ -106,12 +107,6 @@ export const operatorFarewellMs = 3000
 /** Longest time that the operator takes to stop. */
 export const operatorStopMs = 10_000
 
-/** Time between two looks at a server that answers. */
-export const probeIntervalMs = 250
-/** Time between two looks at a server that does not. */
-export const probeRetryMs = 100
-/** A server that has not answered a probe, or a command of the controller, in this time has failed it. */
-export const probeTimeoutMs = 1000
 /** A sidecar begins with a stored configuration when the stream failed once or gave none for this long. */
 export const storedConfigGraceMs = 1000
 /** Wait before a sidecar that could not bind its listeners tries again. */
@@ -200,15 +195,10 @@ export const witnessFreshMs = 2500
 /** A grant has certainly run out after this part more than its time: clocks that differ in pace, and the way to the sidecar. */
 export const grantMarginRatio = 0.05
 export const grantMarginMs = 50
-/** min-replicas-max-lag, as the guard sets it, seconds. */
-export const minReplicasMaxLagSeconds = 2
-/**
- * A primary whose replicas are gone refuses writes after this time at the latest: it counts whole seconds, and looks
- * once a second.
- */
-export const selfFenceMs = (minReplicasMaxLagSeconds + 2) * 1000
 /** A planned change is begun when its target is at most so far behind: it must catch up while clients are held. */
 export const switchoverLagBytesMax = 8 * 1024 * 1024
+/** A replica of a cluster that was told to take over has done so within this time, or the operation failed. */
+export const clusterFailoverMs = 15_000
 /** Between two looks while a planned change waits for sidecars. */
 export const switchoverPollMs = 20
 /** Sidecars are told of a suspicion for downAfter and this. */

@@ -8,6 +8,7 @@ import { probeTimeoutMs } from '../../common/limits.ts'
 import type { Secret } from '../../common/secret.ts'
 import type { FailureKind } from '../controller/observation.ts'
 import type { Whereabouts } from '../controller/provider.ts'
+import { type CommandNames, type CommandParts, renamed } from './names.ts'
 
 export interface ServerCredentials {
   readonly username?: string
@@ -28,6 +29,8 @@ export interface ServerTarget {
   readonly port: number
   readonly credentials?: ServerCredentials
   readonly tls?: ServerTls
+  /** Of commands that were renamed there. */
+  readonly commands?: CommandNames
   /** Asked at each connection: where the host is, or that it is nowhere. Absent or undefined: by its name. */
   readonly locate?: () => Whereabouts | undefined
 }
@@ -53,14 +56,25 @@ export class ProbeError extends UpstreamError {
   }
 }
 
+/** What a server answered instead of a result, less what it repeats of the command: that may be a password. */
+export class ReplyError extends Error {
+  override readonly name = 'ReplyError'
+
+  constructor(reply: Error) {
+    super(reply.message.replace(/,? with args beginning with:.*$/s, ''))
+  }
+}
+
 export class ServerConnection {
   private readonly client: Redis
   private readonly timeoutMs: number
+  private readonly names: CommandNames | undefined
   private lastError: unknown
 
   /** Does no IO. `onEnd` is called once, when an open connection ends by itself. */
   constructor(target: ServerTarget, timeoutMs = probeTimeoutMs) {
     this.timeoutMs = timeoutMs
+    this.names = target.commands
     this.client = new Redis(clientOptions(target, timeoutMs))
     this.client.on('error', (error: unknown) => {
       this.lastError = error
@@ -78,12 +92,14 @@ export class ServerConnection {
     this.client.once('end', onEnd)
   }
 
-  /** Sends one command. @throws ProbeError, or the server's error reply as it is */
-  async call(command: string, ...args: readonly string[]): Promise<unknown> {
+  /** Sends one command. @throws ProbeError, or ReplyError */
+  async call(name: string, ...args: CommandParts): Promise<unknown> {
+    const open = args.map((arg) => (typeof arg === 'string' ? arg : arg.reveal()))
     try {
-      return await withTimeout(this.client.call(command, [...args]), this.timeoutMs)
+      const command = renamed(name, this.names)
+      return await withTimeout(this.client.call(command, open), this.timeoutMs)
     } catch (error) {
-      if (isReplyError(error)) throw error
+      if (isReplyError(error)) throw new ReplyError(error)
       throw asProbeError(this.lastError ?? error)
     }
   }

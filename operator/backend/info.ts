@@ -1,23 +1,51 @@
 /** Reads the reply of `INFO`. Pure; unknown fields are passed over, missing ones have the harmless meaning. */
 import type { ClusterFacts, ServerFacts } from '../controller/observation.ts'
 
+/** What `INFO replication` says. */
+export type Replication = Pick<
+  ServerFacts,
+  | 'role'
+  | 'replId'
+  | 'replId2'
+  | 'secondReplOffset'
+  | 'offset'
+  | 'source'
+  | 'isLinkUp'
+  | 'lastIoSeconds'
+  | 'isSyncing'
+  | 'priority'
+  | 'connectedReplicas'
+>
+
 /** @returns undefined if the text is not that of a server that says who it is */
 export function parseInfo(text: string): ServerFacts | undefined {
   const fields = readFields(text)
   const runId = fields.get('run_id')
-  const role = fields.get('role')
-  if (runId === undefined || (role !== 'master' && role !== 'slave')) return undefined
-  const isReplica = role === 'slave'
-  const number = (name: string, fallback = 0) => {
-    const value = Number(fields.get(name))
-    return fields.has(name) && Number.isFinite(value) ? value : fallback
+  const replication = readReplication(fields)
+  if (runId === undefined || replication === undefined) return undefined
+  return {
+    ...replication,
+    runId,
+    version: fields.get('valkey_version') ?? fields.get('redis_version') ?? '',
+    isLoading: numberIn(fields, 'loading') !== 0 || numberIn(fields, 'async_loading') !== 0,
+    keyCount: countKeys(fields),
   }
+}
+
+/** @returns undefined if the text does not tell the role */
+export function parseReplication(text: string): Replication | undefined {
+  return readReplication(readFields(text))
+}
+
+function readReplication(fields: ReadonlyMap<string, string>): Replication | undefined {
+  const role = fields.get('role')
+  if (role !== 'master' && role !== 'slave') return undefined
+  const isReplica = role === 'slave'
+  const number = (name: string, fallback = 0) => numberIn(fields, name, fallback)
   const sourceHost = fields.get('master_host')
   const masterOffset = number('master_repl_offset')
   return {
     role: isReplica ? 'replica' : 'primary',
-    runId,
-    version: fields.get('valkey_version') ?? fields.get('redis_version') ?? '',
     replId: fields.get('master_replid') ?? '',
     replId2: fields.get('master_replid2') ?? '',
     secondReplOffset: number('second_repl_offset', -1),
@@ -28,12 +56,15 @@ export function parseInfo(text: string): ServerFacts | undefined {
       }),
     isLinkUp: fields.get('master_link_status') === 'up',
     lastIoSeconds: number('master_last_io_seconds_ago', -1),
-    isLoading: number('loading') !== 0 || number('async_loading') !== 0,
     isSyncing: number('master_sync_in_progress') !== 0,
-    keyCount: countKeys(fields),
     priority: number('slave_priority', 100),
     connectedReplicas: number('connected_slaves'),
   }
+}
+
+function numberIn(fields: ReadonlyMap<string, string>, name: string, fallback = 0): number {
+  const value = Number(fields.get(name))
+  return fields.has(name) && Number.isFinite(value) ? value : fallback
 }
 
 /** Whether the text of `INFO` is that of a node of a cluster. */

@@ -15,6 +15,7 @@ import {
   located,
   replyCodeOf,
 } from './connection.ts'
+import type { CommandParts } from './names.ts'
 import { isClusterNode, parseClusterInfo, parseInfo } from './info.ts'
 
 interface OpenConnection {
@@ -73,11 +74,11 @@ export class MemberProbe {
    * Sends a command to the process `runId`, and to no other.
    * @throws UpstreamError with `code` if that process is not at hand or refuses
    */
-  async command(runId: string, code: ErrorCode, parts: readonly string[]): Promise<unknown> {
+  async command(runId: string, code: ErrorCode, parts: CommandParts): Promise<unknown> {
     const { current } = this
     const [name, ...args] = parts
     const { address } = this.observed
-    if (current?.runId !== runId || name === undefined) {
+    if (current?.runId !== runId || typeof name !== 'string') {
       throw new UpstreamError(code, `${address} is not connected as process ${runId}`, {
         retryable: true,
       })

@@ -1,69 +1,26 @@
-/** The servers of all RedisProxies under watch, by key; and the commands that change a server's role. */
+/** The servers of all RedisProxies under watch, by key; and the commands that change them. */
 import type { Clock } from '../../common/clock.ts'
-import { UpstreamError } from '../../common/errors.ts'
+import { type ErrorCode, UpstreamError } from '../../common/errors.ts'
+import type { Log } from '../../common/log.ts'
 import type { ProxyKey } from '../api/redis-proxy.ts'
 import { type Observation, materialDigest } from '../controller/observation.ts'
 import type { Process } from '../controller/plan/types.ts'
-import { type ServerTarget, replyCodeOf } from './connection.ts'
+import type { Backend, Handover, ReplicationUsers, Source, WatchedMember } from './backend.ts'
+import type { ServerTarget } from './connection.ts'
+import { handOver } from './handover.ts'
 import { MemberProbe } from './member-probe.ts'
-
-export interface WatchedMember {
-  readonly address: string
-  readonly target: ServerTarget
-}
-
-/** What the controller needs of the servers; the simulator has its own. */
-export interface Backend {
-  /** Watches exactly these members for the key, from now on; unchanged ones keep their connection. */
-  watch(key: ProxyKey, members: readonly WatchedMember[]): void
-  forget(key: ProxyKey): void
-  /** In the order given to `watch`. */
-  observations(key: ProxyKey): readonly Observation[]
-  /** Resolves when each of the members was looked at after this call. */
-  probeNow(key: ProxyKey, addresses: readonly string[]): Promise<void>
-  /** Makes the process `runId` a primary. @throws UpstreamError RM_PROMOTE_FAILED */
-  promote(key: ProxyKey, address: string, runId: string): Promise<void>
-  /**
-   * Makes the process `runId` a replica of `source`, logging in there as `user` if that is given ('' : as it did before
-   * any of our users). @throws UpstreamError RM_REPLICATE_FAILED
-   */
-  replicate(key: ProxyKey, server: Process, source: Source, user?: string): Promise<void>
-  /** @throws UpstreamError RM_HANDOVER_FAILED; the target may have been promoted or not, which a look tells */
-  handOver(key: ProxyKey, from: Process, handover: Handover): Promise<void>
-  unpause(key: ProxyKey, server: Process): Promise<void>
-  /** See `protect` of `Action`. @throws UpstreamError RM_GUARD_FAILED */
-  protect(key: ProxyKey, primary: Process, users: ReplicationUsers): Promise<void>
-  unprotect(key: ProxyKey, server: Process): Promise<void>
-  setMinReplicas(key: ProxyKey, server: Process, count: number): Promise<void>
-  /** @throws UpstreamError RM_PROMOTE_FAILED */
-  clusterFailover(key: ProxyKey, server: Process): Promise<void>
-  onChange(listener: (key: ProxyKey) => void): () => void
-  stop(): void
-}
-
-export interface Handover {
-  readonly to: Process & Source
-  readonly timeoutMs: number
-}
-
-export interface ReplicationUsers {
-  readonly user: string
-  readonly replicas: readonly Process[]
-}
-
-export interface Source {
-  readonly host: string
-  readonly port: number
-}
+import { type ServerProcess, follow } from './server-process.ts'
 
 export class Prober implements Backend {
   private readonly keys = new Map<ProxyKey, Map<string, MemberProbe>>()
   private readonly digests = new WeakMap<MemberProbe, string>()
   private readonly listeners = new Set<(key: ProxyKey) => void>()
   private readonly clock: Clock
+  private readonly log: Log | undefined
 
-  constructor(modules: { readonly clock: Clock }) {
+  constructor(modules: { readonly clock: Clock; readonly log?: Log }) {
     this.clock = modules.clock
+    this.log = modules.log
   }
 
   watch(key: ProxyKey, members: readonly WatchedMember[]): void {
@@ -94,19 +51,27 @@ export class Prober implements Backend {
   }
 
   async promote(key: ProxyKey, address: string, runId: string): Promise<void> {
-    await this.follow(key, { address, runId }, ['NO', 'ONE'], 'RM_PROMOTE_FAILED')
+    await follow(this.process(key, { address, runId }, 'RM_PROMOTE_FAILED'), 'nobody')
   }
 
   async replicate(key: ProxyKey, server: Process, source: Source, _user?: string): Promise<void> {
-    await this.follow(key, server, [source.host, String(source.port)], 'RM_REPLICATE_FAILED')
+    await follow(this.process(key, server, 'RM_REPLICATE_FAILED'), source)
   }
 
-  async handOver(_key: ProxyKey, from: Process, _handover: Handover): Promise<void> {
-    throw new UpstreamError('RM_HANDOVER_FAILED', `${from.address} cannot hand over`)
+  async handOver(key: ProxyKey, from: Process, { to, timeoutMs }: Handover): Promise<void> {
+    await handOver(
+      {
+        from: this.process(key, from, 'RM_HANDOVER_FAILED'),
+        to: this.process(key, to, 'RM_HANDOVER_FAILED'),
+        source: { host: to.host, port: to.port },
+        timeoutMs,
+      },
+      { clock: this.clock, ...(this.log && { log: this.log }) },
+    )
   }
 
   async unpause(key: ProxyKey, server: Process): Promise<void> {
-    await this.guard(key, server, ['CLIENT', 'UNPAUSE'])
+    await this.process(key, server, 'RM_GUARD_FAILED').call('CLIENT', 'UNPAUSE')
   }
 
   async protect(_key: ProxyKey, primary: Process, _users: ReplicationUsers): Promise<void> {
@@ -118,12 +83,12 @@ export class Prober implements Backend {
   }
 
   async setMinReplicas(key: ProxyKey, server: Process, count: number): Promise<void> {
-    await this.guard(key, server, ['CONFIG', 'SET', 'min-replicas-to-write', String(count)])
+    const target = this.process(key, server, 'RM_GUARD_FAILED')
+    await target.call('CONFIG', 'SET', 'min-replicas-to-write', String(count))
   }
 
-  async clusterFailover(key: ProxyKey, { address, runId }: Process): Promise<void> {
-    const probe = this.keys.get(key)?.get(address)
-    await probe?.command(runId, 'RM_PROMOTE_FAILED', ['CLUSTER', 'FAILOVER'])
+  async clusterFailover(key: ProxyKey, server: Process): Promise<void> {
+    await this.process(key, server, 'RM_PROMOTE_FAILED').call('CLUSTER', 'FAILOVER')
   }
 
   onChange(listener: (key: ProxyKey) => void): () => void {
@@ -135,9 +100,16 @@ export class Prober implements Backend {
     for (const key of this.keys.keys()) this.forget(key)
   }
 
-  private async guard(key: ProxyKey, server: Process, parts: readonly string[]): Promise<void> {
-    const probe = this.keys.get(key)?.get(server.address)
-    await probe?.command(server.runId, 'RM_GUARD_FAILED', parts)
+  /** Commands to it fail with `code`. */
+  private process(key: ProxyKey, { address, runId }: Process, code: ErrorCode): ServerProcess {
+    const probe = this.keys.get(key)?.get(address)
+    if (probe === undefined) throw new UpstreamError(code, `${address} is not watched`)
+    return {
+      address,
+      runId,
+      isRenamed: probe.target.commands?.replicaof !== undefined,
+      call: (...parts) => probe.command(runId, code, parts),
+    }
   }
 
   private probe(key: ProxyKey, member: WatchedMember): MemberProbe {
@@ -165,31 +137,13 @@ export class Prober implements Backend {
       if (other !== probe) void other.probeNow()
     }
   }
-
-  /** REPLICAOF, and SLAVEOF where a server is too old to know the word. */
-  private async follow(
-    key: ProxyKey,
-    { address, runId }: { readonly address: string; readonly runId: string },
-    args: readonly string[],
-    code: 'RM_PROMOTE_FAILED' | 'RM_REPLICATE_FAILED',
-  ): Promise<void> {
-    const probe = this.keys.get(key)?.get(address)
-    if (probe === undefined) throw new UpstreamError(code, `${address} is not watched`)
-    try {
-      await probe.command(runId, code, ['REPLICAOF', ...args])
-    } catch (error) {
-      const cause = error instanceof Error ? error.cause : undefined
-      if (replyCodeOf(cause) !== 'ERR') throw error
-      await probe.command(runId, code, ['SLAVEOF', ...args])
-    }
-  }
 }
 
 function isSameTarget(a: ServerTarget, b: ServerTarget): boolean {
   return targetDigest(a) === targetDigest(b)
 }
 
-function targetDigest({ host, port, credentials, tls }: ServerTarget): string {
+function targetDigest({ host, port, credentials, tls, commands }: ServerTarget): string {
   const password = credentials?.password.reveal()
-  return JSON.stringify([host, port, credentials?.username, password, tls])
+  return JSON.stringify([host, port, credentials?.username, password, tls, commands])
 }

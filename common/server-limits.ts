@@ -1,0 +1,19 @@
+/** Bounds of how the control plane looks at servers and changes them; part of `limits.ts`. */
+
+/** Time between two looks at a server that answers. */
+export const probeIntervalMs = 250
+/** Time between two looks at a server that does not. */
+export const probeRetryMs = 100
+/** A server that has not answered a probe, or a command of the controller, in this time has failed it. */
+export const probeTimeoutMs = 1000
+/** In a handover it is looked so often whether the target caught up, for the first while; later as often as a step is repeated. */
+export const handOverPollMs = 1
+export const handOverTightMs = 100
+export const handOverRetryMs = 10
+/** min-replicas-max-lag, as the guard sets it, seconds. */
+export const minReplicasMaxLagSeconds = 2
+/**
+ * A primary whose replicas are gone refuses writes after this time at the latest: it counts whole seconds, and looks
+ * once a second.
+ */
+export const selfFenceMs = (minReplicasMaxLagSeconds + 2) * 1000
