@@ -74,14 +74,15 @@ export function redirect(session: Session, refusal: Refusal): boolean {
 }
 
 /**
- * Whom a server named, unless that one cannot be reached: then who has the keys is looked up again, so that nobody
- * waits for a server that has gone meanwhile.
+ * Whom a server named, unless that one cannot be reached, or was found to have no keys and left: then who has them is
+ * looked up again, so that nobody waits for a server that has gone meanwhile.
  */
 export function serverNamed({
   redirect: named,
 }: Session['pinning']): ServerConnections | undefined {
   const server = named?.server
-  return server === undefined || server.isReady || server.failure === undefined ? server : undefined
+  if (server === undefined || server.isReady) return server
+  return server.failure === undefined && server.address !== undefined ? server : undefined
 }
 
 /** Learns from a refusal; whom to ask next, if that was told. */

@@ -88,6 +88,32 @@ for (const isTold of [false, true]) {
   })
 }
 
+for (const isTold of [false, true]) {
+  const by = isTold ? 'a redirect' : 'a look'
+  test(`a shard stays the same if both were seen as primaries before ${by} tells who has its slots`, () => {
+    const map = newMap()
+    learn(map, start, 1)
+    const shard = map.slots[0]
+    const both: readonly MadeNode[] = [
+      { number: 1, slots: [[0, half - 1]] },
+      { number: 2, slots: [[half, slotCount - 1]] },
+      { number: 3, epoch: 9 },
+    ]
+    learn(map, both, 2)
+    assert.equal(map.slots[0], shard)
+    const after: readonly MadeNode[] = [
+      { number: 1 },
+      { number: 2, slots: [[half, slotCount - 1]] },
+      { number: 3, epoch: 9, slots: [[0, half - 1]] },
+    ]
+    if (isTold) assert.equal(map.believe(5, nodeOf(map, 3), 2), true)
+    assert.equal(learn(map, after, 3), !isTold)
+    assert.equal(map.slots[0], shard)
+    assert.equal(shard?.primaryId, idOf(3))
+    assert.equal(map.shards.length, 2)
+  })
+}
+
 test('a redirect to the replica of the shard makes it the primary of all of its slots', () => {
   const map = newMap()
   learn(map, start, 1)

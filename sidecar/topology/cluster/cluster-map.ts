@@ -21,6 +21,8 @@ export class ClusterMap {
   sole: ClusterShard | undefined
   nodes: ReadonlyMap<string, MergedNode> = new Map()
   private readonly connect: Connect
+  /** By id: whom a node followed when it was last seen to follow one. Its roles may be seen to change before its slots. */
+  private readonly followed = new Map<string, string>()
   /** Node ids by every name that leads to them. */
   private names: ReadonlyMap<string, string> = new Map()
   /** Slots that a redirect told of, with the number of the look before it. */
@@ -70,6 +72,7 @@ export class ClusterMap {
   learn(found: Judgement | undefined, answers: readonly Answer[], look: number): boolean {
     const before = this.nodes
     this.nodes = mergeNodes(answers, (id) => before.get(id)?.address)
+    this.noteFollowers()
     this.names = namesOf(this.nodes)
     for (const [slot, hintedAfter] of this.hints) if (hintedAfter < look) this.hints.delete(slot)
     let isChanged = false
@@ -88,7 +91,15 @@ export class ClusterMap {
     this.sole = undefined
     this.nodes = new Map()
     this.names = new Map()
+    this.followed.clear()
     this.hints.clear()
+  }
+
+  private noteFollowers(): void {
+    for (const { id, primaryId } of this.nodes.values()) {
+      if (primaryId !== undefined) this.followed.set(id, primaryId)
+    }
+    for (const id of this.followed.keys()) if (!this.nodes.has(id)) this.followed.delete(id)
   }
 
   private assign(found: Judgement, before: ReadonlyMap<string, MergedNode>): boolean {
@@ -134,9 +145,9 @@ export class ClusterMap {
     this.shards = all.filter((shard) => used.has(shard))
   }
 
-  /** Whether it follows the primary of `shard`, or that follows it by now: their roles may be seen before their slots. */
-  private isPairOf({ id, primaryId }: MergedNode, shard: ClusterShard): boolean {
-    return primaryId === shard.primaryId || this.nodes.get(shard.primaryId)?.primaryId === id
+  /** Whether it follows the primary of `shard`, or did, or that follows it by now: roles may be seen before slots. */
+  private isPairOf({ id }: MergedNode, { primaryId }: ClusterShard): boolean {
+    return this.followed.get(id) === primaryId || this.nodes.get(primaryId)?.primaryId === id
   }
 
   private create(node: MergedNode): ClusterShard | undefined {
@@ -155,14 +166,12 @@ export class ClusterMap {
   }
 }
 
-/** Whether `node` has taken the place of the primary of `shard`. */
+/** Whether `node` calls itself of the shard that the primary of `shard` was of. */
 function isHeir(
   node: MergedNode,
   shard: ClusterShard,
   before: ReadonlyMap<string, MergedNode>,
 ): boolean {
-  const known = before.get(node.id)
-  if (known?.primaryId === shard.primaryId) return true
   return node.shardId !== '' && before.get(shard.primaryId)?.shardId === node.shardId
 }
 
