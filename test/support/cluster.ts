@@ -64,8 +64,9 @@ export class RedisCluster {
   private readonly list: ClusterNode[] = []
   /** The shard that a slot was moved to last. */
   readonly movedTo = new Map<number, number>()
-  /** When each primary was to be deposed last. */
+  /** When each primary was to be deposed last, and each replica to be made one. */
   private readonly deposedAtMs = new Map<ClusterNode, number>()
+  private readonly askedAtMs = new Map<ClusterNode, number>()
   /** Of a node that was killed or stopped nothing is expected. */
   private readonly absent = new Set<ClusterNode>()
 
@@ -307,11 +308,14 @@ export class RedisCluster {
     return replica
   }
 
-  /** How long it is until the primary of a shard may be deposed once more: other primaries vote seldomer. */
+  /** How long it is until a shard can fail over once more: others vote, and a replica asks for votes, only so often. */
   async votesDueMs(shard: number): Promise<number> {
-    const deposedAtMs = this.deposedAtMs.get(await this.primaryOf(shard)) ?? -Infinity
-    const pauseMs = 2 * (this.options.nodeTimeoutMs ?? defaultNodeTimeoutMs)
-    return Math.max(0, deposedAtMs + pauseMs + voteSlackMs - performance.now())
+    const timeoutMs = this.options.nodeTimeoutMs ?? defaultNodeTimeoutMs
+    const [replica] = await this.replicasOf(shard)
+    const votedMs = this.deposedAtMs.get(await this.primaryOf(shard)) ?? -Infinity
+    const askedMs = (replica && this.askedAtMs.get(replica)) ?? -Infinity
+    const dueMs = Math.max(votedMs + 2 * timeoutMs, askedMs + 4 * timeoutMs)
+    return Math.max(0, dueMs + voteSlackMs - performance.now())
   }
 
   /** False: the servers gave it up, as they do when one of them is late. */
@@ -324,6 +328,7 @@ export class RedisCluster {
     const isPrimary = async () => String(await replica.ask('ROLE')).startsWith('master')
     await until('it is primary', isPrimary, failoverGivenUpMs).catch(() => {})
     this.deposedAtMs.set(old, performance.now())
+    this.askedAtMs.set(replica, performance.now())
     await this.agree()
     return (await this.primaryOf(replica.shard)) === replica
   }
