@@ -2,6 +2,7 @@
  * Every bound of respmesh that is not a field of a configuration, and the defaults of those that are.
  * Each names its unit and what happens when it is reached.
  */
+export * from './operation-limits.ts'
 export * from './routing-limits.ts'
 export * from './server-limits.ts'
 export * from './topology-limits.ts'

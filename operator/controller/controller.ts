@@ -42,6 +42,7 @@ export class Controller implements Stoppable {
       this.provider.store.onChange(enqueue),
       this.provider.publisher.onChange(enqueue),
       this.backend.onChange(enqueue),
+      this.provider.operations?.onChange(enqueue) ?? (() => {}),
     )
     this.enqueueAll()
   }

@@ -11,7 +11,7 @@ import type { Backend } from '../backend/index.ts'
 import { addressesOf, carryOut } from './carry-out.ts'
 import { compileConfig, configDigest } from './compile.ts'
 import { hasEnded, observeServers } from './observe.ts'
-import { type Action, type Plan, type Snapshot, plan } from './plan/index.ts'
+import { type Plan, type Snapshot, plan } from './plan/index.ts'
 import type { Provider } from './provider.ts'
 import type { WorkResult } from './queue.ts'
 import { type ServerAccess, readAccess } from './secrets.ts'
@@ -106,7 +106,7 @@ export class Reconciler {
     this.publish(key, recorded, { memory, access })
     this.tell(proxy, planned)
     this.hint(key, recorded, planned)
-    await this.act(key, planned.actions)
+    await this.act(key, planned)
     return { requeueAfterMs: planned.requeueAfterMs }
   }
 
@@ -232,7 +232,15 @@ export class Reconciler {
     const { epoch } = config
     const isSame = memory.published?.epoch === epoch
     const epochAtMs = (isSame ? memory.published?.epochAtMs : undefined) ?? atMs
-    memory.published = { version, atMs, digest, epoch, epochAtMs }
+    const { grantTtlMs } = config.upstream
+    memory.published = {
+      version,
+      atMs,
+      digest,
+      epoch,
+      epochAtMs,
+      ...(grantTtlMs !== undefined && { grantTtlMs }),
+    }
     provider.publisher.publish(key, config)
   }
 
@@ -248,12 +256,12 @@ export class Reconciler {
     for (const event of changeEvents(proxy.status, planned.status)) events.publish(proxy, event)
   }
 
-  private async act(key: ProxyKey, actions: readonly Action[]): Promise<void> {
-    if (actions.length === 0) return
+  private async act(key: ProxyKey, { actions, look }: Plan): Promise<void> {
+    if (actions.length === 0 && look.length === 0) return
     const { backend, provider, log } = this.modules
     const isLeader = () => provider.isLeader()
     await Promise.all(actions.map((action) => carryOut(key, action, { backend, isLeader, log })))
-    await backend.probeNow(key, actions.flatMap(addressesOf))
+    await backend.probeNow(key, [...new Set([...actions.flatMap(addressesOf), ...look])])
   }
 }
 

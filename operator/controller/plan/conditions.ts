@@ -4,7 +4,7 @@
  * written when something happened. Pure.
  */
 import { sidecarGraceMs } from '../../../common/limits.ts'
-import { type Condition, isChosenByOperator } from '../../api/redis-proxy.ts'
+import { type Condition, type Phase, isChosenByOperator } from '../../api/redis-proxy.ts'
 import { describe } from './judge.ts'
 import { type Member, addresses, isAttached, isLive } from './members.ts'
 import type { Decision, Now, Snapshot } from './types.ts'
@@ -24,6 +24,7 @@ export function conditionsOf(
     ready([stalledFirst(stalled), backend, primaryAvailable, secrets(snapshot), sidecars]),
     primaryAvailable,
     ...replication(snapshot, members, decision),
+    ...dataProtected(snapshot, members, decision),
     backend,
     sidecars,
     reconciling(decision),
@@ -76,9 +77,17 @@ function stalledFirst(stalled: Bare): Bare {
   return { ...stalled, status: stalled.status === 'True' ? 'False' : 'True' }
 }
 
+const moving: ReadonlySet<Phase> = new Set([
+  'Waiting',
+  'Fencing',
+  'Selecting',
+  'Promoting',
+  'Switching',
+])
+
 function reconciling({ record, verdict }: Decision): Bare {
   const { phase } = record
-  const is = phase === 'Fencing' || phase === 'Promoting' || phase === 'Waiting'
+  const is = phase !== undefined && moving.has(phase)
   return {
     type: 'Reconciling',
     status: is ? 'True' : 'False',
@@ -173,6 +182,50 @@ function replicationHealthy(members: readonly Member[], { record }: Decision): B
   }
   const message = `${addresses(missing)} does not follow ${self.address}`
   return { type, status: 'False', reason: 'ReplicasMissing', message }
+}
+
+/** Whether a primary that comes back empty could overwrite its replicas. Says nothing where there is nobody to ask. */
+function dataProtected(
+  { proxy: { spec } }: Snapshot,
+  members: readonly Member[],
+  { record }: Decision,
+): Bare[] {
+  if (!isChosenByOperator(spec) || members.length < 2) return []
+  const type = 'DataProtected'
+  if (spec.failover.guards.replicationUsers === 'Disabled') {
+    const message =
+      'replication users are disabled: a primary that comes back empty overwrites replicas that follow it'
+    return [{ type, status: 'False', reason: 'GuardsDisabled', message }]
+  }
+  const self = members.find(({ address }) => address === record.primary?.address)
+  if (self?.facts === undefined) {
+    const message = 'there is no primary to protect from'
+    return [{ type, status: 'Unknown', reason: 'NoPrimary', message }]
+  }
+  const { guards } = self.facts
+  if (guards === undefined || guards.refused !== undefined) {
+    const why = guards?.refused ?? 'it did not say how it is set up'
+    const message = `${self.address}: ${why}; a primary that comes back empty could overwrite its replicas`
+    return [{ type, status: 'False', reason: 'NotSupported', message }]
+  }
+  const silent = members
+    .filter(isLive)
+    .filter((member) => member !== self && member.facts.guards === undefined)
+  if (silent.length > 0) {
+    const message = `${addresses(silent)} does not let the operator set its credentials`
+    return [{ type, status: 'False', reason: 'NotSupported', message }]
+  }
+  const user = record.guards?.replicationUser
+  return user === undefined
+    ? [{ type, status: 'False', reason: 'SettingUp', message: 'credentials are being set' }]
+    : [
+        {
+          type,
+          status: 'True',
+          reason: 'EpochUsers',
+          message: `replicas log in as ${user}, which ends with the process of ${self.address}`,
+        },
+      ]
 }
 
 function sidecarsInSync(snapshot: Snapshot, { record }: Decision, now: Now): Bare {

@@ -10,6 +10,7 @@ import {
   follower,
   history,
   kinds,
+  nowMs,
   parkedAt,
   planFor,
   steady,
@@ -39,21 +40,87 @@ test('fence: a sidecar that exists and is not connected counts as one that still
 
 test('fence: each proof lets the choice begin', () => {
   const b = parkedAt(9, { runId: 'run-b' })
-  const proofs: Seen[] = [
-    down('refused', 400),
-    facts({ runId: 'run-a2', isLoading: true }),
-    parkedAt(5),
+  const proofs: [Seen, Partial<Parameters<typeof planFor>[0]>, string][] = [
+    [facts({ runId: 'run-a2', isLoading: true }), {}, 'ProcessDead'],
+    [down('timeout', 400), { fates: { a: 'its container ended' } }, 'ProcessDead'],
+    [parkedAt(5), {}, 'ServerDemoted'],
+    [down('timeout', 400), grantedSince(3200), 'GrantExpired'],
+    [down('timeout', 400), selfFencedSince(4000), 'ServerSelfFenced'],
+    [down('timeout', 400), { sidecars: [obedient('deaf', 5)] }, 'ProxiesAcked'],
   ]
-  for (const a of proofs) {
+  for (const [a, given, proof] of proofs) {
     const result = planFor({
       servers: { a, b },
       status: fencing(),
       sidecars: [],
       expected: ['deaf'],
+      watchedForMs: 60_000,
+      ...given,
     })
+    assert.equal(result.status.intent?.proof, proof)
     assert.equal(result.status.intent?.target, 'b:1')
     assert.equal(result.status.phase, 'Promoting')
   }
+})
+
+const obedient = (id: string, epoch: number) =>
+  ({ id, acked: { version: 1, epoch }, primary: 'ok', connectedAtMs: 0 }) as const
+
+/** Grants of 3 s, and this leader published the fence so long ago. */
+function grantedSince(ms: number) {
+  const atMs = nowMs - ms
+  return {
+    status: fencing({ grantTtlMs: 3000 }),
+    published: { version: 2, epoch: 5, atMs, epochAtMs: atMs },
+  }
+}
+
+const selfFencedSince = (ms: number) => ({
+  status: fencing({ minReplicas: true }),
+  marks: { fencing: nowMs - 60_000, parked: nowMs - ms },
+})
+
+test('fence: what is no proof', () => {
+  const b = parkedAt(9, { runId: 'run-b' })
+  const a = down('refused', 60_000)
+  const given = { servers: { a, b }, status: fencing(), expected: ['deaf'], watchedForMs: 60_000 }
+  const cases: Partial<Parameters<typeof planFor>[0]>[] = [
+    // Anyone in between can refuse a connection in its name.
+    {},
+    { sidecars: [obedient('deaf', 4)] },
+    grantedSince(3199),
+    // A leader since a moment ago does not know what the former one granted.
+    { ...grantedSince(60_000), watchedForMs: 3199 },
+    { published: { version: 2, epoch: 5, atMs: 0, epochAtMs: 0 } },
+    { ...grantedSince(60_000), published: { version: 2, epoch: 4, atMs: 0, epochAtMs: 0 } },
+    selfFencedSince(3999),
+    { ...selfFencedSince(60_000), status: fencing() },
+    // One that cannot be reached may still be feeding the old primary.
+    { ...selfFencedSince(60_000), servers: { a, b, c: down('timeout', 60_000) } },
+  ]
+  for (const [index, over] of cases.entries()) {
+    const result = planFor({ ...given, ...over })
+    assert.equal(condition(result, 'PrimaryAvailable'), 'False/WaitingForFencing', `case ${index}`)
+    assert.equal(result.status.intent?.target, undefined)
+  }
+})
+
+test('fence: without proof only where the user said so in so many words', () => {
+  const servers = { a: down('timeout', 60_000), b: parkedAt(9, { runId: 'run-b' }) }
+  const given = { servers, status: fencing(), expected: ['deaf'] }
+  const spec = 'failover: {unfencedPromotion: AfterFenceTimeout, fenceTimeout: 30s}'
+  const early = planFor({ ...given, spec, marks: { fencing: nowMs - 29_999 } })
+  assert.equal(early.status.intent?.target, undefined)
+  const late = planFor({ ...given, spec, marks: { fencing: nowMs - 30_000 } })
+  assert.equal(late.status.intent?.proof, 'Unfenced')
+  assert.deepEqual(
+    late.events.map(({ reason }) => reason),
+    ['UnfencedPromotion'],
+  )
+  const operation = { name: 'op', kind: 'Promote', to: 'b:1', accept: ['NoProof'] } as const
+  assert.equal(planFor({ ...given, operation }).status.intent?.proof, 'Unfenced')
+  const other = { ...operation, accept: ['DataLoss'] } as const
+  assert.equal(planFor({ ...given, operation: other }).status.intent?.target, undefined)
 })
 
 test('fence: who answers is parked before anyone is chosen', () => {

@@ -7,9 +7,16 @@
  * the target was seen as one.
  */
 import { fastDownMs } from '../../../common/limits.ts'
-import { type Intent, type RedisProxyStatus, durationMs } from '../../api/redis-proxy.ts'
+import {
+  type Intent,
+  type PrimaryStatus,
+  type RedisProxyStatus,
+  durationMs,
+} from '../../api/redis-proxy.ts'
 import { isParked } from '../observation.ts'
 import { type LiveMember, type Member, isLive, mayBeReplaced, offsetIn } from './members.ts'
+import { endOperation } from './operation.ts'
+import { areParked, fenceProof, fencingMark, isUnfencedAllowed, parkedMark } from './proof.ts'
 import { selectCandidate } from './select.ts'
 import type { Action, Decision, Now, Snapshot, Verdict } from './types.ts'
 
@@ -21,34 +28,53 @@ export interface Context {
 }
 
 export interface Loss {
-  readonly kind: 'Failover' | 'Rebless'
-  readonly from: string
-  readonly fromRunId: string
+  readonly kind: 'Failover' | 'Rebless' | 'Switchover'
+  readonly primary: PrimaryStatus
+  /** Its history as it was last seen. */
   readonly fromReplId: string
   readonly reason: string
 }
 
+/** What the record keeps of a primary that is withdrawn: all that fence, choice and count of losses need later. */
+export function intentOf({ status, members, now }: Context, loss: Loss): Intent {
+  const { kind, primary, fromReplId, reason } = loss
+  const { address, runId, since } = primary
+  const last = members.find((member) => member.address === address)?.observation.last
+  const seen = last?.runId === runId ? last : undefined
+  const { grantTtlMs, minReplicasRunId, waitReplicas } = status.guards ?? {}
+  return {
+    kind,
+    from: address,
+    fromRunId: runId,
+    fromSince: since,
+    fromReplId,
+    ...(seen && { fromOffset: seen.offset, fromKeys: seen.keyCount }),
+    ...(waitReplicas !== undefined && { waitReplicas }),
+    ...(grantTtlMs !== undefined && { grantTtlMs }),
+    ...(minReplicasRunId === runId && { minReplicas: true }),
+    reason,
+    startedAt: new Date(now.wallMs).toISOString(),
+  }
+}
+
 /** Records the intent and withdraws the primary: the first step, and the only one that raises the epoch. */
 export function beginFailover(context: Context, loss: Loss): Decision {
-  const { status, now } = context
-  const intent: Intent = { ...loss, startedAt: new Date(now.wallMs).toISOString() }
-  const epoch = (status.epoch ?? 0) + 1
+  const intent = intentOf(context, loss)
+  const epoch = (context.status.epoch ?? 0) + 1
+  const message = `${loss.primary.address} is lost: ${loss.reason}`
   return {
     record: record(context, { epoch, phase: 'Fencing', intent }),
     actions: parkAll(context, intent),
-    verdict: {
-      status: 'False',
-      reason: 'FailoverInProgress',
-      message: `${loss.from} is lost: ${loss.reason}`,
-    },
+    verdict: { status: 'False', reason: 'FailoverInProgress', message },
     events: [
       {
         type: 'Warning',
         reason: 'FailoverStarted',
         action: 'Failover',
-        message: `${loss.from} is lost: ${loss.reason} (epoch ${epoch})`,
+        message: `${message} (epoch ${epoch})`,
       },
     ],
+    marks: [fencingMark],
     requeueAfterMs: 0,
   }
 }
@@ -59,38 +85,59 @@ export function continueFailover(context: Context, intent: Intent): Decision {
 
 function fence(context: Context, intent: Intent): Decision {
   const actions = parkAll(context, intent)
-  const stay = (reason: string, message: string): Decision => ({
-    record: record(context, { phase: 'Fencing', intent }),
+  const others = context.members.filter(({ address }) => address !== intent.from)
+  const marks = areParked(others) ? [fencingMark, parkedMark] : [fencingMark]
+  const stay = (phase: 'Fencing' | 'Selecting', reason: string, message: string): Decision => ({
+    record: record(context, { phase, intent }),
     actions,
     verdict: { status: 'False', reason, message },
     events: [],
+    marks,
     requeueAfterMs: retryMs,
   })
-  const proof = fenceProof(context, intent)
+  const known = fenceProof(context, intent)
+  const proof = known ?? (isUnfencedAllowed(context) ? 'Unfenced' : undefined)
   if (proof === undefined) {
     const from = intent.from ?? 'the old primary'
     return stay(
+      'Fencing',
       'WaitingForFencing',
       `${from} may still take writes: it is not known to be gone and not every sidecar has let go of it`,
     )
   }
   if (actions.length > 0) {
     const waiting = actions.map(({ address }) => address).join(', ')
-    return stay('FailoverInProgress', `waiting for ${waiting} to be parked`)
+    return stay('Fencing', 'FailoverInProgress', `waiting for ${waiting} to be parked`)
   }
-  const selection = selectCandidate(intent, context.members)
-  if (selection.kind === 'none') return stay('NoEligibleCandidate', selection.why)
-  const { address, facts } = selection.member
+  const { proxy, operation } = context.snapshot
+  const { failover } = proxy.spec
+  const selection = selectCandidate(intent, { members: context.members, failover, operation })
+  if (selection.kind === 'none') return stay('Selecting', 'NoEligibleCandidate', selection.why)
+  return choose(context, { ...intent, proof }, selection.member)
+}
+
+/** Records the target; it is touched once the record stands. */
+function choose(context: Context, intent: Intent, { address, facts }: LiveMember): Decision {
   const target = { target: address, targetRunId: facts.runId }
+  const isUnfenced = intent.proof === 'Unfenced'
   return {
     record: record(context, { phase: 'Promoting', intent: { ...intent, ...target } }),
     actions: [{ kind: 'promote', address, runId: facts.runId }],
     verdict: {
       status: 'False',
       reason: 'FailoverInProgress',
-      message: `${address} is being promoted (fence: ${proof})`,
+      message: `${address} is being promoted (fence: ${intent.proof ?? ''})`,
     },
-    events: [],
+    events: isUnfenced
+      ? [
+          {
+            type: 'Warning',
+            reason: 'UnfencedPromotion',
+            action: 'Failover',
+            message: `${address} is promoted without proof that nobody writes to ${intent.from ?? 'the old primary'}`,
+          },
+        ]
+      : [],
     requeueAfterMs: 0,
   }
 }
@@ -101,7 +148,7 @@ const retryMs = 250
  * Parks whoever is part of the set and answers, the lost primary too if it does: a parked server keeps its
  * data, takes no writes, and an empty one that comes back cannot overwrite it.
  */
-function parkAll({ members }: Context, intent: Intent): readonly Action[] {
+export function parkAll({ members }: Context, intent: Intent): readonly Action[] {
   return members
     .filter(isLive)
     .filter(({ facts }) => !isParked(facts) && !facts.isLoading)
@@ -112,30 +159,6 @@ function parkAll({ members }: Context, intent: Intent): readonly Action[] {
 function isPartOfSet(member: LiveMember, intent: Intent): boolean {
   if (member.address === intent.from || mayBeReplaced(member, undefined)) return true
   return offsetIn(intent.fromReplId ?? '', member.facts) !== undefined
-}
-
-type Proof = 'ProcessDead' | 'ServerDemoted' | 'ProxiesAcked'
-
-/** Why no sidecar can write to the lost primary any more; undefined as long as one might. */
-export function fenceProof(context: Context, intent: Intent): Proof | undefined {
-  const from = context.members.find(({ address }) => address === intent.from)
-  if (from?.facts !== undefined) {
-    if (from.facts.runId !== intent.fromRunId) return 'ProcessDead'
-    if (from.facts.role === 'replica') return 'ServerDemoted'
-  }
-  if (from?.failure?.kind === 'refused') return 'ProcessDead'
-  return haveAllAcked(context) ? 'ProxiesAcked' : undefined
-}
-
-function haveAllAcked({ snapshot, status }: Context): boolean {
-  const { expectedSidecars, sidecars } = snapshot
-  if (expectedSidecars === undefined) return false
-  const epoch = status.epoch ?? 0
-  const obedient = new Set(
-    sidecars.filter(({ acked }) => (acked?.epoch ?? -1) >= epoch).map(({ id }) => id),
-  )
-  const ids = [...expectedSidecars, ...sidecars.map(({ id }) => id)]
-  return ids.every((id) => obedient.has(id))
 }
 
 function promote(context: Context, intent: Intent): Decision {
@@ -210,26 +233,32 @@ function dropTarget(context: Context, intent: Intent, why: string): Decision {
   }
 }
 
-function complete(context: Context, intent: Intent, { address, facts }: LiveMember): Decision {
+/** The target was seen as a primary: it is the primary from now on. */
+export function complete(
+  context: Context,
+  intent: Intent,
+  { address, facts }: LiveMember,
+): Decision {
   const { now, status } = context
   const completedAt = new Date(now.wallMs).toISOString()
   const epoch = status.epoch ?? 0
-  const durationMs = Math.max(0, now.wallMs - Date.parse(intent.startedAt))
-  const primary = { address, runId: facts.runId, replId: facts.replId, since: completedAt }
-  const failover = {
-    reason: intent.reason,
-    ...(intent.from !== undefined && { from: intent.from }),
-    to: address,
-    epoch,
-    detectedAt: intent.startedAt,
-    completedAt,
-    durationMs,
-  }
-  const lastFailover = intent.kind === 'Bootstrap' ? status.lastFailover : failover
+  const lastFailover =
+    intent.kind === 'Bootstrap' ? status.lastFailover : summary(context, intent, address)
   const isSame = address === intent.from
   const what = isSame ? 'is the primary again' : 'was promoted'
+  const { durationMs: tookMs = 0 } = lastFailover ?? {}
+  const operation = endOperation(context, intent, {
+    phase: 'Succeeded',
+    message: `${intent.from ?? ''} → ${address} within ${tookMs} ms`,
+  })
   return {
-    record: { epoch, phase: 'Steady', primary, ...(lastFailover && { lastFailover }) },
+    record: {
+      epoch,
+      phase: 'Steady',
+      primary: { address, runId: facts.runId, replId: facts.replId, since: completedAt },
+      ...(lastFailover && { lastFailover }),
+      ...(operation && { operation }),
+    },
     actions: [],
     verdict: { status: 'True', reason: 'Steady', message: `${address} is the primary` },
     events: [
@@ -237,18 +266,44 @@ function complete(context: Context, intent: Intent, { address, facts }: LiveMemb
         type: 'Normal',
         reason: isSame ? 'PrimaryReblessed' : 'Promoted',
         action: 'Failover',
-        message: `${address} ${what} within ${durationMs} ms (epoch ${epoch})`,
+        message: `${address} ${what} within ${tookMs} ms (epoch ${epoch})`,
       },
     ],
     requeueAfterMs: 0,
   }
 }
 
-function record(context: Context, next: Decision['record']): Decision['record'] {
-  const { epoch, lastFailover } = context.status
+function summary(
+  { now, status, members }: Context,
+  intent: Intent,
+  to: string,
+): NonNullable<RedisProxyStatus['lastFailover']> {
+  const { kind, from, fromReplId, proof, reason, startedAt } = intent
+  const old = members.find(({ address }) => address === from)?.facts
+  // The old primary was blocked when the target had all of it, and cannot have taken anything since.
+  const isWhole = proof === 'HandedOver' && old?.role === 'replica'
+  return {
+    ...(kind !== 'Bootstrap' && { kind }),
+    reason,
+    ...(from !== undefined && { from }),
+    ...(fromReplId !== undefined && { fromReplId }),
+    to,
+    epoch: status.epoch ?? 0,
+    ...(proof && { proof }),
+    detectedAt: startedAt,
+    completedAt: new Date(now.wallMs).toISOString(),
+    durationMs: Math.max(0, now.wallMs - Date.parse(startedAt)),
+    ...(isWhole && { lostBytes: 0 }),
+  }
+}
+
+/** Guards are of a primary, and end with it. */
+export function record(context: Context, next: Decision['record']): Decision['record'] {
+  const { epoch, lastFailover, operation } = context.status
   return {
     ...(epoch !== undefined && { epoch }),
     ...(lastFailover && { lastFailover }),
+    ...(operation && { operation }),
     ...next,
   }
 }

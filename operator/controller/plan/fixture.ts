@@ -59,6 +59,11 @@ interface Given {
   readonly sidecars?: Snapshot['sidecars']
   readonly expected?: readonly string[]
   readonly watchedForMs?: number
+  /** By host: why the recorded process there is known to have ended. */
+  readonly fates?: Readonly<Record<string, string>>
+  readonly marks?: Readonly<Record<string, number>>
+  readonly operation?: Snapshot['operation']
+  readonly published?: Snapshot['published']
 }
 
 export function planFor(given: Given): Plan {
@@ -82,6 +87,7 @@ spec:
       address,
       host: endpoint.host,
       isListed: true,
+      ...fateOf(given, endpoint.host),
       observation: observe(address, given.servers[endpoint.host]),
     }
   })
@@ -92,9 +98,17 @@ spec:
       sidecars: given.sidecars ?? [],
       expectedSidecars: given.expected ?? [],
       watchedSinceMs: nowMs - (given.watchedForMs ?? 0),
+      ...(given.marks && { marks: given.marks }),
+      ...(given.operation && { operation: given.operation }),
+      ...(given.published && { published: given.published }),
     },
     now,
   )
+}
+
+function fateOf({ fates }: Given, host: string): { readonly fate?: string } {
+  const fate = fates?.[host]
+  return fate === undefined ? {} : { fate }
 }
 
 function observe(address: string, seen: Seen | undefined): Observation {

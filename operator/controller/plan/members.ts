@@ -18,6 +18,10 @@ export interface Member {
   /** Present while it answers. */
   readonly facts?: ServerFacts
   readonly failure?: ProbeFailure
+  /** False: the recorded primary, which is no longer among the endpoints. */
+  readonly isListed: boolean
+  /** Why the recorded process is known to have ended. */
+  readonly fate?: string
   /** What the status said of it last. */
   readonly former?: MemberStatus
 }
@@ -27,7 +31,7 @@ export type LiveMember = Member & { readonly facts: ServerFacts }
 
 export function membersOf(snapshot: Snapshot): readonly Member[] {
   const former = new Map(snapshot.proxy.status?.members?.map((member) => [member.address, member]))
-  return snapshot.servers.map(({ address, host, endpoint, observation }) => {
+  return snapshot.servers.map(({ address, host, endpoint, observation, isListed, fate }) => {
     const facts = factsOf(observation)
     const failure = failureOf(observation)
     const known = former.get(address)
@@ -37,6 +41,8 @@ export function membersOf(snapshot: Snapshot): readonly Member[] {
       port: endpoint.port,
       endpoint,
       observation,
+      isListed,
+      ...(fate !== undefined && { fate }),
       ...(facts && { facts }),
       ...(failure && { failure }),
       ...(known && { former: known }),

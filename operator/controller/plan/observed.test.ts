@@ -55,12 +55,12 @@ test('nothing is sent to any server, however bad it looks', () => {
   }
 })
 
-test('what was recorded while the operator chose the primary is over, and the epoch stays', () => {
+test('what was recorded while the operator chose the primary is over, and the epoch rises with it', () => {
   const sentinel = 'sentinel: {name: m, endpoints: [{host: s}]}'
   const servers = { a: facts(), b: follower() }
   const plan = planFor({ servers, backend: sentinel, status: steady() })
   assert.equal(plan.status.primary, undefined)
-  assert.equal(plan.status.epoch, 4)
+  assert.equal(plan.status.epoch, 5)
   assert.equal(condition(plan, 'Ready'), 'True/Ready')
   assert.equal(plan.status.topology?.primary, 'a:1')
   const both = planFor({ servers: { a: facts(), b: facts({ runId: 'b' }) }, backend: sentinel })

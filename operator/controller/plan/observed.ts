@@ -1,7 +1,7 @@
 /**
  * Backends whose primaries the operator does not choose: a cluster and Sentinels do so themselves, a ring has none to
- * choose. It looks, tells sidecars where the servers are, and says how things stand; it never sends a server anything that
- * changes it. Pure.
+ * choose. It looks, tells sidecars where the servers are, and says how things stand; it sends a server nothing that
+ * changes it, but for a change of a cluster's primary that someone asked for. Pure.
  */
 import { assertNever } from '../../../common/errors.ts'
 import { slotCount } from '../../../common/redis/slots.ts'
@@ -14,22 +14,33 @@ import {
 import type { ClusterFacts } from '../observation.ts'
 import { describe } from './judge.ts'
 import { type LiveMember, type Member, addresses, isLive } from './members.ts'
-import type { Decision, DecisionRecord, Snapshot, Verdict } from './types.ts'
+import { planClusterChange } from './cluster-change.ts'
+import type { Decision, DecisionRecord, Now, Snapshot, Verdict } from './types.ts'
 
-export function planObserved(snapshot: Snapshot, members: readonly Member[]): Decision {
-  const { spec, status } = snapshot.proxy
+export function planObserved(
+  snapshot: Snapshot,
+  { members, now }: { readonly members: readonly Member[]; readonly now: Now },
+): Decision {
+  const { spec, status = {} } = snapshot.proxy
   const verdict = withSidecars(snapshot, verdictOn(spec, members))
+  const { epoch, primary } = status
+  const change = planClusterChange({ snapshot, status, members, now })
   return {
     // What was recorded while the operator chose the primary is over, but for the epoch, which never goes back.
     record: {
-      ...(status?.epoch !== undefined && { epoch: status.epoch }),
+      ...(epoch !== undefined && { epoch: primary === undefined ? epoch : epoch + 1 }),
       phase: verdict.status === 'True' ? 'Steady' : 'Waiting',
+      ...(change.operation && { operation: change.operation }),
     },
-    actions: [],
+    actions: change.actions,
     verdict,
     events: [],
+    marks: change.marks,
+    ...(change.marks.length > 0 && { requeueAfterMs: clusterLookMs }),
   }
 }
+
+const clusterLookMs = 250
 
 type Topology = NonNullable<RedisProxyStatus['topology']>
 

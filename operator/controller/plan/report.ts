@@ -1,11 +1,13 @@
 /** The reporting half of the status: members and sidecars. Pure. */
 import type { MemberStatus, RedisProxyStatus } from '../../api/redis-proxy.ts'
 import type { ServerFacts } from '../observation.ts'
+import { isQuarantined } from './attach.ts'
 import { describe } from './judge.ts'
 import { type LiveMember, type Member, isAttached, isLive, mayBeReplaced } from './members.ts'
 import type { DecisionRecord, Snapshot } from './types.ts'
 
 export function memberStatuses(
+  snapshot: Snapshot,
   members: readonly Member[],
   record: DecisionRecord,
 ): readonly MemberStatus[] {
@@ -14,26 +16,31 @@ export function memberStatuses(
   return members.map((member) => {
     const joined = hasJoined(member, { record, primary })
     const status = isLive(member)
-      ? liveStatus(member, { record, primary })
+      ? liveStatus(member, { snapshot, record, primary })
       : unreachableStatus(member)
     return { ...status, ...(joined && { joined }) }
   })
 }
 
 interface Around {
+  readonly snapshot: Snapshot
   readonly record: DecisionRecord
   readonly primary: ServerFacts | undefined
 }
 
-function hasJoined(member: Member, { record, primary }: Around): boolean {
+function hasJoined(
+  member: Member,
+  { record, primary }: Pick<Around, 'record' | 'primary'>,
+): boolean {
   if (member.former?.joined === true || member.address === record.primary?.address) return true
   if (member.facts === undefined || primary === undefined) return false
   return isAttached(member.facts, primary)
 }
 
-function liveStatus(member: LiveMember, { record, primary }: Around): MemberStatus {
+function liveStatus(member: LiveMember, around: Around): MemberStatus {
+  const { primary } = around
   const { address, facts } = member
-  const state = stateOf(member, { record, primary })
+  const state = stateOf(member, around)
   const isFollower = primary !== undefined && facts.replId === primary.replId
   const message = messageOf(member, state, primary)
   return {
@@ -47,11 +54,16 @@ function liveStatus(member: LiveMember, { record, primary }: Around): MemberStat
   }
 }
 
-function stateOf(
-  { address, facts }: LiveMember,
-  { record, primary }: Around,
-): MemberStatus['state'] {
+function stateOf(member: LiveMember, { snapshot, record, primary }: Around): MemberStatus['state'] {
+  const { address, facts } = member
   if (facts.isLoading) return 'Loading'
+  const { lastFailover } = record
+  if (
+    primary !== undefined &&
+    isQuarantined({ snapshot }, member, { lastFailover, facts: primary })
+  ) {
+    return 'Quarantined'
+  }
   if (facts.role === 'primary') return address === record.primary?.address ? 'Online' : 'Stray'
   if (primary === undefined) return facts.isSyncing ? 'Syncing' : 'Online'
   return isAttached(facts, primary) ? 'Online' : 'Syncing'
@@ -63,6 +75,9 @@ function messageOf(
   primary: ServerFacts | undefined,
 ): string | undefined {
   if (primary === undefined || state === 'Online' || state === 'Loading') return undefined
+  if (state === 'Quarantined') {
+    return 'a former primary with writes that the present one lacks; kept as it is. Set failover.divergedPrimary: Rejoin to give them up'
+  }
   if (!mayBeReplaced(member, primary)) {
     return 'holds data that is not of this set; it is left alone. Empty it, or take it out of the endpoints'
   }

@@ -1,5 +1,7 @@
 /** Which member is to be promoted, among those whose data can no longer change. Pure. */
-import type { Intent } from '../../api/redis-proxy.ts'
+import { datasetKeysMin } from '../../../common/limits.ts'
+import type { Intent, RedisProxySpec } from '../../api/redis-proxy.ts'
+import { quantityBytes } from '../../api/quantity.ts'
 import { isParked } from '../observation.ts'
 import {
   type LiveMember,
@@ -9,27 +11,109 @@ import {
   isPromotable,
   offsetIn,
 } from './members.ts'
+import type { Operation } from './types.ts'
 
 export type Selection =
   | { readonly kind: 'chosen'; readonly member: LiveMember }
   | { readonly kind: 'none'; readonly why: string }
 
+interface Around {
+  readonly members: readonly Member[]
+  readonly failover: RedisProxySpec['failover']
+  readonly operation?: Operation | undefined
+}
+
+interface Candidate {
+  readonly member: LiveMember
+  /** Of the history of the lost primary. */
+  readonly offset: number
+}
+
 /**
- * The furthest in the history of the lost primary; among equals the lost primary itself, which needs the
- * fewest changes, then the order of the spec. Every candidate is parked, so that its offset is final.
+ * The furthest in the history of the lost primary; among equals the lost primary itself, which needs the fewest
+ * changes, then the lowest replica-priority, then the order of the spec. Every candidate is parked, so that its offset
+ * is final.
  */
-export function selectCandidate(intent: Intent, members: readonly Member[]): Selection {
-  const parked = members.filter(isLive).filter(({ facts }) => isParked(facts))
-  const eligible = parked
-    .filter(isPromotable)
-    .flatMap((member) => {
-      const offset = offsetIn(intent.fromReplId ?? '', member.facts)
-      return offset === undefined ? [] : [{ member, offset }]
-    })
-    .sort((a, b) => b.offset - a.offset || rank(intent, a.member) - rank(intent, b.member))
-  const [best] = eligible
+export function selectCandidate(intent: Intent, around: Around): Selection {
+  const parked = around.members.filter(isLive).filter(({ facts }) => isParked(facts))
+  const forced = selectForced(around, parked)
+  if (forced !== undefined) return forced
+  const related = parked.flatMap((member) => {
+    const offset = offsetIn(intent.fromReplId ?? '', member.facts)
+    return offset === undefined ? [] : [{ member, offset }]
+  })
+  const missing = missingAnswers(intent, around, related)
+  if (missing !== undefined) return none(missing)
+  const candidates = related.filter(({ member }) => isPromotable(member))
+  const [first] = candidates
+  if (first === undefined) return selectReturned(intent, { members: around.members, parked })
+  const sound = candidates.filter((candidate) => objection(intent, around, candidate) === undefined)
+  const [best] = sound.sort(byMerit(intent, around))
   if (best !== undefined) return { kind: 'chosen', member: best.member }
-  return selectReturned(intent, { members, parked })
+  return none(objection(intent, around, first) ?? 'no member that answers may be promoted')
+}
+
+function byMerit(intent: Intent, { failover }: Around) {
+  return (a: Candidate, b: Candidate) => {
+    const byOffset = b.offset - a.offset
+    const byRank = rank(intent, a.member) - rank(intent, b.member)
+    const byPriority = a.member.facts.priority - b.member.facts.priority
+    return failover.prefer === 'Priority'
+      ? byPriority || byOffset || byRank
+      : byOffset || byRank || byPriority
+  }
+}
+
+/** A person said which, whatever its data. */
+function selectForced({ operation }: Around, parked: readonly LiveMember[]): Selection | undefined {
+  if (operation?.kind !== 'Promote' || !operation.accept.includes('DataLoss')) return undefined
+  const member = parked.find(({ address }) => address === operation.to)
+  return member === undefined || member.facts.isLoading || member.facts.isSyncing
+    ? none(`${operation.to ?? 'the server'} that is to be promoted does not answer`)
+    : { kind: 'chosen', member }
+}
+
+/**
+ * With W replicas for every acknowledged write, any N − W + 1 of N include one that has it (R + W > N). The lost
+ * process itself has them all. Replicas that are not listed may be among those that confirmed.
+ */
+function missingAnswers(
+  { from, fromRunId, waitReplicas = 0 }: Intent,
+  { members }: Around,
+  related: readonly Candidate[],
+): string | undefined {
+  if (waitReplicas === 0) return undefined
+  const lost = members.find(({ address }) => address === from)
+  if (related.some(({ member }) => member === lost && member.facts.runId === fromRunId)) {
+    return undefined
+  }
+  const others = members.filter((member) => member !== lost)
+  const count = Math.max(others.length, lost?.observation.last?.connectedReplicas ?? 0)
+  const needed = count - waitReplicas + 1
+  const answers = related.filter(({ member }) => member !== lost).length
+  if (answers >= needed) return undefined
+  // More was lost than the guarantee covers; whoever came back is asked for what it has.
+  const isEveryoneBack = members.every((member) => isLive(member) && !member.facts.isLoading)
+  if (related.length === 0 && isEveryoneBack) return undefined
+  return `${answers} of ${count} replicas answer with the lost primary’s history, and ${needed} must, so that no write that ${waitReplicas} of them confirmed is lost`
+}
+
+function objection(
+  { fromOffset, fromKeys }: Intent,
+  { failover }: Around,
+  { member, offset }: Candidate,
+): string | undefined {
+  const lacks = Math.max(0, (fromOffset ?? 0) - offset)
+  const { maxLoss, minDatasetPercent } = failover
+  if (maxLoss !== undefined && lacks > quantityBytes(maxLoss.bytes)) {
+    return `${member.address} lacks ${lacks} bytes of the lost primary’s history, more than maxLoss allows`
+  }
+  const keys = fromKeys ?? 0
+  const isThin = member.facts.keyCount * 100 < keys * minDatasetPercent
+  // One that has processed all that the primary was seen to have has rightly lost those keys.
+  return lacks > 0 && keys >= datasetKeysMin && isThin
+    ? `${member.address} has ${member.facts.keyCount} keys where the lost primary had ${keys}, fewer than minDatasetPercent allows`
+    : undefined
 }
 
 /**
@@ -52,14 +136,15 @@ function selectReturned(
     return { kind: 'chosen', member: returned }
   }
   if (missing.length > 0) {
-    const why = `no member that answers has the history of the lost primary; waiting for ${addresses(missing)}`
-    return { kind: 'none', why }
+    return none(
+      `no member that answers has the history of the lost primary; waiting for ${addresses(missing)}`,
+    )
   }
   const [best] = parked
     .filter(isPromotable)
     .sort((a, b) => b.facts.keyCount - a.facts.keyCount || rank(intent, a) - rank(intent, b))
   if (best === undefined || intent.fromReplId === undefined) {
-    return { kind: 'none', why: 'no member that answers may be promoted' }
+    return none('no member that answers may be promoted')
   }
   return { kind: 'chosen', member: best }
 }
@@ -70,3 +155,5 @@ const fairShare = 0.5
 function rank(intent: Intent, member: Member): number {
   return member.address === intent.from ? -1 : 0
 }
+
+const none = (why: string): Selection => ({ kind: 'none', why })

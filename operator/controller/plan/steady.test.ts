@@ -78,8 +78,9 @@ test('steady: a replica whose link is coming up is left to itself, a parked one 
 test('down: refused and lost by its replicas is down after the short wait', () => {
   const lostIt = follower({ isLinkUp: false, runId: 'run-b' })
   const early = planFor({ servers: { a: down('refused', 299), b: lostIt }, status: steady() })
-  assert.equal(early.status.phase, 'Steady')
+  assert.equal(early.status.phase, 'Suspect')
   assert.equal(early.requeueAfterMs, 1)
+  assert.equal(early.suspectForMs, 5000)
   const due = planFor({ servers: { a: down('refused', 300), b: lostIt }, status: steady() })
   assert.equal(due.status.phase, 'Fencing')
   assert.equal(due.status.epoch, 5)
@@ -94,8 +95,8 @@ test('down: gone after it hung up is down as if it refused, though its address l
   const phase = (servers: Record<string, Seen>) =>
     planFor({ servers, status: steady() }).status.phase
   assert.equal(phase({ a: gone, b: lostIt }), 'Fencing')
-  assert.equal(phase({ a: down('timeout', 300), b: lostIt }), 'Steady')
-  assert.equal(phase({ a: gone, b: follower({ runId: 'run-b', lastIoSeconds: 0 }) }), 'Steady')
+  assert.equal(phase({ a: down('timeout', 300), b: lostIt }), 'Suspect')
+  assert.equal(phase({ a: gone, b: follower({ runId: 'run-b', lastIoSeconds: 0 }) }), 'Suspect')
 })
 
 test('fence: an address that leads nowhere is no proof that the process is gone', () => {
@@ -108,15 +109,18 @@ test('fence: an address that leads nowhere is no proof that the process is gone'
 test('followed: not while the old primary may still take writes', () => {
   const gone = { ...down('timeout', 900), refusedSinceMs: nowMs - 900 }
   const b = facts({ runId: 'run-b', replId: 'new', replId2: history, secondReplOffset: 101 })
-  assert.equal(planFor({ servers: { a: gone, b }, status: steady() }).status.primary, undefined)
-  const proven = planFor({ servers: { a: down('refused', 900), b }, status: steady() })
+  const servers = { a: gone, b }
+  const fenced = planFor({ servers, status: steady() })
+  assert.equal(fenced.status.primary, undefined)
+  assert.equal(fenced.status.phase, 'Fencing')
+  const proven = planFor({ servers, status: steady(), fates: { a: 'its container ended' } })
   assert.equal(proven.status.primary?.address, 'b:1')
 })
 
 test('down: no answer is down after downAfter', () => {
   const lostIt = follower({ isLinkUp: false, runId: 'run-b' })
   const servers = (ms: number) => ({ a: down('timeout', ms), b: lostIt })
-  assert.equal(planFor({ servers: servers(2999), status: steady() }).status.phase, 'Steady')
+  assert.equal(planFor({ servers: servers(2999), status: steady() }).status.phase, 'Suspect')
   assert.equal(planFor({ servers: servers(3000), status: steady() }).status.phase, 'Fencing')
 })
 
@@ -133,7 +137,7 @@ test('down: a replica that still hears from it means that we are the isolated on
 test('down: a link that is up and silent proves nothing until a live primary would have pinged', () => {
   const silent = follower({ runId: 'run-b', lastIoSeconds: 14 })
   const servers = (ms: number) => ({ a: down('timeout', ms), b: silent })
-  assert.equal(planFor({ servers: servers(14_000), status: steady() }).status.phase, 'Steady')
+  assert.equal(planFor({ servers: servers(14_000), status: steady() }).status.phase, 'Suspect')
   assert.equal(planFor({ servers: servers(15_000), status: steady() }).status.phase, 'Fencing')
 })
 

@@ -1,19 +1,27 @@
 /** A primary is on record: keep the set around it in order, and see when it is lost. Pure. */
 import { assertNever } from '../../../common/errors.ts'
-import { type PrimaryStatus, durationMs } from '../../api/redis-proxy.ts'
+import { suspectMarginMs } from '../../../common/limits.ts'
+import {
+  type OperationStatus,
+  type PrimaryStatus,
+  type RedisProxyStatus,
+  durationMs,
+} from '../../api/redis-proxy.ts'
 import type { ServerFacts } from '../observation.ts'
+import { attachAll, withLoss } from './attach.ts'
 import { type Context, type Loss, beginFailover } from './failover.ts'
+import { guard } from './guards.ts'
 import { type Health, judgePrimary } from './judge.ts'
 import {
   type LiveMember,
   type Member,
-  isAttached,
   isLive,
   isPromotable,
-  mayBeReplaced,
   offsetIn,
   primaryHistory,
 } from './members.ts'
+import { asked, refuseOperation } from './operation.ts'
+import { planChange } from './switchover.ts'
 import type { Action, Decision, DecisionRecord, Verdict } from './types.ts'
 
 export function planSteady(context: Context, primary: PrimaryStatus): Decision {
@@ -26,14 +34,7 @@ export function planSteady(context: Context, primary: PrimaryStatus): Decision {
     case 'down':
       return followOther(context, primary, health) ?? replace(context, primary, health)
     case 'suspect':
-      return report(context, primary, {
-        verdict: {
-          status: 'Unknown',
-          reason: 'Suspect',
-          message: `${primary.address} may be down: ${health.why}`,
-        },
-        requeueAfterMs: Math.max(1, health.againMs),
-      })
+      return suspect(context, primary, health)
     case 'isolated':
       return unknown(context, primary, {
         reason: 'OperatorIsolated',
@@ -42,10 +43,7 @@ export function planSteady(context: Context, primary: PrimaryStatus): Decision {
     case 'unauthorized':
       return unknown(context, primary, { reason: 'Unauthorized', message: health.why })
     case 'unlisted':
-      return unknown(context, primary, {
-        reason: 'PrimaryNotListed',
-        message: `${primary.address} is no longer among the endpoints; list it, or make a listed server the primary`,
-      })
+      return unlisted(context, primary)
     case 'unknown':
       return unknown(context, primary, {
         reason: 'NotObserved',
@@ -56,61 +54,105 @@ export function planSteady(context: Context, primary: PrimaryStatus): Decision {
   }
 }
 
-/** The primary is as recorded: demote others who think they are one, attach those that follow nobody. */
+/** The primary is as recorded: hand over where that is wanted, else keep everyone around it in order. */
 function keep(context: Context, primary: PrimaryStatus, facts: ServerFacts): Decision {
   const self = context.members.find(({ address }) => address === primary.address)
+  if (self === undefined) return unlisted(context, primary)
+  const change = planChange(context, { primary, self, facts })
+  if (change !== undefined && 'decision' in change) return change.decision
   const others = context.members.filter(isLive).filter((member) => member !== self)
-  const actions =
-    self === undefined || !mayAct(context)
-      ? []
-      : others.flatMap((member) => attach(member, { primary: self, facts }))
-  const { lastFailover } = context.status
-  const lostBytes = lastFailover && countLost(lastFailover.from, others, facts)
+  const epoch = context.status.epoch ?? 0
+  const around = { primary: self, facts, others, epoch }
+  const { guards, actions } = mayAct(context)
+    ? arrange(context, around)
+    : { guards: context.status.guards, actions: [] }
+  const lastFailover = withLoss(context.status.lastFailover, others, facts)
+  const operation = change?.refusal ?? refusePromotion(context) ?? context.status.operation
+  const isMoving = !self.isListed
   return {
     record: {
-      ...(context.status.epoch !== undefined && { epoch: context.status.epoch }),
+      ...(context.status.epoch !== undefined && { epoch }),
       phase: 'Steady',
       // The history of a living primary changes when its first replica comes; candidates are judged by it.
       primary: { ...primary, replId: facts.replId },
-      ...(lastFailover && {
-        lastFailover: { ...lastFailover, ...(lostBytes !== undefined && { lostBytes }) },
-      }),
+      ...(guards && { guards }),
+      ...(lastFailover && { lastFailover }),
+      ...(operation && { operation }),
     },
     actions,
-    verdict: { status: 'True', reason: 'Steady', message: `${primary.address} is the primary` },
+    verdict: isMoving ? moving(context, primary) : available(primary.address),
     events: [],
-    ...(actions.length > 0 && { requeueAfterMs: 1000 }),
+    ...(context.status.phase === 'Suspect' && { suspectForMs: 0 }),
+    ...lookAgain(context, self),
+    ...((actions.length > 0 || isMoving) && { requeueAfterMs: attachRetryMs }),
   }
 }
 
-function attach(
-  member: LiveMember,
-  { primary, facts }: { readonly primary: Member; readonly facts: ServerFacts },
-): readonly Action[] {
-  const own = member.facts
-  if (own.isLoading || isAttached(own, facts)) return []
-  const isFollowing =
-    own.role === 'replica' && own.source?.host === primary.host && own.source.port === primary.port
-  if (isFollowing || !mayBeReplaced(member, facts)) return []
-  const source = { host: primary.host, port: primary.port }
-  return [{ kind: 'replicate', address: member.address, runId: own.runId, source }]
+const attachRetryMs = 250
+
+function available(address: string): Verdict {
+  return { status: 'True', reason: 'Steady', message: `${address} is the primary` }
 }
 
-/** Bytes that the lost primary had and the new one has not: exact while it still has the history. */
-function countLost(
-  from: string | undefined,
-  others: readonly LiveMember[],
-  primary: ServerFacts,
-): number | undefined {
-  const old = others.find(({ address }) => address === from)?.facts
-  if (old === undefined || old.role !== 'primary' || old.replId !== primary.replId2)
-    return undefined
-  return Math.max(0, old.offset - (primary.secondReplOffset - 1))
+function moving(context: Context, { address }: PrimaryStatus): Verdict {
+  const why = mayAct(context)
+    ? 'a listed server takes over once it has caught up'
+    : 'list it, or let the operator act, so that a listed server takes over'
+  return {
+    status: mayAct(context) ? 'True' : 'Unknown',
+    reason: 'PrimaryNotListed',
+    message: `${address} is the primary and no longer among the endpoints; ${why}`,
+  }
+}
+
+function unlisted(context: Context, primary: PrimaryStatus): Decision {
+  return unknown(context, primary, {
+    reason: 'PrimaryNotListed',
+    message: `${primary.address} is no longer among the endpoints; list it, or make a listed server the primary`,
+  })
+}
+
+function arrange(
+  context: Context,
+  around: Parameters<typeof guard>[1],
+): { readonly guards: RedisProxyStatus['guards']; readonly actions: readonly Action[] } {
+  const { guards, actions } = guard(context, around)
+  // Those that are being told how to log in follow at the next turn.
+  const told = new Set(actions.flatMap(toldBy))
+  const ready = around.others.filter(({ address }) => !told.has(address))
+  return { guards, actions: [...actions, ...attachAll(context, ready, around)] }
+}
+
+function toldBy(action: Action): readonly string[] {
+  if (action.kind === 'unprotect') return [action.address]
+  return action.kind === 'protect' ? action.replicas.map(({ address }) => address) : []
+}
+
+/** A sidecar lost the primary that answered us a moment ago: whose word is newer is seen by looking. */
+function lookAgain(
+  { snapshot, status, now }: Context,
+  { address, observation }: Member,
+): Pick<Decision, 'look'> {
+  const epoch = status.epoch ?? 0
+  const isLost = snapshot.sidecars.some(
+    ({ primary, acked }) => primary === 'failing' && (acked?.epoch ?? -1) >= epoch,
+  )
+  const isOld = now.monotonicMs - observation.atMs >= lookAgainMs
+  return isLost && isOld ? { look: [address] } : {}
+}
+
+const lookAgainMs = 100
+
+function refusePromotion(context: Context): OperationStatus | undefined {
+  const operation = asked(context, 'Promote')
+  return operation === undefined
+    ? undefined
+    : refuseOperation(context, operation, 'the primary is well; ask for a Switchover')
 }
 
 type Lost = Extract<Health, { kind: 'demoted' | 'restarted' | 'down' }>
 
-/** Someone else made another member of the same history the primary: obey, once the old one is out. */
+/** Someone else made another member of the same history the primary, and the old one is known to be out: obey. */
 function followOther(context: Context, primary: PrimaryStatus, health: Lost): Decision | undefined {
   const history = primaryHistory(primary, context.members)
   const found = context.members
@@ -119,7 +161,7 @@ function followOther(context: Context, primary: PrimaryStatus, health: Lost): De
   const [other] = found
   const isHeir = other !== undefined && found.length === 1 && other.facts.replId2 === history
   const self = context.members.find(({ address }) => address === primary.address)
-  const mayStillWrite = health.kind === 'down' && self?.failure?.kind !== 'refused'
+  const mayStillWrite = health.kind === 'down' && self?.fate === undefined
   if (!isHeir || mayStillWrite) return undefined
   return bless(context, other, {
     reason: 'PrimaryFollowed',
@@ -171,8 +213,7 @@ function failOver(
   }
   const loss: Loss = {
     kind: health.kind === 'down' ? 'Failover' : 'Rebless',
-    from: primary.address,
-    fromRunId: primary.runId,
+    primary,
     fromReplId,
     reason: health.kind === 'down' ? health.why : lossReasons[health.kind],
   }
@@ -189,17 +230,43 @@ function describeLoss(primary: PrimaryStatus, health: Lost): string {
   return `${primary.address} is down: ${why}`
 }
 
+/** Clients are held rather than sent into the dark; who else can tell is asked meanwhile. */
+function suspect(
+  context: Context,
+  primary: PrimaryStatus,
+  { why, againMs }: Extract<Health, { kind: 'suspect' }>,
+): Decision {
+  const downAfterMs = durationMs(context.snapshot.proxy.spec.failover.downAfter)
+  const decision = report(context, primary, {
+    verdict: {
+      status: 'Unknown',
+      reason: 'Suspect',
+      message: `${primary.address} may be down: ${why}`,
+    },
+    requeueAfterMs: Math.max(1, Math.min(againMs, suspectLookMs)),
+  })
+  const isNews = context.status.phase !== 'Suspect'
+  return {
+    ...decision,
+    record: { ...decision.record, phase: 'Suspect' },
+    ...(isNews && mayAct(context) && { suspectForMs: downAfterMs + suspectMarginMs }),
+  }
+}
+
+const suspectLookMs = 250
+
 /** A new epoch for a primary that is one already: no command is needed, only the record. */
 function bless(
   context: Context,
   { address, facts }: LiveMember,
   event: { readonly reason: string; readonly message: string },
 ): Decision {
-  const { lastFailover } = context.status
+  const { lastFailover, operation } = context.status
   return {
     record: {
       epoch: (context.status.epoch ?? 0) + 1,
       phase: 'Steady',
+      ...(operation && { operation }),
       primary: {
         address,
         runId: facts.runId,
@@ -240,7 +307,9 @@ function report(
     ...(status.epoch !== undefined && { epoch: status.epoch }),
     phase: 'Steady',
     primary,
+    ...(status.guards && { guards: status.guards }),
     ...(status.lastFailover && { lastFailover: status.lastFailover }),
+    ...(status.operation && { operation: status.operation }),
   }
   return {
     record,

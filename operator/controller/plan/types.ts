@@ -36,6 +36,7 @@ export interface Snapshot {
     readonly epoch: number
     /** When this controller first published this epoch: no older one has been granted since. */
     readonly epochAtMs: number
+    readonly grantTtlMs?: number
   }
   /** Since when this controller has been watching these servers, monotonic; it was not the leader before. */
   readonly watchedSinceMs: number
@@ -118,6 +119,8 @@ export interface Decision {
   readonly events: readonly ProxyEvent[]
   /** States whose age matters; see `Snapshot.marks`. */
   readonly marks?: readonly string[]
+  /** Members to look at again at once, since someone else says that they changed. */
+  readonly look?: readonly string[]
   /** Sidecars are told that the primary may be down. 0: that it is well after all. */
   readonly suspectForMs?: number
   /** When to look again although nothing was heard. 0: at once. */
@@ -129,6 +132,7 @@ export interface Plan {
   readonly actions: readonly Action[]
   readonly events: readonly ProxyEvent[]
   readonly marks: readonly string[]
+  readonly look: readonly string[]
   readonly suspectForMs?: number
   readonly requeueAfterMs: number
 }
