@@ -81,7 +81,11 @@ function conditionEvents(
     const isGood = after.status === good
     if (isGood && (before === undefined || type === 'Stalled')) return []
     // A failover tells its own story.
-    if (!isGood && ['FailoverInProgress', 'Bootstrap'].includes(after.reason)) return []
+    if (
+      !isGood &&
+      ['FailoverInProgress', 'SwitchoverInProgress', 'Bootstrap'].includes(after.reason)
+    )
+      return []
     return [
       {
         type: isGood ? 'Normal' : 'Warning',
@@ -126,11 +130,17 @@ function lossEvents(
   next: RedisProxyStatus,
 ): readonly ProxyEvent[] {
   const { lastFailover } = next
-  const lostBytes = lastFailover?.lostBytes
-  if (lastFailover === undefined || lostBytes === undefined) return []
+  if (lastFailover === undefined) return []
+  const { lostBytes, lostUnknown, epoch, kind } = lastFailover
   const before = former?.lastFailover
-  if (before?.epoch === lastFailover.epoch && before.lostBytes === lostBytes) return []
+  const isKnown = before?.epoch === epoch
   const from = lastFailover.from ?? 'the old primary'
+  if (lostUnknown !== undefined && (!isKnown || before.lostUnknown === undefined)) {
+    return [observed('Warning', 'LossUnknown', `${from} came back: ${lostUnknown}`)]
+  }
+  if (lostBytes === undefined || (isKnown && before.lostBytes === lostBytes)) return []
+  // A planned change loses nothing, and says so itself.
+  if (kind === 'Switchover' && lostBytes === 0) return []
   return lostBytes === 0
     ? [observed('Normal', 'NothingLost', `${from} came back: nothing was lost in the failover`)]
     : [

@@ -101,7 +101,7 @@ function fence(context: Context, intent: Intent): Decision {
     const from = intent.from ?? 'the old primary'
     return stay(
       'Fencing',
-      'WaitingForFencing',
+      isYoung(context) ? 'FailoverInProgress' : 'WaitingForFencing',
       `${from} may still take writes: it is not known to be gone and not every sidecar has let go of it`,
     )
   }
@@ -115,6 +115,14 @@ function fence(context: Context, intent: Intent): Decision {
   if (selection.kind === 'none') return stay('Selecting', 'NoEligibleCandidate', selection.why)
   return choose(context, { ...intent, proof }, selection.member)
 }
+
+/** Proofs mostly come within a moment, and waiting for them is worth telling after that only. */
+function isYoung({ snapshot, now }: Context): boolean {
+  const sinceMs = snapshot.marks?.[fencingMark]
+  return sinceMs !== undefined && now.monotonicMs - sinceMs < proofUsualMs
+}
+
+const proofUsualMs = 1000
 
 /** Records the target; it is touched once the record stands. */
 function choose(context: Context, intent: Intent, { address, facts }: LiveMember): Decision {

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { RedisProxyStatus } from '../../api/redis-proxy.ts'
+import { facts, follower, history, joined, kinds, parkedAt, planFor, steady } from './fixture.ts'
+
+const after = (over: Partial<NonNullable<RedisProxyStatus['lastFailover']>> = {}) =>
+  steady({
+    epoch: 5,
+    primary: { address: 'b:1', runId: 'run-b', replId: 'new', since: '2026-01-01T00:00:00Z' },
+    members: joined('a', 'b', 'c'),
+    lastFailover: {
+      kind: 'Failover',
+      reason: 'x',
+      from: 'a:1',
+      fromReplId: history,
+      to: 'b:1',
+      epoch: 5,
+      detectedAt: '2026-01-01T00:00:00Z',
+      completedAt: '2026-01-01T00:00:00Z',
+      durationMs: 1,
+      ...over,
+    },
+  })
+const b = facts({ runId: 'run-b', replId: 'new', replId2: history, secondReplOffset: 101 })
+
+test('lost: exact, whether the old primary comes back as one or was parked', () => {
+  for (const a of [facts({ offset: 6740 }), parkedAt(6740)]) {
+    const { status } = planFor({ servers: { a, b }, status: after() })
+    assert.equal(status.lastFailover?.lostBytes, 6640)
+  }
+  const none = planFor({ servers: { a: facts({ offset: 90 }), b }, status: after() })
+  assert.equal(none.status.lastFailover?.lostBytes, 0)
+})
+
+test('lost: a restarted server counts anew, which is said once and stays', () => {
+  const a = facts({ runId: 'run-a2', replId: 'other', offset: 7 })
+  const { lastFailover } = planFor({ servers: { a, b }, status: after() }).status
+  assert.equal(lastFailover?.lostBytes, undefined)
+  assert.match(lastFailover?.lostUnknown ?? '', /restarted/)
+  const known = planFor({ servers: { a, b }, status: after({ lostBytes: 3 }) }).status
+  assert.equal(known.lastFailover?.lostBytes, 3)
+  assert.equal(known.lastFailover.lostUnknown, undefined)
+  const follows = follower({ replId: 'new', source: { host: 'b', port: 1 } })
+  const { lastFailover: still } = planFor({ servers: { a: follows, b }, status: after() }).status
+  assert.deepEqual([still?.lostBytes, still?.lostUnknown], [undefined, undefined])
+})
+
+test('diverged: joins again, or is kept as it is where the user wants that', () => {
+  const servers = { a: facts({ offset: 6740 }), b }
+  assert.deepEqual(kinds(planFor({ servers, status: after() })), ['replicate a:1'])
+  const spec = 'failover: {divergedPrimary: Quarantine}'
+  const kept = planFor({ servers, status: after(), spec })
+  assert.deepEqual(kinds(kept), ['park a:1'])
+  assert.equal(kept.status.members?.[0]?.state, 'Quarantined')
+  const parked = { a: parkedAt(6740), b }
+  const still = planFor({ servers: parked, status: { ...after(), ...kept.status }, spec })
+  assert.deepEqual(still.actions, [])
+  assert.equal(still.status.members?.[0]?.state, 'Quarantined')
+  const released = planFor({ servers: parked, status: { ...after(), ...kept.status } })
+  assert.deepEqual(kinds(released), ['replicate a:1'])
+  const same = planFor({ servers: { a: facts({ offset: 100 }), b }, status: after(), spec })
+  assert.deepEqual(kinds(same), ['replicate a:1'])
+})
+
+test('joining: so many at a time, and one that is synchronising counts', () => {
+  const servers = { a: parkedAt(50), b, c: parkedAt(60, { runId: 'run-c' }) }
+  assert.deepEqual(kinds(planFor({ servers, status: after() })), ['replicate a:1'])
+  const spec = 'failover: {parallelSyncs: 2}'
+  assert.equal(planFor({ servers, status: after(), spec }).actions.length, 2)
+  const syncing = follower({ isSyncing: true, isLinkUp: false, source: { host: 'b', port: 1 } })
+  const busy = planFor({ servers: { ...servers, a: syncing }, status: after() })
+  assert.deepEqual(busy.actions, [])
+  assert.equal(busy.status.phase, 'Rejoining')
+})
