@@ -31,9 +31,14 @@ export async function verify(args: readonly string[]): Promise<number> {
         failed += (await verifyConfiguration(file, values.connect === true)) ? 0 : 1
         continue
       }
-      const { proxies } = parseManifests(text, file)
-      const names = proxies.map((proxy) => proxy.metadata.name).join(', ')
-      console.log(`${file}: ${proxies.length === 0 ? 'holds no RedisProxy' : `ok (${names})`}`)
+      const { proxies, operations } = parseManifests(text, file)
+      const found = [
+        ...proxies.map((proxy) => proxy.metadata.name),
+        ...operations.map(({ kind, proxy }) => `${kind} of ${proxy}`),
+      ]
+      console.log(
+        `${file}: ${found.length === 0 ? 'holds no RedisProxy' : `ok (${found.join(', ')})`}`,
+      )
     } catch (error) {
       if (codeOf(error) === undefined || !(error instanceof Error)) throw error
       failed += 1

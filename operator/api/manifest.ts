@@ -1,11 +1,14 @@
 /**
- * Local manifests: a YAML file of `RedisProxy` and `Secret` documents, checked as the API server would check
- * them and defaulted likewise, with every error at once.
+ * Local manifests: a YAML file of `RedisProxy`, `RedisProxyOperation` and `Secret` documents, checked as the API server
+ * would check them and defaulted likewise, with every error at once.
  */
 import { LineCounter, parseAllDocuments } from 'yaml'
 import { type ValidationIssue, describeIssues } from '../../common/contract/issues.ts'
 import { ConfigError } from '../../common/errors.ts'
 import { validateRedisProxy } from './generated/validate-redis-proxy.js'
+import { validateRedisProxyOperation } from './generated/validate-redis-proxy-operation.js'
+import { operationRules } from './operation-rules.ts'
+import type { OperationSpec } from './operation.ts'
 import type { RedisProxy, RedisProxySpec } from './redis-proxy.ts'
 import { specRules } from './rules.ts'
 
@@ -17,6 +20,7 @@ export interface ManifestIssue extends ValidationIssue {
 
 export interface Manifests {
   readonly proxies: readonly RedisProxy[]
+  readonly operations: readonly OperationSpec[]
   /** Decoded Secrets by `namespace/name`; the values never leave the process but by file. */
   readonly secrets: ReadonlyMap<string, Readonly<Record<string, string>>>
 }
@@ -33,7 +37,7 @@ export const documentsMax = 256
 export function parseManifests(text: string, source: string): Manifests {
   const lineCounter = new LineCounter()
   const documents = parseAllDocuments(text, { lineCounter })
-  if (!Array.isArray(documents)) return { proxies: [], secrets: new Map() }
+  if (!Array.isArray(documents)) return { proxies: [], operations: [], secrets: new Map() }
   const broken = documents.flatMap((document) => document.errors)
   if (broken.length > 0) {
     const lines = broken.map((error) => error.message.split('\n')[0] ?? 'not YAML')
@@ -47,6 +51,7 @@ export function parseManifests(text: string, source: string): Manifests {
   }
   const issues: ManifestIssue[] = []
   const proxies: RedisProxy[] = []
+  const operations: OperationSpec[] = []
   const secrets = new Map<string, Readonly<Record<string, string>>>()
   for (const [index, document] of documents.entries()) {
     const value: unknown = document.toJS()
@@ -63,22 +68,28 @@ export function parseManifests(text: string, source: string): Manifests {
       return undefined
     }
     if (kindOf(value) === 'Secret') readSecretDocument(value, secrets)
-    if (kindOf(value) !== 'RedisProxy') continue
-    const found = checkProxy(value)
-    if (found.kind === 'ok') proxies.push(found.proxy)
-    else {
-      for (const issue of found.issues) {
-        const line = lineOf(issue.path)
-        issues.push({ document: index, ...issue, ...(line !== undefined && { line }) })
-      }
+    const found = check(value)
+    if (found.kind === 'proxy') proxies.push(found.proxy)
+    if (found.kind === 'operation') operations.push(found.spec)
+    for (const issue of found.kind === 'invalid' ? found.issues : []) {
+      const line = lineOf(issue.path)
+      issues.push({ document: index, ...issue, ...(line !== undefined && { line }) })
     }
   }
   if (issues.length > 0) throw invalid(source, issues)
-  return { proxies, secrets }
+  return { proxies, operations, secrets }
+}
+
+function check(value: unknown): Checked {
+  const kind = kindOf(value)
+  if (kind === 'RedisProxy') return checkProxy(value)
+  return kind === 'RedisProxyOperation' ? checkOperation(value) : { kind: 'other' }
 }
 
 type Checked =
-  | { readonly kind: 'ok'; readonly proxy: RedisProxy }
+  | { readonly kind: 'proxy'; readonly proxy: RedisProxy }
+  | { readonly kind: 'operation'; readonly spec: OperationSpec }
+  | { readonly kind: 'other' }
   | { readonly kind: 'invalid'; readonly issues: readonly ValidationIssue[] }
 
 function checkProxy(value: unknown): Checked {
@@ -95,7 +106,7 @@ function checkProxy(value: unknown): Checked {
   if (issues.length > 0) return { kind: 'invalid', issues }
   const namespace = metadata.namespace ?? 'default'
   return {
-    kind: 'ok',
+    kind: 'proxy',
     proxy: {
       apiVersion: 'respmesh.io/v1alpha1',
       kind: 'RedisProxy',
@@ -109,6 +120,17 @@ function checkProxy(value: unknown): Checked {
       spec,
     },
   }
+}
+
+function checkOperation(value: unknown): Checked {
+  if (!validateRedisProxyOperation(value)) {
+    const errors = validateRedisProxyOperation.errors ?? []
+    return { kind: 'invalid', issues: describeIssues(errors) }
+  }
+  const { spec } = value as { spec: OperationSpec }
+  const broken = operationRules.filter((rule) => !rule.holds(spec))
+  if (broken.length === 0) return { kind: 'operation', spec }
+  return { kind: 'invalid', issues: broken.map(({ message }) => ({ path: 'spec', message })) }
 }
 
 function duplicateEndpoints(spec: RedisProxySpec): ValidationIssue[] {

@@ -1,5 +1,6 @@
 /** Names and paths of what the operator reads and writes in the API. Pure. */
 import { isIP } from 'node:net'
+import { operationPlural } from '../api/operation-schema.ts'
 import { group, plural, version } from '../api/schema.ts'
 
 export const redisProxiesPath = (namespace?: string): string =>
@@ -9,6 +10,13 @@ export const redisProxiesPath = (namespace?: string): string =>
 
 export const redisProxyPath = (namespace: string, name: string): string =>
   `${redisProxiesPath(namespace)}/${name}`
+
+export const operationsPath = (namespace?: string): string =>
+  namespace === undefined
+    ? `/apis/${group}/${version}/${operationPlural}`
+    : `/apis/${group}/${version}/namespaces/${namespace}/${operationPlural}`
+
+export const nodePath = (name: string): string => `/api/v1/nodes/${name}`
 
 export const podsPath = (namespace?: string): string =>
   namespace === undefined ? '/api/v1/pods' : `/api/v1/namespaces/${namespace}/pods`

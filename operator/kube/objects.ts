@@ -38,8 +38,8 @@ export interface KubeStatus {
 
 export interface ContainerState {
   readonly waiting?: object
-  readonly running?: object
-  readonly terminated?: object
+  readonly running?: { readonly startedAt?: string }
+  readonly terminated?: { readonly finishedAt?: string; readonly exitCode?: number }
 }
 
 export interface ContainerStatus {

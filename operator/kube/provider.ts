@@ -7,8 +7,9 @@ import type { Clock } from '../../common/clock.ts'
 import { bootstrapRefreshMs } from '../../common/limits.ts'
 import { StopStack, type Stoppable } from '../../common/lifecycle.ts'
 import type { Log } from '../../common/log.ts'
+import type { RedisProxyOperation } from '../api/operation.ts'
 import type { ProxyKey, RedisProxy } from '../api/redis-proxy.ts'
-import type { ConfigPublisher, Provider } from '../controller/provider.ts'
+import type { ConfigPublisher, Provider, ProxyStore } from '../controller/provider.ts'
 import { secretFile, socketFile } from '../inject/layout.ts'
 import type { Authentication } from '../stream/index.ts'
 import { Addresses } from './addresses.ts'
@@ -16,8 +17,10 @@ import { BootstrapWriter } from './bootstrap.ts'
 import { type KubeClient, createClient } from './client.ts'
 import { type Connection, createConnection } from './connection.ts'
 import { EventRecorder } from './events.ts'
+import { Fates } from './fates.ts'
 import { Elector } from './lease.ts'
-import { podsPath, qualifyHost, redisProxiesPath } from './names.ts'
+import { operationsPath, podsPath, qualifyHost, redisProxiesPath } from './names.ts'
+import { Operations } from './operations.ts'
 import { createPodStore, sidecarPodSelector, sidecarsOf } from './pods.ts'
 import { ProxyCache } from './proxies.ts'
 import { type Reflector, type RestartReason, startReflector } from './reflector.ts'
@@ -56,6 +59,8 @@ export class Kube implements Stoppable {
   private readonly connection: Connection
   private readonly pods = createPodStore()
   private readonly addresses: Addresses
+  private readonly fates: Fates
+  private readonly operations: Operations
   private readonly parts = new StopStack()
   private hasSynced = false
 
@@ -70,6 +75,15 @@ export class Kube implements Stoppable {
     const { client } = this
     this.proxies = new ProxyCache(client)
     this.addresses = new Addresses({ client, clock, log, random })
+    const mayReadNodes = options.watchNamespace === undefined
+    this.fates = new Fates({ client, clock, log, random, mayReadNodes })
+    this.operations = new Operations({
+      client,
+      clock,
+      log,
+      isLeader: () => this.hasSynced && this.elector.isLeader(),
+      hasProxy: (key) => this.proxies.get(key) !== undefined,
+    })
     this.events = new EventRecorder({ instance: identity }, { client, clock, log })
     this.elector = new Elector(
       { namespace, name: leaseName, identity },
@@ -104,6 +118,10 @@ export class Kube implements Stoppable {
     const refreshing = setInterval(() => bootstrap.refresh(), bootstrapRefreshMs)
     parts.add('refresh', { stop: async () => clearInterval(refreshing) })
     parts.add('addresses', this.addresses)
+    parts.add('fates', this.fates)
+    parts.add('operations', this.operations)
+    // Not waited for: an operator is of use where operations are not installed.
+    parts.add('operations reflector', this.watchOperations())
     proxies.onChange((key) => {
       this.addresses.follow(key, proxies.get(key))
       bootstrap.touch(key)
@@ -122,7 +140,7 @@ export class Kube implements Stoppable {
   /** Everything that the core needs. */
   provider(publisher: ConfigPublisher): Provider {
     return {
-      store: this.proxies,
+      store: withNews(this.proxies, this.fates),
       status: this.proxies,
       secrets: createSecretReader(this.client),
       events: this.events,
@@ -134,8 +152,20 @@ export class Kube implements Stoppable {
       qualifyHost: (proxy, host) => qualifyHost(proxy.metadata.namespace, host),
       locate: (proxy, host) => this.addresses.locate(proxy, host),
       expectedSidecars: (key) => (this.hasSynced ? sidecarsOf(key, this.pods.values()) : undefined),
+      fate: (proxy, server) => this.fates.fate(proxy, server),
+      operations: this.operations,
       isLeader: () => this.elector.isLeader(),
     }
+  }
+
+  private watchOperations(): Reflector {
+    const { client, operations } = this
+    const { log, random } = this.modules
+    const path = operationsPath(this.options.watchNamespace)
+    return startReflector<RedisProxyOperation>(
+      { path, sink: operations.objects },
+      { client, log, random },
+    )
   }
 
   private startReflectors(): readonly Reflector[] {
@@ -160,6 +190,20 @@ export class Kube implements Stoppable {
         { client, log, random },
       ),
     ]
+  }
+}
+
+/** The resources; who listens hears as well when something became of the pod of a primary. */
+function withNews(proxies: ProxyCache, fates: Fates): ProxyStore {
+  return {
+    get: (key) => proxies.get(key),
+    keys: () => proxies.keys(),
+    onChange(listener) {
+      const stops = [proxies.onChange(listener), fates.onChange(listener)]
+      return () => {
+        for (const stop of stops) stop()
+      }
+    },
   }
 }
 

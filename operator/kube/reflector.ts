@@ -34,6 +34,7 @@ export interface ReflectorOptions<T extends KubeObject> {
   /** Collection, e.g. `/api/v1/pods`. */
   readonly path: string
   readonly labelSelector?: string
+  readonly fieldSelector?: string
   readonly sink: ReflectorSink<T>
   /** For tests against a real server; default `watchSilenceMaxMs`. */
   readonly silenceMaxMs?: number
@@ -70,6 +71,19 @@ export function startReflector<T extends KubeObject>(
       stopping.abort()
       await running
     },
+  }
+}
+
+function selectorsOf({
+  labelSelector,
+  fieldSelector,
+}: {
+  readonly labelSelector?: string
+  readonly fieldSelector?: string
+}) {
+  return {
+    ...(labelSelector !== undefined && { labelSelector }),
+    ...(fieldSelector !== undefined && { fieldSelector }),
   }
 }
 
@@ -120,7 +134,7 @@ async function list<T extends KubeObject>(
       path: options.path,
       query: {
         limit: String(listPageCount),
-        ...(options.labelSelector !== undefined && { labelSelector: options.labelSelector }),
+        ...selectorsOf(options),
         ...(next !== '' && { continue: next }),
       },
       attemptsMax: 1,
@@ -186,7 +200,7 @@ async function watchOnce<T extends KubeObject>(
         allowWatchBookmarks: 'true',
         resourceVersion: position.version,
         timeoutSeconds: String(Math.round(seconds)),
-        ...(options.labelSelector !== undefined && { labelSelector: options.labelSelector }),
+        ...selectorsOf(options),
       },
       signal: context.signal,
     })

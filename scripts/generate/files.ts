@@ -1,9 +1,10 @@
 /** The list of generated files with their content; `test/fresh.test.ts` compares it with the tree. */
 import { proxyConfigSchema } from '../../common/contract/schema.ts'
+import { operationManifestSchema } from '../../operator/api/operation-schema.ts'
 import { manifestSchema } from '../../operator/api/schema.ts'
 import { commandsPage } from './commands-page.ts'
 import { commandRoutesSource, commandTableSource, readCommandFile } from './commands.ts'
-import { chartCrdYaml, crdYaml } from './crd.ts'
+import { chartCrdYaml, chartOperationCrdYaml, crdYaml, operationCrdYaml } from './crd.ts'
 import { valuesSchemaJson } from './values-schema.ts'
 import { standaloneValidator, validatorTypes } from './validator.ts'
 
@@ -45,8 +46,22 @@ export async function generatedFiles(): Promise<readonly GeneratedFile[]> {
       path: 'operator/api/generated/validate-redis-proxy.d.ts',
       content: validatorTypes('validateRedisProxy', '../../../common/contract/issues.ts'),
     },
+    {
+      path: 'operator/api/generated/validate-redis-proxy-operation.js',
+      content: await standaloneValidator(
+        operationManifestSchema,
+        'validateRedisProxyOperation',
+        true,
+      ),
+    },
+    {
+      path: 'operator/api/generated/validate-redis-proxy-operation.d.ts',
+      content: validatorTypes('validateRedisProxyOperation', '../../../common/contract/issues.ts'),
+    },
     { path: 'crds/respmesh.io_redisproxies.yaml', content: crdYaml() },
+    { path: 'crds/respmesh.io_redisproxyoperations.yaml', content: operationCrdYaml() },
     { path: 'charts/respmesh/templates/crd.yaml', content: chartCrdYaml() },
+    { path: 'charts/respmesh/templates/crd-operations.yaml', content: chartOperationCrdYaml() },
     { path: 'charts/respmesh/values.schema.json', content: valuesSchemaJson() },
   ]
 }

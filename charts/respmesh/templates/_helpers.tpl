@@ -35,8 +35,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   resources: [redisproxies]
   verbs: [get, list, watch]
 - apiGroups: [respmesh.io]
-  resources: [redisproxies/status]
+  resources: [redisproxyoperations]
+  verbs: [list, watch]
+- apiGroups: [respmesh.io]
+  resources: [redisproxies/status, redisproxyoperations/status]
   verbs: [update]
+# Which sidecars exist, and whether the container of a primary has ended.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
