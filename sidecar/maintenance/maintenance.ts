@@ -127,7 +127,8 @@ export class Maintenance {
 
   private hasMovers(): boolean {
     for (const { session, endpoint } of this.takers.values()) {
-      if (session.protocol === 3 && endpointFor(endpoint, session.socket) !== undefined) return true
+      const canBeTold = session.protocol === 3 && canMove(session)
+      if (canBeTold && endpointFor(endpoint, session.socket) !== undefined) return true
     }
     return false
   }
@@ -204,7 +205,7 @@ export class Maintenance {
   private writeMoving(taker: Taker): void {
     const { session, endpoint } = taker
     const target = endpointFor(endpoint, session.socket)
-    if (taker.isMoving || target === undefined) return
+    if (taker.isMoving || target === undefined || !canMove(session)) return
     taker.isMoving = true
     // One that knows the address by itself waits for half of the time before it connects.
     this.push(session, encodeMoving(this.sequence, target === null ? 1 : movingTtlSeconds, target))
@@ -221,4 +222,12 @@ function mayTake(session: Session): boolean {
   const { order, output, pinning, sharedLane } = session
   if (output.isBlocked || pinning.isRaw || pinning.isMidReply) return false
   return sharedLane?.isMidReplyOf(session) !== true && order?.isMidReply !== true
+}
+
+/**
+ * Whether a library that connects again at our word makes the new connection what this one is. Some give it neither
+ * the database nor the subscriptions, which they do for one that was closed.
+ */
+function canMove({ database, state, subscriber }: Session): boolean {
+  return database === 0 && !subscriber.isListening && state.linkedCount === 0
 }

@@ -230,6 +230,18 @@ test('a sidecar that ends sends its clients to connect again, and serves them un
   for (const client of [one, two, deaf]) assert.equal(await client.rest(), '')
 })
 
+test('clients in another database and subscribers notice the end when they are closed', async (t) => {
+  const rig = await startRig(t, { timing: { drainTimeoutMs: 2000 } })
+  const [one, chosen, subscribed] = [await listener(rig), await listener(rig), await listener(rig)]
+  assert.equal(await chosen.ask('SELECT', '2'), '+OK\r\n')
+  assert.equal(words(await subscribed.ask('SUBSCRIBE', 'news'))[0], 'subscribe')
+  const stopped = rig.plane.stop()
+  assert.equal(words(await one.reply())[0], 'MOVING')
+  await stopped
+  // A library that moved them would give the next connection neither.
+  for (const client of [chosen, subscribed]) assert.equal(await client.rest(), '')
+})
+
 test('a sidecar whose clients asked for nothing ends at once', async (t) => {
   const rig = await startRig(t, { timing: { drainTimeoutMs: 60_000 } })
   const one = await rig.client()
