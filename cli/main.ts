@@ -31,6 +31,10 @@ const programs: Readonly<
     summary: 'the servers behind a sidecar: shards, roles, health, lag, load',
     load: async () => (await import('./topology.ts')).topology,
   },
+  switchover: {
+    summary: 'make another server the primary while everything runs; --yaml: for a cluster',
+    load: async () => (await import('./switchover.ts')).switchover,
+  },
   verify: {
     summary: 'check manifests or configurations and list all that is wrong: respmesh verify FILE',
     load: async () => (await import('./verify.ts')).verify,

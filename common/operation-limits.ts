@@ -9,8 +9,8 @@ export const localOperationsMax = 64
 /** Operations that wait on a laptop; the next is refused. */
 export const localOperationsWaitingMax = 16
 /** `respmesh switchover` waits for the end this long unless told otherwise, and looks this often. */
-export const switchoverWaitDefaultMs = 30_000
-export const switchoverPollMs = 50
+export const operationWaitMs = 30_000
+export const operationPollMs = 50
 
 /** Clocks of nodes and of the operator may differ by so much: ends this close to the beginning of a primary prove nothing. */
 export const nodeClockSkewMs = 5000

@@ -133,6 +133,16 @@ function checkOperation(value: unknown): Checked {
   return { kind: 'invalid', issues: broken.map(({ message }) => ({ path: 'spec', message })) }
 }
 
+/** The same for what comes without the frame of a manifest; defaults are set. */
+export function checkOperationSpec(
+  spec: object,
+): { readonly spec: OperationSpec } | { readonly issues: readonly ValidationIssue[] } {
+  const frame = { apiVersion: 'respmesh.io/v1alpha1', kind: 'RedisProxyOperation', metadata: {} }
+  const found = checkOperation({ ...frame, spec })
+  if (found.kind === 'operation') return { spec: found.spec }
+  return { issues: found.kind === 'invalid' ? found.issues : [] }
+}
+
 function duplicateEndpoints(spec: RedisProxySpec): ValidationIssue[] {
   const seen = new Set<string>()
   return spec.backend.endpoints.flatMap((endpoint, index) => {

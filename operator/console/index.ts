@@ -1,3 +1,9 @@
 /** The status page of local mode. */
 export { type Console, startConsole } from './server.ts'
-export type { ConsoleEvent, ConsoleSource, ConsoleState } from './state.ts'
+export type {
+  AskedOperation,
+  ConsoleEvent,
+  ConsoleOperation,
+  ConsoleSource,
+  ConsoleState,
+} from './state.ts'

@@ -70,20 +70,28 @@ const row = (cells) => {
   return tr
 }
 const tone = (isGood) => (isGood ? 'good' : 'bad')
-async function act(verb, address) {
-  await fetch('/api/' + verb, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', 'x-respmesh-token': document.body.dataset.token },
-    body: JSON.stringify({ address }),
-  })
+const post = (path, body) => fetch(path, {
+  method: 'POST',
+  headers: { 'content-type': 'application/json', 'x-respmesh-token': document.body.dataset.token },
+  body: JSON.stringify(body),
+})
+function button(label, onclick) {
+  const element = make('button', label)
+  element.onclick = onclick
+  return element
 }
-function action(member, state) {
-  if (!state.canAct) return ''
+function actions(member, state) {
+  const { address } = member
+  const buttons = make('span')
+  const isPrimary = address === state.primary
+  if (state.canSwitch && !isPrimary && member.role === 'replica' && member.state === 'Online') {
+    buttons.append(button('make it the primary', () => post('/v1/operations', { kind: 'Switchover', to: address })))
+  }
+  if (!state.canAct) return buttons
   const isRunning = member.pid !== undefined
-  const label = isRunning ? (member.address === state.primary ? 'kill the primary' : 'kill') : 'start again'
-  const button = make('button', label)
-  button.onclick = () => act(isRunning ? 'kill' : 'start', member.address)
-  return button
+  const label = isRunning ? (isPrimary ? 'kill the primary' : 'kill') : 'start again'
+  buttons.append(button(label, () => post(isRunning ? '/api/kill' : '/api/start', { address })))
+  return buttons
 }
 function show(state) {
   byId('name').textContent = state.name
@@ -96,7 +104,7 @@ function show(state) {
     make('span', member.role, member.address === state.primary ? 'good' : ''),
     make('span', member.state, tone(member.state === 'Online')),
     member.lagBytes === undefined ? '' : member.lagBytes + ' B',
-    action(member, state),
+    actions(member, state),
   ])))
   byId('sidecars').replaceChildren(...state.sidecars.map((sidecar) => row([
     sidecar.id,
@@ -110,7 +118,7 @@ function show(state) {
     primary: state.primary ?? 'none',
     epoch: state.epoch,
     phase: state.phase,
-    'last failover': last && (last.from ?? '') + ' → ' + last.to + ' (' + last.reason + ')',
+    'last change': last && (last.from ?? '') + ' → ' + last.to + ' in ' + last.durationMs + ' ms (' + last.reason + ')',
     'lost bytes': last && last.lostBytes,
   }
   byId('facts').replaceChildren(...Object.entries(facts).flatMap(([name, value]) =>

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
 import { type TestContext, test } from 'node:test'
-import { type ConsoleSource, type ConsoleState, startConsole } from './index.ts'
+import {
+  type AskedOperation,
+  type ConsoleSource,
+  type ConsoleState,
+  startConsole,
+} from './index.ts'
 
 const state: ConsoleState = {
-  name: 'shop/<cache>',
-  ready: { status: 'True', reason: 'Ready', message: 'fine' },
+  name: 'shop/cache',
+  ready: { status: 'True', reason: 'Ready', message: '<i>fine</i>' },
   phase: 'Steady',
   epoch: 2,
   primary: 'a:1',
@@ -13,10 +18,12 @@ const state: ConsoleState = {
   sidecars: [],
   events: [],
   canAct: true,
+  canSwitch: true,
 }
 
 async function start(context: TestContext) {
   const killed: string[] = []
+  const asked: AskedOperation[] = []
   let changed = () => {}
   const source: ConsoleSource = {
     state: () => state,
@@ -29,13 +36,16 @@ async function start(context: TestContext) {
       return address === 'a:1'
     },
     startAgain: async () => true,
+    ask: (operation) => (asked.push(operation) > 1 ? undefined : 'switchover-1'),
+    operation: (name) =>
+      name === 'switchover-1' ? { name, phase: 'Running', message: 'clients are held' } : undefined,
   }
   const console = await startConsole(0, source)
   context.after(() => console.stop())
   const page = await fetch(console.url)
   const html = await page.text()
   const token = /data-token="([^"]+)"/.exec(html)?.[1] ?? ''
-  return { url: console.url, page, html, token, killed, change: () => changed() }
+  return { url: console.url, page, html, token, killed, asked, change: () => changed() }
 }
 
 test('the page brings its own policy and no data', async (context) => {
@@ -43,7 +53,7 @@ test('the page brings its own policy and no data', async (context) => {
   const policy = page.headers.get('content-security-policy') ?? ''
   assert.match(policy, /default-src 'none'/)
   assert.doesNotMatch(policy, /unsafe/)
-  assert.doesNotMatch(html, /<cache>/)
+  assert.doesNotMatch(html, /<i>/)
   assert.doesNotMatch(html, /https?:\/\//)
 })
 
@@ -66,6 +76,7 @@ test('only the page itself may kill', async (context) => {
   const own = { origin: url, 'x-respmesh-token': token }
   assert.equal(await post({}), 403)
   assert.equal(await post({ origin: url }), 403)
+  assert.equal(await post({ 'x-respmesh-token': token, origin: 'null' }), 403)
   assert.equal(await post({ ...own, origin: 'http://elsewhere' }), 403)
   assert.equal(await post({ ...own, 'x-respmesh-token': `${token.slice(1)}x` }), 403)
   assert.deepEqual(killed, [])
@@ -88,4 +99,30 @@ test('a name that was made to point here is refused', async (context) => {
 test('an unknown path is a 404', async (context) => {
   const { url } = await start(context)
   assert.equal((await fetch(`${url}/x`)).status, 404)
+})
+
+test('a program of this machine may ask for an operation, and for how it goes', async (context) => {
+  const { url, token, asked } = await start(context)
+  const known = (await (await fetch(`${url}/api/token`)).json()) as { token: string }
+  assert.equal(known.token, token)
+  const headers = { 'x-respmesh-token': token }
+  const post = async (body: object, more: Record<string, string> = {}) => {
+    const init = { method: 'POST', body: JSON.stringify(body), headers: { ...headers, ...more } }
+    const response = await fetch(`${url}/v1/operations`, init)
+    return { status: response.status, answer: (await response.json()) as Record<string, string> }
+  }
+  const wanted = { kind: 'Switchover', proxy: 'cache', to: 'b:1' }
+  const foreign = await post(wanted, { origin: 'http://elsewhere' })
+  assert.equal(foreign.status, 403)
+  const mistyped = await post({ kind: 'Switchover', to: 'b' })
+  assert.equal(mistyped.status, 400)
+  assert.match(mistyped.answer['error'] ?? '', /spec\.to/)
+  assert.equal(asked.length, 0)
+  const { proxy: _proxy, ...own } = wanted
+  assert.deepEqual(await post(own), { status: 202, answer: { name: 'switchover-1' } })
+  assert.deepEqual(asked, [{ kind: 'Switchover', to: 'b:1', accept: [] }])
+  assert.equal((await post(own)).status, 503)
+  const found = await fetch(`${url}/v1/operations/switchover-1`)
+  assert.equal(((await found.json()) as { phase: string }).phase, 'Running')
+  assert.equal((await fetch(`${url}/v1/operations/other`)).status, 404)
 })

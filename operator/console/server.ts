@@ -1,14 +1,17 @@
 /**
  * The status page's HTTP server: loopback only. A page of another origin can neither read (the Host must be
- * ours, so that a rebound name is refused) nor act (a token that only our page knows, and our Origin).
+ * ours, so that a rebound name is refused) nor act (a token that it cannot read, and no Origin but ours).
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { SystemError } from '../../common/errors.ts'
 import { consoleBodyBytesMax, consoleClientsMax, consoleRefreshMs } from '../../common/limits.ts'
+import { checkOperationSpec } from '../api/manifest.ts'
 import { renderPage } from './page.ts'
 import type { ConsoleSource } from './state.ts'
+
+const operationsPath = '/v1/operations'
 
 export interface Console {
   readonly url: string
@@ -113,9 +116,19 @@ async function route(exchange: Exchange): Promise<void> {
     case '/api/events':
       if (!feed.add(response)) reply(response, 503, { error: 'too many pages are open' })
       return
+    case '/api/token':
+      // For programs of this machine: pages of other origins cannot read it.
+      return reply(response, 200, { token: exchange.token })
     default:
-      return reply(response, 404, { error: 'there is no such page' })
+      return tellOperation(exchange, path)
   }
+}
+
+function tellOperation({ response, source }: Exchange, path: string): void {
+  const name = path.startsWith(operationsPath) ? path.slice(operationsPath.length + 1) : ''
+  const operation = name === '' ? undefined : source.operation(name)
+  if (operation !== undefined) return reply(response, 200, operation)
+  return reply(response, 404, { error: 'there is no such page' })
 }
 
 function page({ response, token }: Exchange): void {
@@ -145,7 +158,9 @@ async function act(
   if (!isOwnOrigin(request) || !hasToken(request, token)) {
     return reply(response, 403, { error: 'only the page itself may do this' })
   }
-  const address = await readAddress(request)
+  const body = await readBody(request)
+  if (path === operationsPath) return askOperation({ response, source }, body)
+  const address = textIn(body, 'address')
   if (address === undefined) return reply(response, 400, { error: 'name an address' })
   const isDone = await perform(source, path, address)
   if (isDone === undefined) return reply(response, 404, { error: 'there is no such action' })
@@ -164,7 +179,35 @@ async function perform(
   return undefined
 }
 
-async function readAddress(request: IncomingMessage): Promise<string | undefined> {
+/** The body is the spec of a RedisProxyOperation; who leaves the proxy out means the one that runs here. */
+function askOperation(
+  { response, source }: Pick<Exchange, 'response' | 'source'>,
+  body: object | undefined,
+): void {
+  if (body === undefined) return reply(response, 400, { error: 'send JSON' })
+  const { name: ours, canSwitch } = source.state()
+  if (!canSwitch) {
+    return reply(response, 409, { error: `${ours}: its primary is not chosen by the operator` })
+  }
+  const proxy = ours.slice(ours.indexOf('/') + 1)
+  const checked = checkOperationSpec({ proxy, ...body })
+  if ('issues' in checked) {
+    const error = checked.issues.map((issue) => `${issue.path} ${issue.message}`).join('; ')
+    return reply(response, 400, { error })
+  }
+  const { spec } = checked
+  if (spec.proxy !== proxy) {
+    return reply(response, 404, { error: `there is no ${spec.proxy} here: ${proxy} runs` })
+  }
+  const { kind, to, accept } = spec
+  const name = source.ask({ kind, accept, ...(to !== undefined && { to }) })
+  return name === undefined
+    ? reply(response, 503, { error: 'too many operations wait' })
+    : reply(response, 202, { name })
+}
+
+/** Undefined: no JSON object, or too long. */
+async function readBody(request: IncomingMessage): Promise<object | undefined> {
   let body = ''
   request.setEncoding('utf8')
   for await (const chunk of request as AsyncIterable<string>) {
@@ -173,11 +216,15 @@ async function readAddress(request: IncomingMessage): Promise<string | undefined
   }
   try {
     const value: unknown = JSON.parse(body)
-    if (typeof value !== 'object' || value === null || !('address' in value)) return undefined
-    return typeof value.address === 'string' ? value.address : undefined
+    return typeof value === 'object' && value !== null ? value : undefined
   } catch {
     return undefined
   }
+}
+
+function textIn(body: object | undefined, name: string): string | undefined {
+  const value: unknown = body === undefined ? undefined : Reflect.get(body, name)
+  return typeof value === 'string' ? value : undefined
 }
 
 function isOwnHost({ headers, socket }: IncomingMessage): boolean {
@@ -185,8 +232,9 @@ function isOwnHost({ headers, socket }: IncomingMessage): boolean {
   return [`127.0.0.1:${port}`, `localhost:${port}`].includes(headers.host ?? '')
 }
 
+/** Browsers name the origin of every page that posts; programs name none. */
 function isOwnOrigin({ headers }: IncomingMessage): boolean {
-  return headers.origin === `http://${headers.host ?? ''}`
+  return headers.origin === undefined || headers.origin === `http://${headers.host ?? ''}`
 }
 
 function hasToken({ headers }: IncomingMessage, token: string): boolean {

@@ -39,12 +39,30 @@ export interface ConsoleState {
     readonly from?: string
     readonly to: string
     readonly reason: string
+    readonly kind?: string
     readonly completedAt: string
+    /** From its beginning to its end, by the records; clients wait no longer. */
+    readonly durationMs: number
     readonly lostBytes?: number
   }
   readonly events: readonly ConsoleEvent[]
   /** Whether servers can be killed and started from here. */
   readonly canAct: boolean
+  /** Whether the operator says which server is the primary, so that it can be changed. */
+  readonly canSwitch: boolean
+}
+
+/** What a visitor asks for. */
+export interface AskedOperation {
+  readonly kind: 'Switchover' | 'Promote'
+  readonly to?: string
+  readonly accept: readonly ('NoProof' | 'DataLoss')[]
+}
+
+export interface ConsoleOperation {
+  readonly name: string
+  readonly phase: 'Pending' | 'Running' | 'Succeeded' | 'Failed'
+  readonly message: string
 }
 
 export interface ConsoleSource {
@@ -53,4 +71,7 @@ export interface ConsoleSource {
   /** @returns whether there was such a server to act on */
   kill(address: string): boolean
   startAgain(address: string): Promise<boolean>
+  /** @returns its name; undefined if too many wait already */
+  ask(operation: AskedOperation): string | undefined
+  operation(name: string): ConsoleOperation | undefined
 }

@@ -30,6 +30,7 @@ export class Child {
   private timer: NodeJS.Timeout | undefined
   private isStopping = false
   private isFirst = true
+  private startedMs: number | undefined
 
   constructor(
     options: ChildOptions,
@@ -49,6 +50,16 @@ export class Child {
     return this.process?.pid
   }
 
+  /** When the process that runs was started, wall clock; absent while none does. */
+  get runsSinceMs(): number | undefined {
+    return this.process === undefined ? undefined : this.startedMs
+  }
+
+  /** Whether there has been one at all. */
+  get hasRun(): boolean {
+    return !this.isFirst
+  }
+
   /** Starts it, or starts it again now instead of later. @throws SystemError RM_LOCAL_START */
   async start(): Promise<void> {
     clearTimeout(this.timer)
@@ -62,6 +73,7 @@ export class Child {
     })
     closeSync(log)
     this.process = child
+    this.startedMs = Date.now()
     this.isFirst = false
     try {
       await once(child, 'spawn')

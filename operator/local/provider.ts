@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ProxyError } from '../../common/errors.ts'
 import { type ProxyKey, type RedisProxy, type RedisProxyStatus, keyOf } from '../api/redis-proxy.ts'
+import { LocalOperations } from './operations.ts'
 import type {
   ConfigPublisher,
   EventSink,
@@ -26,12 +27,15 @@ export interface LocalProviderModules {
   readonly publisher: ConfigPublisher
   readonly onEvent: (event: ProxyEvent) => void
   readonly expectedSidecars: () => readonly string[]
+  /** Of servers that were started here; absent: none were. */
+  readonly fateOf?: (address: string, sinceMs: number) => string | undefined
 }
 
 export class LocalProvider
   implements Provider, ProxyStore, StatusWriter, SecretReader, EventSink, SidecarPlacement
 {
   readonly publisher: ConfigPublisher
+  readonly operations: LocalOperations
   private readonly options: LocalProviderOptions
   private readonly modules: LocalProviderModules
   private readonly listeners = new Set<(key: ProxyKey) => void>()
@@ -46,6 +50,7 @@ export class LocalProvider
     this.publisher = modules.publisher
     this.proxy = options.proxy
     this.key = keyOf(options.proxy)
+    this.operations = new LocalOperations(this.key)
   }
 
   readonly store: ProxyStore = this
@@ -115,6 +120,17 @@ export class LocalProvider
 
   expectedSidecars(): readonly string[] {
     return this.modules.expectedSidecars()
+  }
+
+  fate(
+    _proxy: RedisProxy,
+    {
+      host,
+      port,
+      sinceMs,
+    }: { readonly host: string; readonly port: number; readonly sinceMs: number },
+  ): string | undefined {
+    return this.modules.fateOf?.(`${host}:${port}`, sinceMs)
   }
 
   isLeader(): boolean {

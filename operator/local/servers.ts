@@ -53,6 +53,16 @@ export class LocalServers {
     return this.children.get(address)?.pid
   }
 
+  /** Why the process that has been the primary at `address` since then has ended; see `Provider.fate`. */
+  fateOf(address: string, sinceMs: number): string | undefined {
+    const child = this.children.get(address)
+    if (child === undefined || !child.hasRun) return undefined
+    const { runsSinceMs } = child
+    if (runsSinceMs === undefined) return `the process of ${address} has exited`
+    if (runsSinceMs <= sinceMs) return undefined
+    return `the process of ${address} has exited and was started again`
+  }
+
   async start(): Promise<void> {
     await Promise.all([...this.children.values()].map((child) => child.start()))
     const { arrangement, busPorts = [], password, ports } = this.options

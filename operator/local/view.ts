@@ -1,5 +1,6 @@
 /** The local world as the status page and the terminal see it. */
 import { consoleEventsMax } from '../../common/limits.ts'
+import { isChosenByOperator } from '../api/redis-proxy.ts'
 import type { ConsoleEvent, ConsoleSource, ConsoleState } from '../console/index.ts'
 import type { ProxyEvent } from '../controller/provider.ts'
 import type { LocalWorld } from './world.ts'
@@ -47,6 +48,8 @@ export function consoleSource(world: LocalWorld, log: EventLog): ConsoleSource {
       await servers.startAgain(address)
       return true
     },
+    ask: (operation) => world.provider.operations.ask(operation),
+    operation: (name) => world.provider.operations.find(name),
   }
 }
 
@@ -72,6 +75,7 @@ function stateOf(world: LocalWorld, log: EventLog): ConsoleState {
     ...(lastFailover && { lastFailover }),
     events: log.events(),
     canAct: world.servers !== undefined,
+    canSwitch: isChosenByOperator(proxy.spec) && proxy.spec.backend.mode === 'Replication',
   }
 }
 

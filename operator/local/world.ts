@@ -117,6 +117,7 @@ async function assemble(
       publisher: stream.publisher,
       onEvent: modules.onEvent,
       expectedSidecars: () => sidecars?.ids() ?? [],
+      ...(servers && { fateOf: (address, sinceMs) => servers.fateOf(address, sinceMs) }),
     },
   )
   provider.writeSecretFiles()
