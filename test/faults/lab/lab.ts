@@ -3,7 +3,7 @@
  * faults that can be done to them. Several labs may run at once: their addresses are the same and never meet.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseManifests } from '../../../operator/api/manifest.ts'
@@ -202,6 +202,16 @@ export class Lab {
     if (!this.isKept) rmSync(this.directory, { recursive: true, force: true })
   }
 
+  /** @throws Error when a process has ended, with what it said last */
+  private isBegun(): boolean {
+    for (const { name, isRunning } of [...this.sidecars, this.operator]) {
+      if (isRunning) continue
+      const log = readFileSync(join(this.directory, `${name}.log`), 'utf8')
+      throw new Error(`${name} has ended: ${log.slice(-1000)}`)
+    }
+    return this.isSettled()
+  }
+
   private async begin(): Promise<void> {
     const [first, ...others] = this.servers
     await first?.start('primary')
@@ -209,7 +219,7 @@ export class Lab {
     await Promise.all(others.map((server) => server.start({ replicaOf })))
     await this.operator.start()
     await Promise.all(this.sidecars.map((sidecar) => sidecar.start()))
-    await this.settled()
+    await until('the lab is in order', () => this.isBegun(), readyDeadlineMs)
     await Promise.all(this.sidecars.map((sidecar) => sidecar.serves(readyDeadlineMs)))
   }
 }

@@ -13,6 +13,9 @@ export interface Cut {
   readonly port?: { readonly at: 'from' | 'to'; readonly number: number }
 }
 
+/** Ends one fault; the others stay. */
+export type Undo = () => Promise<void>
+
 interface Node {
   readonly place: NodePlace
   readonly namespace: Namespace
@@ -48,43 +51,40 @@ export class Network {
   }
 
   /** The cable is pulled: nothing in or out, and nobody is told. */
-  async unplug(name: string): Promise<void> {
+  async unplug(name: string): Promise<Undo> {
     await this.hub.run('ip', ['link', 'set', this.node(name).hubLink, 'down'])
-  }
-
-  async plug(name: string): Promise<void> {
-    await this.hub.run('ip', ['link', 'set', this.node(name).hubLink, 'up'])
+    return () => this.plug(name)
   }
 
   /** One way. */
-  async cut({ from, to, port }: Cut): Promise<void> {
+  async cut({ from, to, port }: Cut): Promise<Undo> {
     const match = port === undefined ? [] : portMatch(port)
-    await this.rule(to, ['INPUT', '-s', this.addressOf(from), ...match, '-j', 'DROP'])
+    return this.rule(to, ['-s', this.addressOf(from), ...match, '-j', 'DROP'])
   }
 
   /** Both ways, everything. */
-  async part(a: string, b: string): Promise<void> {
-    await Promise.all([this.cut({ from: a, to: b }), this.cut({ from: b, to: a })])
+  async part(a: string, b: string): Promise<Undo> {
+    return together([this.cut({ from: a, to: b }), this.cut({ from: b, to: a })])
   }
 
   /** Both ways, connections of `client` to the port at `server` only. */
-  async partPort(client: string, server: string, number: number): Promise<void> {
-    await Promise.all([
+  async partPort(client: string, server: string, number: number): Promise<Undo> {
+    return together([
       this.cut({ from: client, to: server, port: { at: 'to', number } }),
       this.cut({ from: server, to: client, port: { at: 'from', number } }),
     ])
   }
 
   /** Whoever of `from` speaks to the port is hung up on, at once. */
-  async reject(from: string, to: string, number: number): Promise<void> {
+  async reject(from: string, to: string, number: number): Promise<Undo> {
     const match = ['-p', 'tcp', '--dport', String(number)]
     const target = ['-j', 'REJECT', '--reject-with', 'tcp-reset']
-    await this.rule(to, ['INPUT', '-s', this.addressOf(from), ...match, ...target])
+    return this.rule(to, ['-s', this.addressOf(from), ...match, ...target])
   }
 
-  /** All of these among each other are left as they are; nothing goes between the two groups. */
-  async split(left: readonly string[], right: readonly string[]): Promise<void> {
-    await Promise.all(left.flatMap((a) => right.map((b) => this.part(a, b))))
+  /** Within each group all is well; nothing goes between the two. */
+  async split(left: readonly string[], right: readonly string[]): Promise<Undo> {
+    return together(left.flatMap((a) => right.map((b) => this.part(a, b))))
   }
 
   /** Ends all cuts; links are up. */
@@ -119,8 +119,17 @@ export class Network {
     await namespace.run('ip', ['-batch', '-'], `${inside.join('\n')}\n`)
   }
 
-  private async rule(at: string, rule: readonly string[]): Promise<void> {
-    await this.namespaceOf(at).run('iptables', ['-w', '-A', ...rule])
+  private async rule(at: string, rule: readonly string[]): Promise<Undo> {
+    const namespace = this.namespaceOf(at)
+    await namespace.run('iptables', ['-w', '-A', 'INPUT', ...rule])
+    return async () => {
+      // After `heal` there is no such rule any more.
+      await namespace.run('iptables', ['-w', '-D', 'INPUT', ...rule]).catch(() => {})
+    }
+  }
+
+  private async plug(name: string): Promise<void> {
+    await this.hub.run('ip', ['link', 'set', this.node(name).hubLink, 'up'])
   }
 
   private node(name: string): Node {
@@ -132,4 +141,11 @@ export class Network {
 
 function portMatch({ at, number }: NonNullable<Cut['port']>): readonly string[] {
   return ['-p', 'tcp', at === 'to' ? '--dport' : '--sport', String(number)]
+}
+
+async function together(faults: readonly Promise<Undo>[]): Promise<Undo> {
+  const undoes = await Promise.all(faults)
+  return async () => {
+    await Promise.all(undoes.map((undo) => undo()))
+  }
 }

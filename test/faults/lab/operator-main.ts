@@ -10,7 +10,11 @@ import { keyOf } from '../../../operator/api/redis-proxy.ts'
 import type { RedisProxy, RedisProxyStatus } from '../../../operator/api/redis-proxy.ts'
 import { type Backend, Prober } from '../../../operator/backend/index.ts'
 import { Controller } from '../../../operator/controller/controller.ts'
-import type { OperationDesk, StatusWriter } from '../../../operator/controller/provider.ts'
+import type {
+  OperationDesk,
+  Provider,
+  StatusWriter,
+} from '../../../operator/controller/provider.ts'
 import type { Operation } from '../../../operator/controller/plan/types.ts'
 import { LocalProvider } from '../../../operator/local/provider.ts'
 import { createStreamServer, sharedTokenAuthentication } from '../../../operator/stream/index.ts'
@@ -35,49 +39,48 @@ function reached(when: DeathPoint['when'], step: string, phase?: string): void {
   for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000)
 }
 
-/** The local provider, with the record in files. */
-class LabProvider extends LocalProvider {
-  override readonly status: StatusWriter = {
-    writeStatus: async (proxy: RedisProxy, status: RedisProxyStatus) => {
-      reached('before', 'record', status.phase)
-      record.writeStatus(proxy, status)
-      reached('after', 'record', status.phase)
-      // The cache follows at once, as that of the API does.
-      return super.writeStatus(proxy, status)
-    },
-  }
-
-  readonly fate = (_proxy: RedisProxy, server: { host: string; sinceMs: number }) => {
-    const file = join(settings.directory, `ended-${server.host}`)
-    if (!settings.knowsFates || !existsSync(file)) return undefined
-    const endedMs = Number(readFileSync(file, 'utf8'))
-    return endedMs > server.sinceMs ? 'its process was killed' : undefined
-  }
-
-  readonly operations: OperationDesk = {
-    pending: () =>
-      readdirSync(settings.directory)
-        .filter((name) => /^operation-.*\.wanted$/.test(name) && !existsSync(statusFile(name)))
-        .map((name) => JSON.parse(readFileSync(inLab(name), 'utf8')) as Operation),
-    report: (_key, status) => {
-      if (status.phase === 'Running') return
-      writeWhole(inLab(`operation-${status.name}.status`), JSON.stringify(status))
-    },
-    onChange: (listener) => {
-      let former = 0
-      const timer = setInterval(() => {
-        const count = readdirSync(settings.directory).filter((name) => isWanted(name)).length
-        if (count !== former) for (const key of this.keys()) listener(key)
-        former = count
-      }, pollMs)
-      return () => clearInterval(timer)
-    },
-  }
-}
-
 const isWanted = (name: string) => name.startsWith('operation-') && name.endsWith('.wanted')
 const inLab = (name: string) => join(settings.directory, name)
 const statusFile = (wanted: string) => inLab(wanted.replace(/\.wanted$/, '.status'))
+const wantedFiles = () => readdirSync(settings.directory).filter(isWanted)
+
+const status = (local: LocalProvider): StatusWriter => ({
+  async writeStatus(proxy: RedisProxy, next: RedisProxyStatus) {
+    reached('before', 'record', next.phase)
+    record.writeStatus(proxy, next)
+    reached('after', 'record', next.phase)
+    // The cache follows at once, as that of the API does.
+    return local.writeStatus(proxy, next)
+  },
+})
+
+function fate(_proxy: RedisProxy, server: { readonly host: string; readonly sinceMs: number }) {
+  const file = inLab(`ended-${server.host}`)
+  if (!settings.knowsFates || !existsSync(file)) return undefined
+  return Number(readFileSync(file, 'utf8')) > server.sinceMs ? 'its process was killed' : undefined
+}
+
+/** What was asked for, in files, so that it outlives the operator. */
+const operations = (local: LocalProvider): OperationDesk => ({
+  pending: () =>
+    wantedFiles()
+      .filter((name) => !existsSync(statusFile(name)))
+      .map((name) => JSON.parse(readFileSync(inLab(name), 'utf8')) as Operation),
+  report(_key, { phase, name, ...rest }) {
+    if (phase === 'Running') return
+    const text = JSON.stringify({ name, phase, ...rest })
+    writeWhole(inLab(`operation-${name}.status`), text)
+  },
+  onChange(listener) {
+    let former = 0
+    const timer = setInterval(() => {
+      const count = wantedFiles().length
+      if (count !== former) for (const key of local.keys()) listener(key)
+      former = count
+    }, pollMs)
+    return () => clearInterval(timer)
+  },
+})
 
 function mortal(backend: Backend): Backend {
   const steps = new Set<PropertyKey>(['replicate', 'promote', 'handOver', 'unpause', 'protect'])
@@ -105,7 +108,7 @@ await stream.listen({
   port: settings.port,
   tls: { cert: readFileSync(settings.certFile), key: readFileSync(settings.keyFile) },
 })
-const provider = new LabProvider(
+const local = new LocalProvider(
   { proxy: record.read(), secrets: new Map(), directory: inLab('secrets') },
   {
     publisher: stream.publisher,
@@ -113,6 +116,18 @@ const provider = new LabProvider(
     expectedSidecars: () => settings.sidecars,
   },
 )
+const provider: Provider = {
+  store: local,
+  status: status(local),
+  secrets: local,
+  events: local,
+  placement: local,
+  publisher: stream.publisher,
+  expectedSidecars: () => settings.sidecars,
+  fate,
+  operations: operations(local),
+  isLeader: () => true,
+}
 const controller = new Controller({
   provider,
   clock: systemClock,
@@ -123,7 +138,7 @@ controller.start()
 log.info({ proxy: keyOf(record.read()) }, 'operator of the lab is up')
 setInterval(() => {
   const { spec, metadata } = record.read()
-  const [key] = provider.keys()
-  const known = key === undefined ? undefined : provider.get(key)
-  if (metadata.generation !== known?.metadata.generation) provider.changeSpec(spec)
+  const [key] = local.keys()
+  const known = key === undefined ? undefined : local.get(key)
+  if (metadata.generation !== known?.metadata.generation) local.changeSpec(spec)
 }, pollMs)

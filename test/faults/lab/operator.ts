@@ -16,6 +16,7 @@ export interface OperatorOptions {
 }
 
 export class LabOperator {
+  readonly name = 'operator'
   readonly record: RecordFile
   private readonly options: OperatorOptions
   private process: LabProcess | undefined

@@ -1,0 +1,129 @@
+/** One history: a lab, clients, a schedule of faults, peace, and then the reckoning. */
+import { until } from '../support/servers.ts'
+import type { FinalData } from './checks.ts'
+import { inflict } from './inflict.ts'
+import { Lab, type LabServer, type Reply } from './lab/index.ts'
+import { type Found, type Mode, judge } from './judge.ts'
+import { type Schedule, describeFault, scheduleOf } from './schedule.ts'
+import { ServerWatch } from './watch.ts'
+import { type Op, Workload } from './workload.ts'
+
+export interface HistoryOptions {
+  readonly seed: number
+  readonly mode: Mode
+  readonly program?: readonly string[]
+  readonly durationMs: { readonly min: number; readonly max: number }
+  /** Logs and records stay, and where. */
+  readonly isKept?: boolean
+  /** More of `spec.failover`, as YAML in one line. */
+  readonly failover?: string
+}
+
+export interface HistoryResult extends Found {
+  readonly seed: number
+  readonly mode: Mode
+  readonly faults: readonly string[]
+  /** From the end of the last fault until all was in order and level; absent: it did not come to that. */
+  readonly convergedMs?: number
+  /** What is wrong by all rules; empty: nothing. */
+  readonly problems: readonly string[]
+  readonly directory?: string
+}
+
+export const shape = { servers: 3, sidecars: 2 }
+const load = { writersPerSidecar: 3, readersPerSidecar: 2 }
+const convergeMaxMs = 60_000
+
+export async function runHistory(options: HistoryOptions): Promise<HistoryResult> {
+  const { seed, mode, durationMs, program, isKept, failover } = options
+  const schedule = scheduleOf(seed, { ...shape, emptyMax: mode === 'async' ? 2 : 1, durationMs })
+  const lab = await Lab.start({
+    ...shape,
+    downAfter: '500ms',
+    failover: `fenceTimeout: 5s${failover === undefined ? '' : `, ${failover}`}`,
+    knowsFates: seed % 2 === 0,
+    ...(mode === 'confirmed' && { proxy: 'writes: {waitReplicas: 1, waitTimeout: 1s}' }),
+    ...(program && { program }),
+    ...(isKept === true && { isKept }),
+  })
+  const watch = new ServerWatch(lab.servers)
+  try {
+    const ops = await disturb(lab, schedule)
+    const healedMs = performance.now()
+    const trouble = await settle(lab)
+    const convergedMs = Math.round(performance.now() - healedMs)
+    await watch.stop()
+    const judged = judge({ lab, ops, watch, mode, data: await dataOf(lab) })
+    const problems = [...(trouble === undefined ? [] : [trouble]), ...judged.problems]
+    return {
+      seed,
+      mode,
+      faults: schedule.planned.map(
+        ({ atMs, forMs, fault }) => `${atMs}+${forMs} ${describeFault(fault)}`,
+      ),
+      ...judged,
+      ...(trouble === undefined && { convergedMs }),
+      problems,
+      ...(isKept === true && { directory: lab.directory }),
+    }
+  } finally {
+    await watch.stop()
+    await lab.stop()
+  }
+}
+
+/** Clients go on from before the first fault until after the last. */
+async function disturb(lab: Lab, schedule: Schedule): Promise<readonly Op[]> {
+  const workload = new Workload(lab.sidecars, load)
+  try {
+    await inflict(lab, schedule)
+  } finally {
+    await workload.stop()
+  }
+  return workload.ops
+}
+
+/** @returns what did not come right in time */
+async function settle(lab: Lab): Promise<string | undefined> {
+  try {
+    await lab.settled(convergeMaxMs)
+    await lab.level(convergeMaxMs)
+    await until('all servers have the same data', async () => (await digests(lab)).size === 1, 5000)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message.slice(0, 2000) : String(error)
+  }
+}
+
+async function digests({ servers }: Lab): Promise<ReadonlySet<string>> {
+  return new Set(
+    await Promise.all(servers.map(async (server) => String(await server.call('DEBUG', 'DIGEST')))),
+  )
+}
+
+async function dataOf(lab: Lab): Promise<FinalData> {
+  const server = lab.servers.find(({ address }) => address === lab.status.primary?.address)
+  const keys = server === undefined ? [] : texts(await server.call('KEYS', '*'))
+  const of = (prefix: string) => keys.filter((key) => key.startsWith(prefix))
+  const read = async <T>(prefix: string, command: readonly string[], as: (reply: Reply) => T) =>
+    new Map(
+      await Promise.all(
+        of(prefix).map(async (key) => [key, as(await ask(server, command, key))] as const),
+      ),
+    )
+  return {
+    lists: await read('push:', ['LRANGE', '*', '0', '-1'], texts),
+    sets: await read('add:', ['SMEMBERS', '*'], (reply) => new Set(texts(reply))),
+    strings: new Set(of('set:')),
+    counters: await read('count:', ['GET', '*'], Number),
+  }
+}
+
+async function ask(server: LabServer | undefined, words: readonly string[], key: string) {
+  if (server === undefined) throw new Error('there is no primary to ask')
+  return server.call(...words.map((word) => (word === '*' ? key : word)))
+}
+
+function texts(reply: Reply): readonly string[] {
+  return Array.isArray(reply) ? reply.map(String) : []
+}

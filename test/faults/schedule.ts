@@ -1,0 +1,153 @@
+/** A random schedule of faults: plain values that a seed gives again. */
+import { Random } from '../sim/random.ts'
+
+/** A server by its role when the fault begins, or a node by its name. */
+export type Target = 'primary' | `replica-${number}` | `sidecar-${number}` | 'operator'
+
+export type Fault =
+  | { readonly kind: 'kill'; readonly at: Target; readonly back: 'data' | 'empty' }
+  | { readonly kind: 'stop'; readonly at: Target }
+  | { readonly kind: 'unplug'; readonly at: Target }
+  | { readonly kind: 'part'; readonly a: Target; readonly b: Target }
+  | { readonly kind: 'oneWay'; readonly from: Target; readonly to: Target }
+  | { readonly kind: 'port'; readonly client: Target; readonly server: Target }
+  | { readonly kind: 'reject'; readonly from: Target; readonly to: Target }
+  | { readonly kind: 'split'; readonly left: readonly Target[] }
+  /** The operator kills itself at this step, if it comes there. */
+  | { readonly kind: 'step'; readonly point: string }
+  | { readonly kind: 'switchover' }
+
+export interface Planned {
+  /** From the start of the history, milliseconds. */
+  readonly atMs: number
+  readonly forMs: number
+  readonly fault: Fault
+}
+
+export interface ScheduleOptions {
+  readonly servers: number
+  readonly sidecars: number
+  /** How many servers may lose their data. */
+  readonly emptyMax: number
+  readonly durationMs: { readonly min: number; readonly max: number }
+}
+
+export interface Schedule {
+  readonly durationMs: number
+  readonly planned: readonly Planned[]
+}
+
+const countMin = 3
+const countMax = 8
+const faultMinMs = 300
+const faultMaxMs = 4000
+/** Before the first. */
+const leadMs = 500
+
+const points = [
+  'before record:Fencing',
+  'after record:Fencing',
+  'before record:Selecting',
+  'after record:Selecting',
+  'before record:Promoting',
+  'after record:Promoting',
+  'before promote',
+  'after promote',
+  'before record:Publishing',
+  'after record:Publishing',
+  'before record:Rejoining',
+  'after record:Rejoining',
+  'before record:Switching',
+  'after record:Switching',
+  'before handOver',
+  'after handOver',
+  'before record:Steady',
+  'after record:Steady',
+  'before replicate',
+  'after replicate',
+] as const
+
+export function scheduleOf(seed: number, options: ScheduleOptions): Schedule {
+  const random = new Random(seed)
+  const { min, max } = options.durationMs
+  const durationMs = min + random.below(max - min)
+  const count = countMin + random.below(countMax - countMin + 1)
+  let emptyLeft = options.emptyMax
+  const planned = Array.from({ length: count }, (): Planned => {
+    const fault = faultOf(random, options, emptyLeft > 0)
+    if (fault.kind === 'kill' && fault.back === 'empty') emptyLeft -= 1
+    const atMs = leadMs + random.below(durationMs - leadMs)
+    return { atMs, forMs: faultMinMs + random.below(faultMaxMs - faultMinMs), fault }
+  })
+  return { durationMs, planned: planned.sort((a, b) => a.atMs - b.atMs) }
+}
+
+function faultOf(random: Random, options: ScheduleOptions, mayBeEmpty: boolean): Fault {
+  const server = () => serverOf(random, options)
+  const sidecar = (): Target => `sidecar-${1 + random.below(options.sidecars)}`
+  const someone = () => random.pick([server, sidecar, (): Target => 'operator'])()
+  const client = () => random.pick([sidecar, (): Target => 'operator', server])()
+  const kinds = [
+    (): Fault => ({ kind: 'kill', at: server(), back: backOf(random, mayBeEmpty) }),
+    (): Fault => ({ kind: 'kill', at: 'primary', back: backOf(random, mayBeEmpty) }),
+    (): Fault => ({ kind: 'kill', at: random.pick([sidecar(), 'operator']), back: 'data' }),
+    (): Fault => ({ kind: 'stop', at: random.pick(['primary', someone()]) }),
+    (): Fault => ({ kind: 'unplug', at: random.pick(['primary', someone()]) }),
+    (): Fault => ({ kind: 'part', a: client(), b: server() }),
+    (): Fault => ({ kind: 'part', a: 'operator', b: random.pick([sidecar(), 'primary']) }),
+    (): Fault => ({ kind: 'oneWay', from: client(), to: server() }),
+    (): Fault => ({ kind: 'oneWay', from: server(), to: client() }),
+    (): Fault => ({ kind: 'port', client: client(), server: server() }),
+    (): Fault => ({ kind: 'reject', from: client(), to: 'primary' }),
+    (): Fault => ({ kind: 'split', left: leftOf(random, options) }),
+    (): Fault => ({ kind: 'step', point: random.pick(points) }),
+    (): Fault => ({ kind: 'step', point: random.pick(points) }),
+    (): Fault => ({ kind: 'switchover' }),
+    (): Fault => ({ kind: 'switchover' }),
+  ]
+  return random.pick(kinds)()
+}
+
+/** The primary every other time: what happens to it matters most. */
+function serverOf(random: Random, { servers }: ScheduleOptions): Target {
+  return random.chance(0.5) ? 'primary' : `replica-${1 + random.below(servers - 1)}`
+}
+
+function backOf(random: Random, mayBeEmpty: boolean): 'data' | 'empty' {
+  return mayBeEmpty && random.chance(0.4) ? 'empty' : 'data'
+}
+
+/** One side of a split: never nobody, never all. */
+function leftOf(random: Random, { servers, sidecars }: ScheduleOptions): readonly Target[] {
+  const all: Target[] = ['primary', 'operator']
+  for (let index = 1; index < servers; index += 1) all.push(`replica-${index}`)
+  for (let index = 1; index <= sidecars; index += 1) all.push(`sidecar-${index}`)
+  const left = all.filter(() => random.chance(0.5))
+  return left.length === 0 || left.length === all.length ? ['primary'] : left
+}
+
+export function describeFault(fault: Fault): string {
+  switch (fault.kind) {
+    case 'kill':
+      return fault.back === 'empty' ? `kill ${fault.at}, back empty` : `kill ${fault.at}`
+    case 'stop':
+    case 'unplug':
+      return `${fault.kind} ${fault.at}`
+    case 'part':
+      return `part ${fault.a}|${fault.b}`
+    case 'oneWay':
+      return `cut ${fault.from}>${fault.to}`
+    case 'port':
+      return `cut port ${fault.client}|${fault.server}`
+    case 'reject':
+      return `reject ${fault.from}>${fault.to}`
+    case 'split':
+      return `split off ${fault.left.join('+')}`
+    case 'step':
+      return `operator dies ${fault.point}`
+    case 'switchover':
+      return 'switchover'
+    default:
+      throw new Error(`no such fault: ${JSON.stringify(fault satisfies never)}`)
+  }
+}
