@@ -17,3 +17,12 @@ export const minReplicasMaxLagSeconds = 2
  * once a second.
  */
 export const selfFenceMs = (minReplicasMaxLagSeconds + 2) * 1000
+/** Settings of a server that protect the data are read again after this. */
+export const guardReadMs = 10_000
+/** How long it is believed that a server does not let us set up replication users; then that is tried again. */
+export const guardRefusedMs = 60_000
+/** Bytes of the password of a replication user. */
+export const replicationPasswordBytes = 32
+/** Replication users of one proxy whose passwords are kept, and replicas whose former credentials are; the oldest goes. */
+export const replicationUsersMax = 8
+export const replicaLoginsMax = 256

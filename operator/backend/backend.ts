@@ -23,7 +23,7 @@ export interface Backend {
   handOver(key: ProxyKey, from: Process, handover: Handover): Promise<void>
   unpause(key: ProxyKey, server: Process): Promise<void>
   /** See `protect` of `Action`. @throws UpstreamError RM_GUARD_FAILED */
-  protect(key: ProxyKey, primary: Process, users: ReplicationUsers): Promise<void>
+  protect(key: ProxyKey, primary: Process, users: ReplicationUserSpec): Promise<void>
   unprotect(key: ProxyKey, server: Process): Promise<void>
   setMinReplicas(key: ProxyKey, server: Process, count: number): Promise<void>
   /** @throws UpstreamError RM_PROMOTE_FAILED */
@@ -47,7 +47,7 @@ export interface Handover {
   readonly timeoutMs: number
 }
 
-export interface ReplicationUsers {
+export interface ReplicationUserSpec {
   readonly user: string
   readonly replicas: readonly Process[]
 }

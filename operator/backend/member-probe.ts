@@ -16,10 +16,12 @@ import {
   replyCodeOf,
 } from './connection.ts'
 import type { CommandParts } from './names.ts'
+import { GuardReader } from './guard-facts.ts'
 import { isClusterNode, parseClusterInfo, parseInfo } from './info.ts'
 
 interface OpenConnection {
   readonly connection: ServerConnection
+  readonly guards: GuardReader
   /** The process at its other end, once it said so. */
   runId?: string
 }
@@ -94,6 +96,20 @@ export class MemberProbe {
     }
   }
 
+  /** The same with a setting that protects the data: the next look reads them all, and says what may not be set. */
+  async setGuard(runId: string, parts: CommandParts): Promise<unknown> {
+    const { current } = this
+    try {
+      const reply = await this.command(runId, 'RM_GUARD_FAILED', parts)
+      current?.guards.changed()
+      return reply
+    } catch (error) {
+      const words = parts.slice(0, 2).join(' ')
+      current?.guards.refused(error, words, this.clock.monotonicMs())
+      throw error
+    }
+  }
+
   private probe(): Promise<void> {
     if (this.isStopped) return Promise.resolve()
     this.running ??= this.look().finally(() => {
@@ -112,8 +128,9 @@ export class MemberProbe {
       const current = await this.connected()
       const facts = await readFacts(current.connection, this.observed.last)
       current.runId = facts.runId
+      const guards = await current.guards.read(current.connection, this.clock.monotonicMs())
       this.endedAtMs = undefined
-      this.record({ kind: 'up', facts })
+      this.record({ kind: 'up', facts: { ...facts, ...(guards && { guards }) } })
     } catch (error) {
       this.drop()
       this.record({ kind: 'down', failure: this.failure(asProbeError(error), beganMs) })
@@ -122,7 +139,10 @@ export class MemberProbe {
 
   private async connected(): Promise<OpenConnection> {
     if (this.current !== undefined) return this.current
-    const opened: OpenConnection = { connection: new ServerConnection(located(this.target)) }
+    const opened: OpenConnection = {
+      connection: new ServerConnection(located(this.target)),
+      guards: new GuardReader(this.target),
+    }
     await opened.connection.open(() => this.ended(opened))
     if (this.isStopped) opened.connection.close()
     this.current = opened

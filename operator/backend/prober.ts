@@ -1,18 +1,21 @@
 /** The servers of all RedisProxies under watch, by key; and the commands that change them. */
 import type { Clock } from '../../common/clock.ts'
 import { type ErrorCode, UpstreamError } from '../../common/errors.ts'
+import { minReplicasMaxLagSeconds } from '../../common/limits.ts'
 import type { Log } from '../../common/log.ts'
 import type { ProxyKey } from '../api/redis-proxy.ts'
 import { type Observation, materialDigest } from '../controller/observation.ts'
 import type { Process } from '../controller/plan/types.ts'
-import type { Backend, Handover, ReplicationUsers, Source, WatchedMember } from './backend.ts'
+import type { Backend, Handover, ReplicationUserSpec, Source, WatchedMember } from './backend.ts'
 import type { ServerTarget } from './connection.ts'
 import { handOver } from './handover.ts'
 import { MemberProbe } from './member-probe.ts'
+import { type Peer, ReplicationUsers } from './replication-users.ts'
 import { type ServerProcess, follow } from './server-process.ts'
 
 export class Prober implements Backend {
   private readonly keys = new Map<ProxyKey, Map<string, MemberProbe>>()
+  private readonly replicationUsers = new Map<ProxyKey, ReplicationUsers>()
   private readonly digests = new WeakMap<MemberProbe, string>()
   private readonly listeners = new Set<(key: ProxyKey) => void>()
   private readonly clock: Clock
@@ -39,6 +42,7 @@ export class Prober implements Backend {
   forget(key: ProxyKey): void {
     for (const probe of this.keys.get(key)?.values() ?? []) probe.stop()
     this.keys.delete(key)
+    this.replicationUsers.delete(key)
   }
 
   observations(key: ProxyKey): readonly Observation[] {
@@ -54,8 +58,11 @@ export class Prober implements Backend {
     await follow(this.process(key, { address, runId }, 'RM_PROMOTE_FAILED'), 'nobody')
   }
 
-  async replicate(key: ProxyKey, server: Process, source: Source, _user?: string): Promise<void> {
-    await follow(this.process(key, server, 'RM_REPLICATE_FAILED'), source)
+  async replicate(key: ProxyKey, server: Process, source: Source, user?: string): Promise<void> {
+    const replica = this.process(key, server, 'RM_REPLICATE_FAILED')
+    if (user === '') await this.unprotect(key, server)
+    else if (user !== undefined) await this.users(key).login(this.guarded(key, server), user)
+    await follow(replica, source)
   }
 
   async handOver(key: ProxyKey, from: Process, { to, timeoutMs }: Handover): Promise<void> {
@@ -74,17 +81,31 @@ export class Prober implements Backend {
     await this.process(key, server, 'RM_GUARD_FAILED').call('CLIENT', 'UNPAUSE')
   }
 
-  async protect(_key: ProxyKey, primary: Process, _users: ReplicationUsers): Promise<void> {
-    throw new UpstreamError('RM_GUARD_FAILED', `${primary.address} cannot be protected`)
+  async protect(key: ProxyKey, primary: Process, users: ReplicationUserSpec): Promise<void> {
+    const { user, replicas } = users
+    const processes = replicas.map((replica) => this.guarded(key, replica))
+    const peers = [...(this.keys.get(key)?.values() ?? [])].flatMap(({ observation }): Peer[] => {
+      const { address, state, last } = observation
+      if (address === primary.address) return []
+      if (last === undefined) return [{}]
+      const { runId, guards } = last
+      const process = state.kind === 'up' ? this.guarded(key, { address, runId }) : undefined
+      return [{ runId, ...(process && { process }), ...(guards && { guards }) }]
+    })
+    const server = this.guarded(key, primary)
+    await this.users(key).protect(server, { user, replicas: processes }, peers)
   }
 
-  async unprotect(_key: ProxyKey, server: Process): Promise<void> {
-    throw new UpstreamError('RM_GUARD_FAILED', `${server.address} cannot be told`)
+  async unprotect(key: ProxyKey, server: Process): Promise<void> {
+    const own = this.keys.get(key)?.get(server.address)?.target.credentials
+    await this.users(key).restore(this.guarded(key, server), own)
   }
 
   async setMinReplicas(key: ProxyKey, server: Process, count: number): Promise<void> {
-    const target = this.process(key, server, 'RM_GUARD_FAILED')
-    await target.call('CONFIG', 'SET', 'min-replicas-to-write', String(count))
+    const target = this.guarded(key, server)
+    const set = (name: string, value: number) => target.call('CONFIG', 'SET', name, String(value))
+    if (count > 0) await set('min-replicas-max-lag', minReplicasMaxLagSeconds)
+    await set('min-replicas-to-write', count)
   }
 
   async clusterFailover(key: ProxyKey, server: Process): Promise<void> {
@@ -110,6 +131,19 @@ export class Prober implements Backend {
       isRenamed: probe.target.commands?.replicaof !== undefined,
       call: (...parts) => probe.command(runId, code, parts),
     }
+  }
+
+  /** Its commands change settings that protect the data, and fail with RM_GUARD_FAILED. */
+  private guarded(key: ProxyKey, server: Process): ServerProcess {
+    const probe = this.keys.get(key)?.get(server.address)
+    const process = this.process(key, server, 'RM_GUARD_FAILED')
+    return { ...process, call: async (...parts) => probe?.setGuard(server.runId, parts) }
+  }
+
+  private users(key: ProxyKey): ReplicationUsers {
+    const known = this.replicationUsers.get(key) ?? new ReplicationUsers()
+    this.replicationUsers.set(key, known)
+    return known
   }
 
   private probe(key: ProxyKey, member: WatchedMember): MemberProbe {

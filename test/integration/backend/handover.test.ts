@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { until } from '../../support/servers.ts'
 import { Writer } from './writer.ts'
-import { Rig, key } from './rig.ts'
+import { Rig, isFull, key } from './rig.ts'
 
-const rounds = process.env['RESPMESH_TEST_SIZE'] === 'full' ? 100 : 10
+const rounds = isFull ? 100 : 10
 
 test('every write that the old primary acknowledged is on the new one', async (context) => {
   const rig = await Rig.start({ count: 3 })

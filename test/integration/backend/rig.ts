@@ -2,7 +2,7 @@
 import { systemClock } from '../../../common/clock.ts'
 import type { ServerFacts } from '../../../operator/controller/observation.ts'
 import { Prober, type ServerTarget } from '../../../operator/backend/index.ts'
-import type { ServerProgram } from '../../support/server-versions.ts'
+import { type ServerProgram, serverPrograms } from '../../support/server-versions.ts'
 import { type RedisServer, type ServerOptions, startServer, until } from '../../support/servers.ts'
 
 export const key = 'test/test'
@@ -82,6 +82,14 @@ export class Rig {
     return { address: `${host}:${port}`, host, port, runId }
   }
 
+  /** Looks at all of them. */
+  async look(): Promise<void> {
+    await this.prober.probeNow(
+      key,
+      this.servers.map(({ host, port }) => `${host}:${port}`),
+    )
+  }
+
   /** Waits until the prober has seen the processes that there are now. */
   async seen(): Promise<void> {
     for (const [index, server] of this.servers.entries()) {
@@ -102,6 +110,16 @@ export class Rig {
     }
   }
 }
+
+/** The versions that are tried: all that there are, or two that differ most. */
+export async function programs(): Promise<readonly ServerProgram[]> {
+  const all = await serverPrograms({ isOffline: !isFull })
+  if (isFull) return all
+  const [first, last] = [all[0], all.at(-1)]
+  return first === undefined || last === undefined || first === last ? all : [first, last]
+}
+
+export const isFull = process.env['RESPMESH_TEST_SIZE'] === 'full'
 
 export async function isLinkUp(server: RedisServer): Promise<boolean> {
   return (await server.command('INFO', 'replication')).includes('master_link_status:up')
