@@ -6,6 +6,8 @@ export const probeIntervalMs = 250
 export const probeRetryMs = 100
 /** A server that has not answered a probe, or a command of the controller, in this time has failed it. */
 export const probeTimeoutMs = 1000
+/** A look has failed after half of `downAfter` already where that is less, but not before this. */
+export const probeTimeoutMinMs = 100
 /** In a handover it is looked so often whether the target caught up, for the first while; later as often as a step is repeated. */
 export const handOverPollMs = 1
 export const handOverTightMs = 100

@@ -29,6 +29,8 @@ export interface ServerTarget {
   readonly port: number
   readonly credentials?: ServerCredentials
   readonly tls?: ServerTls
+  /** How long it may be silent until a look at it has failed; `probeTimeoutMs` unless told. Commands have that anyway. */
+  readonly silenceMs?: number
   /** Of commands that were renamed there. */
   readonly commands?: CommandNames
   /** Asked at each connection: where the host is, or that it is nowhere. Absent or undefined: by its name. */
@@ -67,24 +69,24 @@ export class ReplyError extends Error {
 
 export class ServerConnection {
   private readonly client: Redis
-  private readonly timeoutMs: number
+  private readonly silenceMs: number
   private readonly names: CommandNames | undefined
   private lastError: unknown
 
-  /** Does no IO. `onEnd` is called once, when an open connection ends by itself. */
-  constructor(target: ServerTarget, timeoutMs = probeTimeoutMs) {
-    this.timeoutMs = timeoutMs
+  /** Does no IO. */
+  constructor(target: ServerTarget) {
+    this.silenceMs = target.silenceMs ?? probeTimeoutMs
     this.names = target.commands
-    this.client = new Redis(clientOptions(target, timeoutMs))
+    this.client = new Redis(clientOptions(target, this.silenceMs))
     this.client.on('error', (error: unknown) => {
       this.lastError = error
     })
   }
 
-  /** @throws ProbeError */
+  /** `onEnd` is called once, when the open connection ends by itself. @throws ProbeError */
   async open(onEnd: () => void): Promise<void> {
     try {
-      await withTimeout(this.client.connect(), this.timeoutMs)
+      await withTimeout(this.client.connect(), this.silenceMs)
     } catch (error) {
       this.close()
       throw asProbeError(this.lastError ?? error)
@@ -92,20 +94,30 @@ export class ServerConnection {
     this.client.once('end', onEnd)
   }
 
-  /** Sends one command. @throws ProbeError, or ReplyError */
-  async call(name: string, ...args: CommandParts): Promise<unknown> {
-    const open = args.map((arg) => (typeof arg === 'string' ? arg : arg.reveal()))
-    try {
-      const command = renamed(name, this.names)
-      return await withTimeout(this.client.call(command, open), this.timeoutMs)
-    } catch (error) {
-      if (isReplyError(error)) throw new ReplyError(error)
-      throw asProbeError(this.lastError ?? error)
-    }
+  /** Sends a command that changes something. @throws ProbeError, or ReplyError */
+  call(name: string, ...args: CommandParts): Promise<unknown> {
+    return this.send([name, ...args], probeTimeoutMs)
+  }
+
+  /** Sends a question; a server that is silent for too long has failed. @throws ProbeError, or ReplyError */
+  ask(name: string, ...args: readonly string[]): Promise<unknown> {
+    return this.send([name, ...args], this.silenceMs)
   }
 
   close(): void {
     this.client.disconnect()
+  }
+
+  private async send(parts: readonly [string, ...CommandParts], timeoutMs: number) {
+    const [name, ...args] = parts
+    const open = args.map((arg) => (typeof arg === 'string' ? arg : arg.reveal()))
+    try {
+      const command = renamed(name, this.names)
+      return await withTimeout(this.client.call(command, open), timeoutMs)
+    } catch (error) {
+      if (isReplyError(error)) throw new ReplyError(error)
+      throw asProbeError(this.lastError ?? error)
+    }
   }
 }
 

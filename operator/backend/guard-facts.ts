@@ -51,9 +51,9 @@ export class GuardReader {
 
   private async ask(connection: ServerConnection): Promise<GuardFacts | 'busy'> {
     const [source, minimum, users] = await Promise.allSettled([
-      connection.call('CONFIG', 'GET', 'masteruser'),
-      connection.call('CONFIG', 'GET', 'min-replicas-*'),
-      connection.call('ACL', 'USERS'),
+      connection.ask('CONFIG', 'GET', 'masteruser'),
+      connection.ask('CONFIG', 'GET', 'min-replicas-*'),
+      connection.ask('ACL', 'USERS'),
     ])
     const failures = [
       { result: source, command: 'CONFIG GET' },

@@ -198,7 +198,7 @@ async function readFacts(
 ): Promise<ServerFacts> {
   let reply: unknown
   try {
-    reply = await connection.call('INFO')
+    reply = await connection.ask('INFO')
   } catch (error) {
     if (replyCodeOf(error) === 'BUSY' && last !== undefined) return last
     throw error
@@ -213,7 +213,7 @@ async function readFacts(
 /** A user that may not ask gets no answer, which is no failure of the server. */
 async function clusterInfo(connection: ServerConnection): Promise<string | undefined> {
   try {
-    const reply = await connection.call('CLUSTER', 'INFO')
+    const reply = await connection.ask('CLUSTER', 'INFO')
     return typeof reply === 'string' ? reply : undefined
   } catch (error) {
     if (replyCodeOf(error) !== undefined) return undefined

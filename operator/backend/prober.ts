@@ -177,7 +177,7 @@ function isSameTarget(a: ServerTarget, b: ServerTarget): boolean {
   return targetDigest(a) === targetDigest(b)
 }
 
-function targetDigest({ host, port, credentials, tls, commands }: ServerTarget): string {
+function targetDigest({ host, port, credentials, tls, commands, silenceMs }: ServerTarget): string {
   const password = credentials?.password.reveal()
-  return JSON.stringify([host, port, credentials?.username, password, tls, commands])
+  return JSON.stringify([host, port, credentials?.username, password, tls, commands, silenceMs])
 }

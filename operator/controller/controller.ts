@@ -26,7 +26,7 @@ export class Controller implements Stoppable {
 
   constructor({ provider, clock, log, backend, random }: ControllerModules) {
     this.provider = provider
-    this.backend = backend ?? new Prober({ clock })
+    this.backend = backend ?? new Prober({ clock, log })
     const reconciler = new Reconciler({ provider, backend: this.backend, clock, log })
     this.queue = new WorkQueue({
       work: (key) => reconciler.reconcile(key as ProxyKey),

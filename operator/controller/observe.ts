@@ -1,6 +1,7 @@
 /** What a turn sees of the servers: those of the spec, and the recorded primary even if it is no longer listed. */
+import { probeTimeoutMinMs, probeTimeoutMs } from '../../common/limits.ts'
 import type { EndpointSpec, OperationStatus, ProxyKey, RedisProxy } from '../api/redis-proxy.ts'
-import { isChosenByOperator } from '../api/redis-proxy.ts'
+import { durationMs, isChosenByOperator } from '../api/redis-proxy.ts'
 import type { Backend } from '../backend/index.ts'
 import { addressOf } from './compile.ts'
 import type { WatchedServer } from './plan/index.ts'
@@ -20,6 +21,8 @@ export async function observeServers(
   { backend, provider, access }: Around,
 ): Promise<readonly WatchedServer[]> {
   const { credentials, tls } = access
+  const { commands, downAfter } = proxy.spec.failover
+  const silenceMs = Math.min(probeTimeoutMs, Math.max(probeTimeoutMinMs, durationMs(downAfter) / 2))
   const listed = proxy.spec.backend.endpoints.map((endpoint) => ({ endpoint, isListed: true }))
   const servers = [...listed, ...leaving(proxy)].map(({ endpoint, isListed }) => ({
     endpoint,
@@ -34,6 +37,8 @@ export async function observeServers(
       target: {
         host: provider.qualifyHost?.(proxy, endpoint.host) ?? endpoint.host,
         port: endpoint.port,
+        silenceMs,
+        ...(commands && { commands }),
         ...(provider.locate && { locate: () => provider.locate?.(proxy, endpoint.host) }),
         ...(credentials && { credentials }),
         ...(tls && { tls }),
