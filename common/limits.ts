@@ -2,7 +2,7 @@
  * Every bound of respmesh that is not a field of a configuration, and the defaults of those that are.
  * Each names its unit and what happens when it is reached.
  */
-export * from './grant-limits.ts'
+export * from './liveness-limits.ts'
 export * from './operation-limits.ts'
 export * from './routing-limits.ts'
 export * from './server-limits.ts'
@@ -321,21 +321,6 @@ export const workerClientsWaitingMax = 512
 export const workerRestartMinMs = 100
 export const workerRestartMaxMs = 5000
 export const workerSettledMs = 10_000
-/** How often it is looked whether a server still lives; it costs nothing while nothing is owed. */
-export const livenessTickMs = 100
-/** A look that comes this long after the last one came late: the silence before it is our own. */
-export const livenessLateMs = 250
-/**
- * A server that owes replies and is silent this long is sent nothing more over shared connections until it says something,
- * and is sent a PING; one that only has waiting clients is after the second.
- */
-export const silentHoldMs = 300
-export const livenessIdleProbeMs = 10_000
-/** From the PING on, if nothing comes: no more is sent after the first, the connections are given up after the second. */
-export const serverStallMs = 1700
-export const serverHungMs = 15_200
-/** A stalled server that refuses so many new connections in a row is given up at once. */
-export const unreachableAttemptsMax = 2
 /** A connection that is silent this long is probed by the operating system. */
 export const keepAliveMs = 15_000
 /** Wrong passwords of one connection; at the last it is closed. */

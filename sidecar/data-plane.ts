@@ -7,6 +7,7 @@ import type { Socket } from 'node:net'
 import type { ProxyConfig } from '../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../common/contract/stream.ts'
 import type { MessageLogOptions } from './messages/options.ts'
+import type { Grant } from './switch/permit.ts'
 import type { SwitchSteps } from './switch/switch-over.ts'
 import type { SidecarUse } from './overload/process-use.ts'
 import type { TopologyView } from './topology/view.ts'
@@ -45,6 +46,12 @@ export interface DataPlaneCounters {
   commandsShed: number
   /** Times that a server was found to owe replies and say nothing. */
   upstreamStalls: number
+  /** Times that commands were kept back because a server owed replies and said nothing for a moment. */
+  upstreamSilences: number
+  /** Times that commands were kept back because the control plane suspected the primary. */
+  upstreamSuspicions: number
+  /** Times that the control plane’s grant to use the primary ran out. */
+  grantsExpired: number
   /** Clients closed because they did not read, as the largest when memory ran short, because they were idle. */
   clientsCutSlow: number
   clientsCutMemory: number
@@ -90,6 +97,9 @@ export function newCounters(): DataPlaneCounters {
     refusedByState: 0,
     commandsShed: 0,
     upstreamStalls: 0,
+    upstreamSilences: 0,
+    upstreamSuspicions: 0,
+    grantsExpired: 0,
     clientsCutSlow: 0,
     clientsCutMemory: 0,
     clientsCutIdle: 0,
@@ -118,6 +128,12 @@ export interface DataPlaneView {
   readonly upstreamConnections: number
   readonly pinnedConnections: number
   readonly primary: PrimaryView
+  /** The primary was asked whether it lives, and is silent. */
+  readonly isDoubted?: boolean
+  /** When it was last heard, by the clock of the machine (`machineMs`); absent: never. */
+  readonly heardAtMs?: number
+  /** Whether the primary may be used, where that takes a grant of the control plane, and by the same clock until when. */
+  readonly grant?: { readonly isValid: boolean; readonly untilMs?: number }
   /** `host:port` of the primary in use. */
   readonly primaryAddress?: string
   readonly isPaused: boolean
@@ -128,6 +144,16 @@ export interface DataPlaneView {
   /** What each worker process uses, where there are several, and how often one was started again. */
   readonly workers?: readonly WorkerView[]
   readonly workerRestarts?: number
+}
+
+/** What the control plane says of the primary beside configurations, and is told of it. */
+export interface Authority {
+  /** Lets the primary of a configuration with `grantTtlMs` be used; when the grant runs out, that ends by itself. */
+  grant(grant: Grant): void
+  /** Keeps new commands from the primary of `epoch` for up to `forMs`, or until it says something; 0 ends it. */
+  suspect(epoch: number, forMs: number): void
+  /** Calls back when the control plane should hear at once how the primary is seen. */
+  onEvidence(listener: () => void): void
 }
 
 export interface DataPlane {
@@ -163,6 +189,7 @@ export interface DataPlane {
   topology(): TopologyView | undefined
   /** Calls back when `view().primary` changes. */
   onPrimaryChange(listener: (view: PrimaryView) => void): void
+  readonly authority: Authority
   /** Accepts no more, lets commands in flight finish (drainTimeoutMs at most), closes everything. */
   stop(): Promise<void>
 }

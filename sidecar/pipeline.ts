@@ -32,7 +32,8 @@ import { RoutePlanner } from './route/plan.ts'
 import { RawPipes } from './raw/raw-pipes.ts'
 import { CommandRules } from './route/command-rules.ts'
 import type { SessionContext } from './session/context.ts'
-import { countCommands } from './session/held-commands.ts'
+import { firstContext } from './session/first-context.ts'
+import { countHeld } from './session/held-commands.ts'
 import { watchSilence } from './session/flow.ts'
 import { HoldQueue } from './session/hold-queue.ts'
 import { ServerQueue } from './session/server-queue.ts'
@@ -41,6 +42,7 @@ import { Session } from './session/session.ts'
 import { firstClientId } from './session/client-ids.ts'
 import { Watchdog } from './session/watchdog.ts'
 import { Pause } from './switch/pause.ts'
+import { PrimaryUse, owesPinned } from './switch/primary-use.ts'
 import { switchOver } from './switch/switch-over.ts'
 import type { TopologyView } from './topology/view.ts'
 import { UpstreamAccess } from './upstream/access.ts'
@@ -90,6 +92,7 @@ class Pipeline implements LocalDataPlane {
   private readonly guard: ClientGuard
   private readonly timeLimit = new ReadTimeLimit()
   readonly pauses: Pause
+  readonly authority: PrimaryUse
   private readonly messages: MessageLog
   private readonly raw: RawPipes
   private readonly maintenance: Maintenance
@@ -136,13 +139,16 @@ class Pipeline implements LocalDataPlane {
     this.guard = new ClientGuard({ counters, sessions, bounds, log: modules.log })
     const { log } = modules
     const access = new UpstreamAccess(this.files, modules.env)
-    this.raw = new RawPipes({ access, counters, log })
+    const mayPass = () => this.pool.primary.hearing.gate?.() ?? true
+    this.raw = new RawPipes({ access, counters, log, mayPass })
     this.messages = new MessageLog(log, () => this.context)
     const { clock, turn, scripts } = this
     const random = modules.random ?? Math.random
     const modulesOfPool = { log, access, counters, turn, random, scripts, clock }
     this.pool = new ServerPool(this.poolEvents(), modulesOfPool)
     const { pool } = this
+    const obey = (config: ProxyConfig) => this.obey(config)
+    this.authority = new PrimaryUse({ clock, log, counters, primary: pool.primary, obey })
     const onChange = () => this.onServers()
     this.backends = new Backends({ pool, access, clock, log, random, onChange })
   }
@@ -166,6 +172,8 @@ class Pipeline implements LocalDataPlane {
         if (server === this.pool.primary) this.verifyPrimary()
         this.backends.present?.lookAgain()
       },
+      onEvidence: (server) => server === this.pool.primary && this.authority.tell(),
+      owesPinned: (server) => owesPinned(this.sessions, server),
     }
   }
 
@@ -215,19 +223,16 @@ class Pipeline implements LocalDataPlane {
   view(): DataPlaneView {
     const { address } = this.backends.primary
     const memoryBytesMax = this.config?.limits.memoryBytesMax ?? this.modules.bounds?.memoryBytesMax
-    let heldCommands = 0
-    for (const session of this.sessions) {
-      if (session.wait === 'held') heldCommands += countCommands(session.input, session.scanner)
-    }
     return {
       counters: this.counters,
       clients: this.sessions.size,
       rawConnections: this.raw.count,
       inFlightCommands: this.pauses.inFlightCommands,
-      heldCommands,
+      heldCommands: countHeld(this.sessions),
       upstreamConnections: this.pool.connectionCount,
       pinnedConnections: this.pool.pinnedCount,
       primary: this.backends.primary.view,
+      ...this.authority.view,
       ...(address !== undefined && { primaryAddress: address }),
       ...(memoryBytesMax !== undefined && { memoryBytesMax }),
       isPaused: this.pauses.isAsked,
@@ -260,12 +265,14 @@ class Pipeline implements LocalDataPlane {
     this.messages.stop()
     this.raw.close()
     this.backends.close()
+    this.authority.stop()
     this.pool.disconnect()
   }
 
   /** @throws ConfigError RM_SECRET_UNREADABLE; the primary is obeyed even then, logins stay as they were */
-  private obey(config: ProxyConfig): void {
-    this.config = config
+  private obey(given: ProxyConfig): void {
+    const config = this.authority.allowed(given)
+    this.config = given
     const context = (this.context ??= this.newContext(config))
     context.limits = config.limits
     context.timing = config.timing
@@ -297,7 +304,7 @@ class Pipeline implements LocalDataPlane {
       rules: this.rules,
       scripts: this.scripts,
       primary: this.backends.primary,
-      backend: undefined,
+      ...firstContext,
       planner: new RoutePlanner((name) => this.rules.live.traits(name)),
       holds: this.holds,
       restores: this.restores,
@@ -309,12 +316,6 @@ class Pipeline implements LocalDataPlane {
       limits: config.limits,
       timing: config.timing,
       upstream: config.upstream,
-      authenticator: undefined,
-      isPerClient: false,
-      isPaused: false,
-      isFinishing: false,
-      hasPrimary: false,
-      messages: undefined,
     }
   }
 

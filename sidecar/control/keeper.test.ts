@@ -47,6 +47,7 @@ function fakeDataPlane(start: () => Promise<void> = async () => {}) {
     topology: () => undefined,
     view: () => assert.fail('not asked for'),
     onPrimaryChange: () => {},
+    authority: { grant() {}, suspect() {}, onEvidence() {} },
     stop: async () => {},
   }
   const refuse = (error: Error | undefined) => {

@@ -23,6 +23,8 @@ export interface RawModules {
   readonly access: UpstreamAccess
   readonly counters: DataPlaneCounters
   readonly log: Log
+  /** False: the primary may not be used any more, and all that leads to it has been closed. */
+  readonly mayPass: () => boolean
 }
 
 /** What leads to one primary. */
@@ -110,6 +112,8 @@ export class RawPipes {
       server.destroy()
       return
     }
+    // Before anything is passed on: a process that was suspended reads before its timers run.
+    for (const side of [client, server]) side.on('data', () => void this.modules.mayPass())
     client.pipe(server)
     server.pipe(client)
   }

@@ -1,9 +1,19 @@
 /** Counts commands that wait in an input. */
 import { type RequestScanner, ScanStop } from '../resp/request-scanner.ts'
 import type { Input } from './input.ts'
+import type { Session } from './session.ts'
+
+/** Commands of clients that wait for a primary, or for the end of a pause. */
+export function countHeld(sessions: Iterable<Session>): number {
+  let count = 0
+  for (const session of sessions) {
+    if (session.wait === 'held') count += countCommands(session.input, session.scanner)
+  }
+  return count
+}
 
 /** Whole commands in `input`, none of which was begun to be sent. Looks at them all. */
-export function countCommands(input: Input, scanner: RequestScanner): number {
+function countCommands(input: Input, scanner: RequestScanner): number {
   let count = 0
   scanner.reset()
   for (let at = input.start; at < input.end; ) {

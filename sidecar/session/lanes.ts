@@ -1,4 +1,5 @@
 /** The ways from a session to the primary: the lane that it shares and the one that it has for itself. */
+import { PinReason } from './pinning.ts'
 import { ReplyOrder } from './routed/reply-order.ts'
 import type { Session } from './session.ts'
 
@@ -47,10 +48,10 @@ export function pin(session: Session, server = session.context.primary): boolean
     session.order.hasUsedOwn = true
   }
   if (pinning.isHeld) return session.hold()
-  if (pinning.lane !== undefined) return true
+  if (pinning.lane !== undefined && !mustWait(session)) return true
   const lane = server.lane(2, 0)
   if (!lane.isReady) return session.hold()
-  if (server.isStalled) {
+  if (server.isStalled || server.bounds.isSuspected) {
     context.queue.add(session, server)
     lane.waitWritable(session)
     return false
@@ -58,4 +59,10 @@ export function pin(session: Session, server = session.context.primary): boolean
   if (pinning.ensure(server)) return true
   session.wait = 'outside'
   return false
+}
+
+/** What was begun over a connection cannot go on at another server, and is ended here. */
+function mustWait({ pinning }: Session): boolean {
+  const isBound = pinning.has(PinReason.transaction | PinReason.watch | PinReason.raw)
+  return pinning.server.bounds.isSuspected && !isBound
 }

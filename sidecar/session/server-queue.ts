@@ -3,7 +3,8 @@
  * stalled. Each waits for a bounded time; then what it has here is refused, which is safe, since nothing of it
  * was sent. When those who came first have waited long already for that server, the next is told at once.
  *
- * A client that is owed replies cannot be told anything before they come; it waits on.
+ * A client that is owed replies cannot be told anything before they come; it waits on. So does one that came while the
+ * server was only quiet: it would have been sent then, and nobody is refused for having been kept back.
  */
 import type { Clock } from '../../common/clock.ts'
 import { shedEarlyShare } from '../../common/limits.ts'
@@ -13,6 +14,9 @@ import type { Session } from './session.ts'
 
 /** Who waits for one server, and since when, the first first. */
 type Line = Map<Session, number>
+
+/** Of those who wait as long as the server is silent. */
+const patient = Number.POSITIVE_INFINITY
 
 export class ServerQueue {
   private readonly lines = new Map<ServerConnections, Line>()
@@ -30,17 +34,19 @@ export class ServerQueue {
   add(session: Session, server: ServerConnections): void {
     session.wait = 'writable'
     const line = this.lineOf(server)
-    if (line.has(session)) return
+    const { isHeld, isQuiet } = server.bounds
+    const known = line.get(session)
+    if (known !== undefined && (known !== patient || isHeld)) return
     const now = this.clock.monotonicMs()
     const oldest = line.values().next().value
     const isLong = oldest !== undefined && now - oldest >= this.timeoutMs() * shedEarlyShare
-    if (isLong && !server.isStalled && session.inFlight === 0) {
+    if (isLong && !isHeld && session.inFlight === 0) {
       session.wait = 'none'
       session.holdError = ownReplies.queueFull
       return
     }
     this.remove(session)
-    line.set(session, now)
+    line.set(session, isQuiet && !server.isStalled ? patient : now)
     this.lines.set(server, line)
     this.size += 1
     this.timer ??= setTimeout(this.expire, this.timeoutMs())
@@ -74,7 +80,7 @@ export class ServerQueue {
       for (const sinceMs of line.values()) oldest = Math.min(oldest, sinceMs)
       if (line.size === 0) this.lines.delete(server)
     }
-    if (this.lines.size === 0) return
+    if (oldest === patient) return
     const waitMs = oldest + this.timeoutMs() - this.clock.monotonicMs()
     this.timer = setTimeout(this.expire, Math.max(1, waitMs))
   }
@@ -83,7 +89,7 @@ export class ServerQueue {
     const now = this.clock.monotonicMs()
     const timeoutMs = this.timeoutMs()
     for (const [session, sinceMs] of line) {
-      if (now - sinceMs < timeoutMs - 1) break
+      if (now - sinceMs < timeoutMs - 1) continue
       line.delete(session)
       this.size -= 1
       if (session.isClosed || session.wait !== 'writable') continue

@@ -7,6 +7,7 @@ import { UpstreamError } from '../../common/errors.ts'
 import { replyLineBytesMax, upstreamAnswerBytesMax } from '../../common/limits.ts'
 import type { DataPlaneCounters } from '../data-plane.ts'
 import type { Heard } from './connect.ts'
+import type { Hearing } from './hearing.ts'
 import { readBytes } from '../net/reader.ts'
 import { ownBytes } from '../net/turn-memory.ts'
 import { SocketWriter } from '../net/writer.ts'
@@ -33,6 +34,8 @@ interface Question {
   readonly replies: Reply[]
   readonly resolve: (replies: readonly Reply[]) => void
   readonly reject: (error: Error) => void
+  /** Whether the first reply lets the connection go on. */
+  readonly isFit?: (reply: Reply) => boolean
 }
 
 export class UpstreamConnection {
@@ -42,10 +45,13 @@ export class UpstreamConnection {
   isClosed = false
   /** What the server calls it; 0 until it has said so. */
   serverId = 0
+  /** What its replies are counted in. */
+  heard: Heard
+  /** Set once the other end is known to be the recorded process. */
+  hearing: Hearing | undefined
   private owner: ConnectionOwner | undefined
   private isReadInPlace = false
   private readonly counters: DataPlaneCounters
-  private readonly heard: Heard
   private readonly questions: Question[] = []
   private answer: Buffer = Buffer.alloc(0)
 
@@ -75,14 +81,29 @@ export class UpstreamConnection {
    */
   ask(request: Buffer, replyCount: number): Promise<readonly Reply[]> {
     const { promise, resolve, reject } = Promise.withResolvers<readonly Reply[]>()
-    if (this.isClosed) {
-      reject(lost())
-      return promise
-    }
-    this.questions.push({ replyCount, replies: [], resolve, reject })
+    if (this.isClosed) reject(lost())
+    else this.send(request, { replyCount, replies: [], resolve, reject })
+    return promise
+  }
+
+  /**
+   * Asks for one reply and ends the connection unless it `isFit`, before anything that came behind it is passed on: so
+   * commands may follow at once. Under the same condition as `ask`.
+   */
+  demand(request: Buffer, isFit: (reply: Reply) => boolean): void {
+    if (this.isClosed) return
+    this.send(request, { replyCount: 1, replies: [], resolve() {}, reject() {}, isFit })
+  }
+
+  private send(request: Buffer, question: Question): void {
+    this.questions.push(question)
     this.countWritten(request.length)
     this.writer.write(request)
-    return promise
+  }
+
+  /** False: nothing may be sent to the server any more, and this connection has been ended. */
+  mayWrite(): boolean {
+    return this.hearing?.gate === undefined || this.hearing.gate()
   }
 
   countWritten(byteCount: number): void {
@@ -104,6 +125,7 @@ export class UpstreamConnection {
   private readonly receive = (chunk: Buffer): void => {
     this.counters.upstreamBytesRead += chunk.length
     this.heard.bytes += chunk.length
+    if (this.hearing !== undefined && !this.hearing.take(chunk.length)) return
     if (this.questions.length > 0) this.receiveAnswer(chunk)
     else if (this.owner !== undefined) this.owner.onData(chunk)
     else this.destroy()
@@ -127,6 +149,7 @@ export class UpstreamConnection {
       const reply = decodeReply(bytes.subarray(start, scanner.position))
       if (reply === undefined) return this.destroy()
       start = scanner.position
+      if (question.isFit?.(reply) === false) return this.destroy()
       question.replies.push(reply)
       if (question.replies.length < question.replyCount) continue
       this.questions.shift()

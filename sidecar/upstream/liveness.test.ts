@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
   livenessLateMs,
-  livenessProbeMs,
   livenessTickMs,
   serverHungMs,
   serverStallMs,
+  silentHoldMs,
 } from '../../common/limits.ts'
 import { Liveness, type Supervised } from './liveness.ts'
 
@@ -13,14 +13,25 @@ import { Liveness, type Supervised } from './liveness.ts'
 class SilentServer implements Supervised {
   inFlightCommands = 1
   pinnedCount = 0
+  owesPinned = false
   bytesRead = 0
   failure: string | undefined
   canBeAsked = true
   isThere = true
   pingCount = 0
   readonly found: string[] = []
+  /** What is told to those who have not sent yet, and to those who decide. */
+  readonly signs: string[] = []
   nowMs = 0
-  private readonly liveness = new Liveness(this)
+  readonly liveness = new Liveness(this, {
+    onQuiet: (isQuiet) => this.sign(isQuiet ? 'quiet' : 'speaks'),
+    onDoubt: (isDoubted) => this.sign(isDoubted ? 'doubted' : 'trusted'),
+  })
+
+  private sign(sign: string): void {
+    const isNews = ['speaks', 'trusted'].includes(sign) ? this.signs.length > 0 : true
+    if (isNews && this.signs.at(-1) !== sign) this.signs.push(sign)
+  }
 
   ping(): Promise<unknown> | undefined {
     if (!this.canBeAsked) return undefined
@@ -52,12 +63,12 @@ class SilentServer implements Supervised {
 }
 
 const nearlyMs = 2 * livenessTickMs
-const untilStallMs = livenessProbeMs + serverStallMs
-const untilHungMs = livenessProbeMs + serverHungMs
+const untilStallMs = silentHoldMs + serverStallMs
+const untilHungMs = silentHoldMs + serverHungMs
 
 test('a silent server is asked, then sent no more, then given up', async () => {
   const server = new SilentServer()
-  await server.look(livenessProbeMs - nearlyMs)
+  await server.look(silentHoldMs - nearlyMs)
   assert.equal(server.pingCount, 0)
   await server.look(2 * nearlyMs)
   assert.equal(server.pingCount, 1)
@@ -123,4 +134,50 @@ test('a server that owes nothing is asked nothing', async () => {
   await server.look(2 * untilHungMs)
   assert.equal(server.pingCount, 0)
   assert.deepEqual(server.found, [])
+})
+
+test('a silent server is held back for, and doubted once it did not answer when asked', async () => {
+  const server = new SilentServer()
+  await server.look(silentHoldMs)
+  assert.equal(server.signs.length, 0)
+  await server.look(livenessTickMs)
+  assert.deepEqual(server.signs, ['quiet'])
+  await server.look(livenessTickMs)
+  assert.deepEqual(server.signs.slice(0, 2), ['quiet', 'doubted'])
+  server.signs.splice(0)
+  server.signs.push('silent')
+  server.bytesRead += 1
+  await server.look(livenessTickMs)
+  assert.deepEqual(server.signs, ['silent', 'trusted', 'speaks'])
+})
+
+test('a server that says something from time to time is never held back for', async () => {
+  const server = new SilentServer()
+  for (let times = 0; times < 20; times += 1) {
+    await server.look(silentHoldMs - livenessTickMs)
+    server.bytesRead += 1
+    await server.look(livenessTickMs)
+  }
+  assert.equal(server.signs.length, 0)
+})
+
+test('clients that wait at the server are no sign, those that are owed a reply are', async () => {
+  const server = new SilentServer()
+  server.inFlightCommands = 0
+  server.pinnedCount = 1
+  await server.look(5 * silentHoldMs)
+  assert.equal(server.signs.length, 0)
+  server.owesPinned = true
+  await server.look(silentHoldMs + nearlyMs)
+  assert.equal(server.signs[0], 'quiet')
+})
+
+test('a server that owes nothing is doubted when it was asked and is silent', async () => {
+  const server = new SilentServer()
+  server.inFlightCommands = 0
+  await server.look(silentHoldMs)
+  server.liveness.ask()
+  await server.look(silentHoldMs + nearlyMs)
+  assert.deepEqual(server.signs.slice(0, 2), ['quiet', 'doubted'])
+  assert.equal(server.pingCount, 1)
 })

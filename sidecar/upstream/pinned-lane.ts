@@ -61,6 +61,7 @@ export class PinnedLane implements ConnectionOwner {
   }
 
   enqueue(bytes: Buffer): void {
+    if (!this.connection.mayWrite()) return
     this.connection.countWritten(bytes.length)
     this.outbox.push(bytes)
   }

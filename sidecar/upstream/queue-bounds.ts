@@ -7,6 +7,15 @@ export class QueueBounds {
   commandsMax = 0
   /** The server owes replies and has said nothing for a while: it is sent nothing more until it does. */
   isStalled = false
+  /** The same after a shorter while: what waits is not counted as waiting yet, since the server may only be busy. */
+  isQuiet = false
+  /** The control plane has doubts about it. */
+  isSuspected = false
+
+  /** Whether nothing new may be sent. */
+  get isHeld(): boolean {
+    return this.isQuiet || this.isStalled || this.isSuspected
+  }
 
   /** The bounds of one of `laneCount` connections that share what is waiting. */
   use(limits: Limits, laneCount: number): void {

@@ -14,10 +14,12 @@ import { type ErrorCode, codeOf } from '../../common/errors.ts'
 import { pinnedOpeningMax, retiredLanesMax } from '../../common/limits.ts'
 import { formatHostPort } from '../../common/redis/url.ts'
 import type { Reply } from '../resp/decode.ts'
+import { Attention } from './attention.ts'
 import { retryDelayMs } from './backoff.ts'
 import { type Heard, type Target, connectServer } from './connect.ts'
 import type { ProtocolVersion, UpstreamConnection } from './connection.ts'
 import { Gate } from './gate.ts'
+import { Hearing } from './hearing.ts'
 import { connectionIdOf } from './hello.ts'
 import { Liveness, type Supervised } from './liveness.ts'
 import { OwnConnections } from './own-connections.ts'
@@ -45,6 +47,8 @@ export class ServerConnections implements Supervised {
   private readonly events: ServerEvents
   private readonly modules: ServerModules
   private readonly heard: Heard = { bytes: 0 }
+  readonly hearing = new Hearing()
+  readonly attention: Attention
   /** The process that knows all scripts. */
   private taughtRunId = ''
   private readonly lanes: Readonly<Record<ProtocolVersion, SharedLane[]>> = { 2: [], 3: [] }
@@ -65,14 +69,24 @@ export class ServerConnections implements Supervised {
   })
   private generation: Generation | undefined
   private lanesMax = 1
-  private readonly bounds = new QueueBounds()
+  readonly bounds = new QueueBounds()
   readonly load = { commandCount: 0 }
-  private readonly liveness = new Liveness(this)
+  private readonly liveness: Liveness
   private currentView: PrimaryView = 'none'
 
   constructor(events: ServerEvents, modules: ServerModules) {
     this.events = events
     this.modules = modules
+    this.attention = new Attention({
+      ...modules,
+      bounds: this.bounds,
+      hearing: this.hearing,
+      probe: () => this.liveness.ask(),
+      onHeard: () => this.liveness.reset(),
+      release: () => this.goOn(),
+      tell: () => events.onEvidence(),
+    })
+    this.liveness = new Liveness(this, this.attention)
   }
 
   get view(): PrimaryView {
@@ -108,6 +122,7 @@ export class ServerConnections implements Supervised {
     this.bounds.use(settings.limits, this.lanesMax)
     if (isSameTarget(this.generation?.target, target)) return
     this.disconnect()
+    this.hearing.forget()
     if (target === undefined) {
       this.setView('none')
       return
@@ -123,6 +138,7 @@ export class ServerConnections implements Supervised {
     const { generation } = this
     this.generation = undefined
     this.liveness.reset()
+    this.attention.reset()
     generation?.abort.abort()
     this.reserve.end()
     for (const lane of this.allLanes()) lane.discard()
@@ -203,11 +219,16 @@ export class ServerConnections implements Supervised {
 
   /** Looks whether the server still lives; called every `livenessTickMs`. */
   watchLiveness(nowMs: number): void {
+    this.hearing.heardAtMs(nowMs)
     if (this.generation !== undefined) this.liveness.tick(nowMs)
   }
 
   get isStalled(): boolean {
     return this.bounds.isStalled
+  }
+
+  get owesPinned(): boolean {
+    return this.pinnedCount > 0 && this.events.owesPinned()
   }
 
   get bytesRead(): number {
@@ -232,6 +253,11 @@ export class ServerConnections implements Supervised {
       return
     }
     if (this.lanes[2][0]?.isReady === true) this.setView('ok')
+    this.goOn()
+  }
+
+  /** Those who wait for the server try again. */
+  private goOn(): void {
     for (const lane of this.allLanes()) lane.wakeWaiting()
     this.events.onReady()
   }
@@ -357,8 +383,11 @@ export class ServerConnections implements Supervised {
     }
   }
 
-  private connect(target: Target, protocol: ProtocolVersion, signal: AbortSignal) {
-    return connectServer(target, protocol, { ...this.modules, heard: this.heard }, signal)
+  private async connect(target: Target, protocol: ProtocolVersion, signal: AbortSignal) {
+    const modules = { ...this.modules, heard: this.heard }
+    const connected = await connectServer(target, protocol, modules, signal)
+    connected.connection.hearing = this.hearing
+    return connected
   }
 
   private setView(view: PrimaryView): void {

@@ -5,7 +5,6 @@
  *
  * `primary` is there from the start: the one server of a standalone backend, and the primary of a replicated one.
  */
-import type { Clock } from '../../common/clock.ts'
 import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
 import { serverLeaveMs, serversMax } from '../../common/limits.ts'
 import { formatHostPort } from '../../common/redis/url.ts'
@@ -23,10 +22,8 @@ export interface PoolEvents {
   onViewChange(server: ServerConnections): void
   /** `server` refused a write because it is a replica. */
   onReadOnly(server: ServerConnections): void
-}
-
-export interface PoolModules extends ServerModules {
-  readonly clock: Clock
+  onEvidence?(server: ServerConnections): unknown
+  owesPinned?(server: ServerConnections): boolean
 }
 
 interface Entry {
@@ -40,11 +37,11 @@ interface Entry {
 export class ServerPool {
   readonly primary: ServerConnections
   private readonly events: PoolEvents
-  private readonly modules: PoolModules
+  private readonly modules: ServerModules
   private readonly entries = new Map<string, Entry>()
   private config: ProxyConfig | undefined
 
-  constructor(events: PoolEvents, modules: PoolModules) {
+  constructor(events: PoolEvents, modules: ServerModules) {
     this.events = events
     this.modules = modules
     this.primary = this.create()
@@ -143,6 +140,8 @@ export class ServerPool {
       onReserve: () => events.onReserve(server),
       onViewChange: () => events.onViewChange(server),
       onReadOnly: () => events.onReadOnly(server),
+      onEvidence: () => events.onEvidence?.(server),
+      owesPinned: () => events.owesPinned?.(server) ?? false,
     }
     const server: ServerConnections = new ServerConnections(own, this.modules)
     return server

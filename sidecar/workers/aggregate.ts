@@ -11,6 +11,8 @@ export type Sum = Omit<DataPlaneView, 'primary' | 'isPaused' | 'workerRestarts'>
   readonly workers: readonly WorkerView[]
 }
 
+type GrantView = NonNullable<DataPlaneView['grant']>
+
 export const emptySum = (): Sum => ({
   counters: newCounters(),
   clients: 0,
@@ -32,6 +34,8 @@ export function addUp(
   const gauges = { ...past }
   const uses = [...past.workers]
   let primaryAddress: string | undefined
+  let heardAtMs: number | undefined
+  const grants: GrantView[] = []
   for (const { pid, state } of workers) {
     if (state === undefined) continue
     const { view, use } = state
@@ -43,6 +47,8 @@ export function addUp(
       continue
     }
     primaryAddress ??= view.primaryAddress
+    heardAtMs = Math.max(heardAtMs ?? 0, view.heardAtMs ?? 0) || undefined
+    if (view.grant !== undefined) grants.push(view.grant)
     uses.push({ pid, clients: view.clients, use })
     Object.assign(gauges, {
       clients: gauges.clients + view.clients,
@@ -51,6 +57,7 @@ export function addUp(
       heldCommands: gauges.heldCommands + view.heldCommands,
       upstreamConnections: gauges.upstreamConnections + view.upstreamConnections,
       pinnedConnections: gauges.pinnedConnections + view.pinnedConnections,
+      isDoubted: gauges.isDoubted === true || view.isDoubted === true,
       staleFiles: Math.max(gauges.staleFiles ?? 0, view.staleFiles ?? 0),
     })
   }
@@ -59,5 +66,16 @@ export function addUp(
     counters,
     workers: uses,
     ...(primaryAddress !== undefined && { primaryAddress }),
+    ...(heardAtMs !== undefined && { heardAtMs }),
+    ...(grants.length > 0 && { grant: leastOf(grants) }),
+  }
+}
+
+/** One that a single worker does not have is not valid. */
+function leastOf(grants: readonly GrantView[]): GrantView {
+  const ends = grants.flatMap(({ untilMs }) => untilMs ?? [])
+  return {
+    isValid: grants.every(({ isValid }) => isValid),
+    ...(ends.length > 0 && { untilMs: Math.min(...ends) }),
   }
 }

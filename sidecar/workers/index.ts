@@ -4,7 +4,7 @@
  */
 import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../../common/contract/stream.ts'
-import type { DataPlane, DataPlaneView } from '../data-plane.ts'
+import type { Authority, DataPlane, DataPlaneView } from '../data-plane.ts'
 import type { TopologyView } from '../topology/view.ts'
 import type { MessageLogOptions } from '../messages/options.ts'
 import { type DataPlaneModules, createDataPlane } from '../pipeline.ts'
@@ -16,6 +16,15 @@ export function createWorkers(modules: DataPlaneModules): DataPlane {
 class Workers implements DataPlane {
   private readonly modules: DataPlaneModules
   private readonly viewListeners: ((view: PrimaryView) => void)[] = []
+  private readonly evidenceListeners: (() => void)[] = []
+  readonly authority: Authority = {
+    grant: (grant) => this.inner.authority.grant(grant),
+    suspect: (epoch, forMs) => this.inner.authority.suspect(epoch, forMs),
+    onEvidence: (listener) => {
+      this.evidenceListeners.push(listener)
+      this.inner.authority.onEvidence(listener)
+    },
+  }
   private inner: DataPlane
   private count = 1
 
@@ -30,6 +39,7 @@ class Workers implements DataPlane {
       const { WorkerPool } = await import('./pool.ts')
       this.inner = new WorkerPool(this.modules, count)
       for (const listener of this.viewListeners) this.inner.onPrimaryChange(listener)
+      for (const listener of this.evidenceListeners) this.inner.authority.onEvidence(listener)
     }
     this.count = count
     await this.inner.start(config)

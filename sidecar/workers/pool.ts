@@ -30,6 +30,7 @@ import type { TopologyView } from '../topology/view.ts'
 import type { DataPlaneModules } from '../pipeline.ts'
 import { switchOver } from '../switch/switch-over.ts'
 import { type Sum, addUp, emptySum } from './aggregate.ts'
+import { PoolAuthority } from './pool-authority.ts'
 import type { Request } from './protocol.ts'
 import { shareOf } from './share.ts'
 import { addTopologies } from './topology-sum.ts'
@@ -44,6 +45,7 @@ export class WorkerPool implements DataPlane {
   private readonly modules: DataPlaneModules
   private readonly count: number
   private readonly workers = new Set<Worker>()
+  readonly authority = new PoolAuthority(this.workers)
   /** Those that serve. */
   private readonly serving = new Set<Worker>()
   private readonly listeners: ListenerSet
@@ -207,7 +209,11 @@ export class WorkerPool implements DataPlane {
     if (config === undefined) return
     const worker = new Worker(
       { ...this.modules.env },
-      { onState: () => this.look(), onGone: (gone) => this.onGone(gone) },
+      {
+        onState: () => this.look(),
+        onEvidence: this.authority.tell,
+        onGone: (gone) => this.onGone(gone),
+      },
       this.modules.log,
     )
     this.workers.add(worker)
@@ -215,6 +221,7 @@ export class WorkerPool implements DataPlane {
       { kind: 'start', config: shareOf(config, this.count, this.modules.bounds) },
       workerAnswerMs * 5,
     )
+    this.authority.introduce(worker)
     if (this.isPaused) await worker.ask({ kind: 'pause' }, this.drainMs + workerAnswerMs)
     if (this.isHeld) await worker.ask({ kind: 'hold' }, this.drainMs + workerAnswerMs)
     await started

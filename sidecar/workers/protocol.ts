@@ -7,11 +7,14 @@ import { ConfigError, type ErrorCode, ProxyError } from '../../common/errors.ts'
 import type { DataPlaneView } from '../data-plane.ts'
 import type { MessageLogOptions } from '../messages/options.ts'
 import type { SidecarUse } from '../overload/process-use.ts'
+import type { Grant } from '../switch/permit.ts'
 import type { TopologyView } from '../topology/view.ts'
 
 export type Request =
   | { readonly kind: 'start' | 'apply'; readonly config: ProxyConfig }
   | { readonly kind: 'logMessages'; readonly options: MessageLogOptions }
+  | { readonly kind: 'grant'; readonly grant: Grant }
+  | { readonly kind: 'suspect'; readonly epoch: number; readonly forMs: number }
   | { readonly kind: 'pause' | 'resume' | 'terminateRaw' | 'hold' | 'settle' | 'endHold' | 'stop' }
 
 export type ToWorker =
@@ -31,7 +34,8 @@ export interface Failure {
 
 export type ToMain =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'state'; readonly state: WorkerState }
+  /** `isEvidence`: the control plane should hear of it at once. */
+  | { readonly kind: 'state'; readonly state: WorkerState; readonly isEvidence?: boolean }
   | {
       readonly kind: 'done'
       readonly id: number

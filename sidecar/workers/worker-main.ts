@@ -40,6 +40,9 @@ export async function sidecarWorker(): Promise<number> {
     }
   })
   plane.onPrimaryChange(() => void state().then((now) => tell({ kind: 'state', state: now })))
+  plane.authority.onEvidence(() => {
+    void state().then((now) => tell({ kind: 'state', state: now, isEvidence: true }))
+  })
   tellChanges(plane, state)
   tell({ kind: 'ready' })
   await new Promise<void>((resolve) => {
@@ -102,6 +105,10 @@ async function obey(plane: LocalDataPlane, request: Request): Promise<void> {
       return plane.resume()
     case 'logMessages':
       return plane.logMessages(request.options)
+    case 'grant':
+      return plane.authority.grant(request.grant)
+    case 'suspect':
+      return plane.authority.suspect(request.epoch, request.forMs)
     case 'terminateRaw':
       return plane.terminateRaw()
     case 'hold':

@@ -7,6 +7,7 @@ import { type Request, type ToMain, type ToWorker, type WorkerState, errorOf } f
 
 export interface WorkerEvents {
   onState(): void
+  onEvidence(): void
   /** The process is gone: whatever it had open is closed, and nothing comes of it any more. */
   onGone(worker: Worker): void
 }
@@ -104,7 +105,10 @@ export class Worker {
     }
     this.state = message.state
     this.events.onState()
-    if (message.kind === 'state') return
+    if (message.kind === 'state') {
+      if (message.isEvidence === true) this.events.onEvidence()
+      return
+    }
     const asked = this.asked.get(message.id)
     if (message.failure === undefined) asked?.resolve()
     else asked?.reject(errorOf(message.failure))

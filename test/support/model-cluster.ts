@@ -33,6 +33,7 @@ export class ModelServer {
   said: string | undefined
   saidToAsking = '+OK\r\n'
   isStalled = false
+  readonly bounds = new QueueBounds()
   readonly prefersOwn = false
   readonly writePause = { isOn: false }
   readonly view = 'ok'
@@ -47,7 +48,7 @@ export class ModelServer {
     this.cluster = cluster
     this.index = index
     this.address = `model:${index + 1}`
-    const bounds = new QueueBounds()
+    const { bounds } = this
     bounds.use(defaultLimits as never, 1)
     const options = { protocol: 2, bounds, onLost() {}, onReadOnly() {}, onRetire: () => false }
     this.sharedLane = new SharedLane(options as never, turn)
@@ -95,6 +96,7 @@ export class ModelServer {
       },
       readInPlace() {},
       countWritten() {},
+      mayWrite: () => true,
       destroy() {},
     }
     this.sharedLane.attach(connection as unknown as UpstreamConnection)
