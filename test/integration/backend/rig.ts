@@ -12,6 +12,8 @@ export interface RigOptions {
   readonly program?: ServerProgram
   readonly password?: string
   readonly args?: readonly string[]
+  /** Commands that make users on each of them. */
+  readonly users?: readonly string[]
   readonly target?: Partial<ServerTarget>
 }
 
@@ -38,7 +40,11 @@ export class Rig {
     const others = await Promise.all(
       Array.from({ length: count - 1 }, () => startServer({ ...shared, replicaOf })),
     )
-    const rig = new Rig([first, ...others], target)
+    const servers = [first, ...others]
+    for (const server of servers) {
+      for (const user of options.users ?? []) await server.command(...user.split(' '))
+    }
+    const rig = new Rig(servers, target)
     await rig.inSync(0)
     return rig
   }
