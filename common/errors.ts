@@ -24,6 +24,7 @@ export const errorCodes = {
   RM_UPSTREAM_IDENTITY: 'A server is not the process or not in the role that the topology names.',
   RM_UPSTREAM_AUTH: 'A server refuses the upstream credentials.',
   RM_UPSTREAM_LOST: 'The connection to the server ended with the command sent and unanswered.',
+  RM_UNCONFIRMED: 'A write was run, and too few replicas confirmed it in time.',
   RM_UPSTREAM_TIMEOUT: 'The server did not answer in time.',
   RM_HOLD_TIMEOUT: 'A command was held for a primary for as long as it may be.',
   RM_REDIRECTS: 'Servers sent a command from one to another until it was given up.',

@@ -28,3 +28,5 @@ export const replicationPasswordBytes = 32
 /** Replication users of one proxy whose passwords are kept, and replicas whose former credentials are; the oldest goes. */
 export const replicationUsersMax = 8
 export const replicaLoginsMax = 256
+/** Replies that a connection withholds while replicas are waited for, bytes; with more it ends. */
+export const withheldBytesMax = 64 * 1024 * 1024

@@ -60,6 +60,13 @@ export interface DataPlaneCounters {
   clientsCutPatience: number
   /** Clients closed because a command took longer than it may. */
   clientsCutTimeLimit: number
+  /** Times that replicas were waited for, and for how long in all. */
+  commits: number
+  commitMicros: number
+  /** Writes that were run and answered with an error, because too few replicas had them in time. */
+  writesUnconfirmed: number
+  /** Connections ended because more had come than may be withheld. */
+  commitsTooLarge: number
   authFailures: number
   /** Failed TLS handshakes of clients, those that were cut because they took too long among them. */
   tlsHandshakeErrors: number
@@ -105,6 +112,10 @@ export function newCounters(): DataPlaneCounters {
     clientsCutIdle: 0,
     clientsCutPatience: 0,
     clientsCutTimeLimit: 0,
+    commits: 0,
+    commitMicros: 0,
+    writesUnconfirmed: 0,
+    commitsTooLarge: 0,
     authFailures: 0,
     tlsHandshakeErrors: 0,
     maintenanceNotices: 0,

@@ -74,6 +74,21 @@ test('a secret given as a value is refused: the contract carries references only
   )
 })
 
+test('replies to writes wait for replicas where there are some, and less long than a reply may take', () => {
+  const pathsOf = (mode: 'replication' | 'ring', replyTimeoutMs: number) =>
+    issuesOf(
+      changed((draft) => {
+        const writes = { waitReplicas: 1, waitTimeoutMs: 1000 }
+        Object.assign(draft.upstream, { mode, discovery: 'self', writes })
+        Object.assign(draft.timing, { replyTimeoutMs })
+      }),
+    ).map(({ path }) => path)
+  assert.deepEqual(pathsOf('ring', 0), ['upstream.writes'])
+  assert.deepEqual(pathsOf('replication', 1000), ['upstream.writes.waitTimeoutMs'])
+  assert.deepEqual(pathsOf('replication', 1001), [])
+  assert.deepEqual(pathsOf('replication', 0), [])
+})
+
 test('a listener is a port or a socket, not both and not neither', () => {
   const both = { host: '127.0.0.1', port: 1, unixPath: '/tmp/s' }
   for (const listener of [both, {}, { host: '127.0.0.1' }]) {

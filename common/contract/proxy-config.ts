@@ -35,7 +35,7 @@ export function parseProxyConfig(value: unknown): ProxyConfig {
     throw invalid(issues)
   }
   const config = value as ProxyConfig
-  const issues = [...listenerIssues(config), ...upstreamIssues(config)]
+  const issues = [...listenerIssues(config), ...upstreamIssues(config), ...writesIssues(config)]
   if (issues.length > 0) throw invalid(issues)
   return deepFreeze(config)
 }
@@ -91,6 +91,20 @@ function upstreamIssues({ upstream }: ProxyConfig): ValidationIssue[] {
   return issues
     .filter(([isWrong]) => isWrong)
     .map(([, field, message]) => ({ path: `upstream.${field}`, message }))
+}
+
+/** Where replies to writes wait for replicas there must be some, and a server that has them wait is not taken for dead. */
+function writesIssues({ upstream, timing }: ProxyConfig): ValidationIssue[] {
+  const { mode, writes } = upstream
+  if (writes === undefined) return []
+  if (mode === 'cluster' || mode === 'ring') {
+    const message = `with mode: ${mode} replies to writes cannot wait for replicas`
+    return [{ path: 'upstream.writes', message }]
+  }
+  const { replyTimeoutMs } = timing
+  if (replyTimeoutMs === 0 || writes.waitTimeoutMs < replyTimeoutMs) return []
+  const message = `is ${writes.waitTimeoutMs}; it must be less than timing.replyTimeoutMs, ${replyTimeoutMs}`
+  return [{ path: 'upstream.writes.waitTimeoutMs', message }]
 }
 
 /** What the ring hashes for a member. */

@@ -75,6 +75,23 @@ const counters: readonly Definition[] = [
     'commandsLost',
     'Commands whose connection to the server ended before the reply came.',
   ),
+  counter('respmesh_commits_total', 'commits', 'Times that writes waited for replicas together.'),
+  {
+    name: 'respmesh_commit_wait_seconds_total',
+    help: 'Time that writes waited for replicas, of each commit once.',
+    type: 'counter',
+    read: ({ view }) => view.counters.commitMicros / 1e6,
+  },
+  counter(
+    'respmesh_writes_unconfirmed_total',
+    'writesUnconfirmed',
+    'Writes that were run and answered with an error, because too few replicas had them in time.',
+  ),
+  counter(
+    'respmesh_commits_too_large_total',
+    'commitsTooLarge',
+    'Connections to the server ended because of replies too large to be withheld.',
+  ),
   counter(
     'respmesh_commands_hold_timeouts_total',
     'commandsHeldTooLong',

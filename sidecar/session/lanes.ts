@@ -2,13 +2,12 @@
 import { PinReason } from './pinning.ts'
 import { ReplyOrder } from './routed/reply-order.ts'
 import type { Session } from './session.ts'
+import { sharedLaneOf } from './write-lane.ts'
 
 /** False when the commands have to wait; `session.wait` says for what. */
 export function enqueueShared(session: Session, bytes: Buffer, count: number): boolean {
   const { primary, queue } = session.context
-  const lane = session.isForwardingScript
-    ? primary.scriptLane(session.protocol)
-    : primary.lane(session.protocol, session.id, session.window.isNewcomer)
+  const lane = sharedLaneOf(session, bytes.length, count)
   if (!lane.isReady) return session.hold()
   if (!lane.isWritable) {
     queue.add(session, primary)

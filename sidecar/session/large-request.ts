@@ -32,7 +32,7 @@ export class LargeRequest {
     if (lane.connection.writer.isFull) return 'full'
     const { frame } = this
     const state = frame.advance(input.bytes, input.start, input.end)
-    if (frame.position > input.start) lane.enqueue(input.slice(input.start, frame.position))
+    if (frame.position > input.start) lane.enqueuePart(input.slice(input.start, frame.position))
     input.start = frame.position
     // Told at once, so that the client is read no further.
     return state === 'more' && lane.connection.writer.isFull ? 'full' : state
@@ -60,7 +60,7 @@ export function startLarge(session: Session): void {
   const reason = reasonOfLarge(session)
   pinning.add(pinning.transaction === undefined ? PinReason.once | reason : 0)
   session.large = new LargeRequest(argumentsLeft, session.context.limits.argumentBytesMax)
-  pinning.lane?.enqueue(input.slice(input.start, input.start + validBytes))
+  pinning.lane?.beginLarge(input.slice(input.start, input.start + validBytes))
   input.start += validBytes
   scanner.reset()
   if (pinning.isRaw) return
@@ -101,6 +101,7 @@ export function advanceLarge(session: Session, large: LargeRequest): void {
   else if (state === 'full') session.wait = 'writable'
   else if (state === 'done') {
     session.large = undefined
+    lane.endLarge()
     session.context.counters.commands += 1
   } else {
     // The server has a part of the command and will never have the rest, so it does not run it.

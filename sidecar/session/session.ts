@@ -224,10 +224,9 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     return true
   }
 
-  /** In RESP2 a subscriber’s replies can only be told apart one command at a time. */
+  /** Some replies can only be told apart one command at a time. */
   private mustWaitForServer(): boolean {
-    const isAmbiguous = this.pinning.has(PinReason.subscribed) && this.protocol === 2
-    return isAmbiguous && this.inFlight > 0 && !this.waitForReplies()
+    return this.subscriber.isAmbiguous && this.inFlight > 0 && !this.waitForReplies()
   }
 
   onRestore(): void {

@@ -58,6 +58,13 @@ export class Subscriber {
     return protocol === 2 && (state.subscriptions.count > 0 || state.linkedCount > 0)
   }
 
+  /** Whether confirmations, or a refusal, cannot be told from replies to what follows. */
+  get isAmbiguous(): boolean {
+    const { pinning, protocol, context } = this.session
+    if (!pinning.has(PinReason.subscribed)) return false
+    return protocol === 2 || context.upstream.writes !== undefined
+  }
+
   /** Sends SUBSCRIBE, UNSUBSCRIBE or one of their kin. */
   send(command: SpecialCommand): void {
     const { session } = this

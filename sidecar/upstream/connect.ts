@@ -16,6 +16,7 @@ import { type Reply, textOf } from '../resp/decode.ts'
 import { nodeTls } from '../net/tls-context.ts'
 import { encodeCommand } from '../resp/encode.ts'
 import type { UpstreamAccess } from './access.ts'
+import type { Commits } from './commits.ts'
 import { type ProtocolVersion, UpstreamConnection } from './connection.ts'
 
 export interface Target {
@@ -28,12 +29,15 @@ export interface Target {
   readonly credentials?: Credentials
   readonly tls?: UpstreamTls
   readonly connectTimeoutMs: number
+  /** Replies to writes wait for replicas. */
+  readonly confirmsWrites?: boolean
 }
 
 export interface ConnectModules {
   readonly access: UpstreamAccess
   readonly counters: DataPlaneCounters
   readonly heard: Heard
+  readonly commits?: Commits
 }
 
 /** Bytes that ever came from one server. */
@@ -69,6 +73,7 @@ export async function connectServer(
     const connection = new UpstreamConnection(socket, protocol, modules)
     const identity = await shakeHands(connection, target, modules)
     modules.counters.upstreamConnects += 1
+    modules.commits?.guard(connection, target)
     return { connection, ...identity }
   } catch (cause) {
     socket.destroy()

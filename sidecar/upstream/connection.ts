@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import { UpstreamError } from '../../common/errors.ts'
 import { replyLineBytesMax, upstreamAnswerBytesMax } from '../../common/limits.ts'
 import type { DataPlaneCounters } from '../data-plane.ts'
+import type { CommitGate } from './commit-gate.ts'
 import type { Heard } from './connect.ts'
 import type { Hearing } from './hearing.ts'
 import { readBytes } from '../net/reader.ts'
@@ -49,6 +50,8 @@ export class UpstreamConnection {
   heard: Heard
   /** Set once the other end is known to be the recorded process. */
   hearing: Hearing | undefined
+  /** Set before its first owner, if replies to writes are withheld until replicas have them. */
+  gate: CommitGate | undefined
   private owner: ConnectionOwner | undefined
   private isReadInPlace = false
   private readonly counters: DataPlaneCounters
@@ -71,7 +74,8 @@ export class UpstreamConnection {
 
   /** Hands all later replies to `owner`, or to nobody. */
   setOwner(owner: ConnectionOwner | undefined): void {
-    this.owner = owner
+    this.gate?.setOwner(owner)
+    this.owner = owner && (this.gate ?? owner)
     if (owner !== undefined && this.isClosed) process.nextTick(() => owner.onClosed())
   }
 

@@ -60,10 +60,36 @@ export class PinnedLane implements ConnectionOwner {
     return this.outbox.backlogBytes
   }
 
+  /** Takes whole commands. */
   enqueue(bytes: Buffer): void {
+    const { gate } = this.connection
+    // A subscriber in RESP2 can write nothing.
+    if (gate === undefined || this.sorting === 'arrays') this.enqueuePart(bytes)
+    else this.enqueueGated(gate.outgoing(bytes))
+  }
+
+  /** Takes the first piece of a command that comes in several. */
+  beginLarge(bytes: Buffer): void {
+    const { gate } = this.connection
+    this.enqueueGated(gate === undefined || gate.beginLarge(bytes) ? bytes : undefined)
+  }
+
+  enqueuePart(bytes: Buffer): void {
     if (!this.connection.mayWrite()) return
     this.connection.countWritten(bytes.length)
     this.outbox.push(bytes)
+  }
+
+  /** The last piece was taken. */
+  endLarge(): void {
+    const request = this.connection.gate?.endLarge()
+    if (request !== undefined) this.enqueuePart(request)
+  }
+
+  /** Of what may not be sent all is lost. */
+  private enqueueGated(bytes: Buffer | undefined): void {
+    if (bytes === undefined) this.connection.destroy()
+    else this.enqueuePart(bytes)
   }
 
   /** Stops or goes on reading replies, so that the server feels what the client does not read. */

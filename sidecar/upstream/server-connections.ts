@@ -158,6 +158,8 @@ export class ServerConnections implements Supervised {
     return this.laneAt(protocol, this.lanesMax + 1)
   }
 
+  /** The lane of writes where they wait for replicas, lest reads wait with them. */
+  readonly writeLane = (protocol: ProtocolVersion) => this.laneAt(protocol, this.lanesMax + 3)
   private laneAt(protocol: ProtocolVersion, index: number): SharedLane {
     const lanes = this.lanes[protocol]
     while (lanes.length <= index) this.keepConnected(this.addLane(protocol))

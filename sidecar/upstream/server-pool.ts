@@ -9,6 +9,7 @@ import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
 import { serverLeaveMs, serversMax } from '../../common/limits.ts'
 import { formatHostPort } from '../../common/redis/url.ts'
 import type { ServerAddress } from '../route/backend.ts'
+import { Commits } from './commits.ts'
 import type { Target } from './connect.ts'
 import { ServerConnections } from './server-connections.ts'
 import type { ServerEvents, ServerModules } from './server-modules.ts'
@@ -39,17 +40,20 @@ export class ServerPool {
   private readonly events: PoolEvents
   private readonly modules: ServerModules
   private readonly entries = new Map<string, Entry>()
+  private readonly commits: Commits
   private config: ProxyConfig | undefined
 
   constructor(events: PoolEvents, modules: ServerModules) {
     this.events = events
-    this.modules = modules
+    this.commits = new Commits(modules)
+    this.modules = { ...modules, commits: this.commits }
     this.primary = this.create()
   }
 
   /** How servers are reached and how much of them is used from now on; `primary` is told by its owner where it leads. */
   use(config: ProxyConfig): void {
     this.config = config
+    this.commits.use(config.upstream.writes)
     for (const { server, address, role } of this.entries.values()) {
       server.use(targetOf(config, address, role), settingsOf(config))
     }

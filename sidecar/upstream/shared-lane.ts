@@ -125,25 +125,33 @@ export class SharedLane implements ConnectionOwner, Flushable {
     if (this.batch.isEmpty) this.turn.addUpstream(this)
     this.batch.add(sink, bytes, count)
     // A server that has much to do begins while we read on.
-    if (this.batch.byteCount >= earlyFlushBytes) this.flush()
+    if (this.batch.byteCount >= earlyFlushBytes) this.flushEarly()
   }
 
   /** The same with a part of a buffer. */
   enqueueRange(sink: ReplySink, request: ByteRange, count: number): void {
     if (this.batch.isEmpty) this.turn.addUpstream(this)
     this.batch.addRange(sink, request, count)
-    if (this.batch.byteCount >= earlyFlushBytes) this.flush()
+    if (this.batch.byteCount >= earlyFlushBytes) this.flushEarly()
+  }
+
+  /** Not where all that comes in a turn is to be confirmed together. */
+  private flushEarly(): void {
+    if (this.connection?.gate === undefined) this.flush()
   }
 
   flush(): void {
     const { connection, batch } = this
     const { load } = this.options
     if (connection === undefined || batch.isEmpty) return
-    if (connection.writer.isFull) return
+    const { gate } = connection
+    if (connection.writer.isFull || gate?.isBusy === true) return
     batch.forEachOwner(this.owe)
-    connection.countWritten(batch.byteCount)
+    const bytes = gate === undefined ? batch.bytes() : gate.outgoing(batch.bytes())
+    if (bytes === undefined) return this.discard()
+    connection.countWritten(bytes.length)
     if (load !== undefined) load.commandCount += batch.commandCount
-    const isTaken = connection.writer.write(batch.bytes())
+    const isTaken = connection.writer.write(bytes)
     batch.clear(!isTaken)
   }
 

@@ -23,11 +23,12 @@ export function targetOf(
   server: UpstreamPrimary | undefined,
   role: Target['role'] = 'primary',
 ): Target | undefined {
-  const { credentials, tls } = config.upstream
+  const { credentials, tls, writes } = config.upstream
   if (server === undefined) return undefined
   return {
     server,
     role,
+    ...(writes && role === 'primary' && { confirmsWrites: true }),
     ...(credentials && { credentials }),
     ...(tls && { tls }),
     connectTimeoutMs: config.timing.connectTimeoutMs,

@@ -251,9 +251,16 @@ export class Run {
     return order.way(server, lane) ?? 'turn'
   }
 
+  /** Whether replies to the commands at hand wait for replicas, or for replies that do. */
+  private get isConfirmed(): boolean {
+    if (this.session.context.upstream.writes === undefined || this.kind === readerKind) return false
+    return this.kind === writeKind || this.hasWrite || this.order.writesAwaited > 0
+  }
+
   private laneOf(server: ServerConnections): SharedLane {
     const { id, protocol, window, isForwardingScript } = this.session
     if (isForwardingScript) return server.scriptLane(protocol)
+    if (this.isConfirmed) return server.writeLane(protocol)
     return server.lane(protocol, id, window.isNewcomer, window.isLarge)
   }
 
