@@ -1,6 +1,6 @@
 /**
  * `npm test`: everything that tells whether respmesh is right, in order of what it costs, and one line at the
- * end that sums it up. `--only verify|unit|integration|e2e` (repeatable) runs a part; `--full` runs the long
+ * end that sums it up. `--only verify|unit|integration|faults|e2e` (repeatable) runs a part; `--full` runs the long
  * suites at full size; further arguments name test files.
  */
 import { parseArgs } from 'node:util'

@@ -43,6 +43,12 @@ export const suites: readonly Suite[] = [
     before: { name: 'bundle', command: ['node', 'scripts/bundle.ts'] },
   },
   {
+    name: 'faults',
+    patterns: ['test/faults/**/*.test.ts'],
+    concurrency: 1,
+    timeoutMs: 2_400_000,
+  },
+  {
     name: 'e2e',
     patterns: ['test/{cluster,e2e}/**/*.test.ts'],
     concurrency: 1,

@@ -2,7 +2,7 @@
 import { until } from '../support/servers.ts'
 import type { FinalData } from './checks.ts'
 import { inflict } from './inflict.ts'
-import { Lab, type LabServer, type Reply } from './lab/index.ts'
+import { Lab, type LabServer, type Reply, textOf } from './lab/index.ts'
 import { type Found, type Mode, judge } from './judge.ts'
 import { type Schedule, describeFault, scheduleOf } from './schedule.ts'
 import { ServerWatch } from './watch.ts'
@@ -97,7 +97,7 @@ async function settle(lab: Lab): Promise<string | undefined> {
 
 async function digests({ servers }: Lab): Promise<ReadonlySet<string>> {
   return new Set(
-    await Promise.all(servers.map(async (server) => String(await server.call('DEBUG', 'DIGEST')))),
+    await Promise.all(servers.map(async (server) => textOf(await server.call('DEBUG', 'DIGEST')))),
   )
 }
 

@@ -20,6 +20,7 @@ export type Mode = 'async' | 'confirmed'
 /** What the operator said that a failover lost, and what it did lose by what the servers said. */
 export interface LossReport {
   readonly epoch: number
+  readonly kind?: string
   readonly proof?: string
   readonly reported?: number
   readonly unknown?: string
@@ -149,6 +150,7 @@ function lossesOf(
     const acknowledged = lostBy.get(from) ?? []
     return {
       epoch: change.epoch,
+      ...(change.kind && { kind: change.kind }),
       ...(change.proof && { proof: change.proof }),
       ...(change.lostBytes !== undefined && { reported: change.lostBytes }),
       ...(change.lostUnknown !== undefined && { unknown: change.lostUnknown }),

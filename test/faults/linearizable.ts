@@ -23,8 +23,7 @@ export function isLinearizable(given: readonly RegisterOp[]): Verdict {
   const ops = relevant(given)
   const search: Search = { ops, seen: new Set(), steps: 0 }
   return explore(search, {
-    done: new Array<boolean>(ops.length).fill(false),
-    doneCount: 0,
+    done: ops.map(() => false),
     value: '',
   })
 }
@@ -45,7 +44,6 @@ interface Search {
 
 interface State {
   readonly done: boolean[]
-  doneCount: number
   value: string
 }
 

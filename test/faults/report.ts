@@ -8,7 +8,7 @@ export function historyLine(result: HistoryResult): string {
   const known = losses.filter((loss) => loss.reported !== undefined)
   const parts = [
     `seed ${seed} ${mode}`,
-    `failovers ${result.failovers}`,
+    `failovers ${result.failovers}${proofs(losses)}`,
     `acked ${result.acknowledged}`,
     `unknown ${result.unknown}`,
     `lost ${result.lost}+${result.lostCounts}`,
@@ -23,6 +23,16 @@ export function historyLine(result: HistoryResult): string {
   const lines = [parts.join(' | '), ...problems.map((problem) => `  PROBLEM ${problem}`)]
   if (result.directory !== undefined) lines.push(`  kept in ${result.directory}`)
   return lines.join('\n')
+}
+
+/** How each was known to be safe, and what it lost. */
+function proofs(losses: HistoryResult['losses']): string {
+  if (losses.length === 0) return ''
+  const each = losses.map(
+    ({ kind, proof, reported, seen, unknown }) =>
+      `${proof ?? kind ?? '?'} ${reported ?? unknown ?? 'untold'}/${seen ?? '?'}`,
+  )
+  return ` (${each.join(', ')})`
 }
 
 function codes({ errorsByCode }: HistoryResult): string {

@@ -40,7 +40,7 @@ export interface Schedule {
 const countMin = 3
 const countMax = 8
 const faultMinMs = 300
-const faultMaxMs = 4000
+const faultMaxMs = 5000
 /** Before the first. */
 const leadMs = 500
 
@@ -86,19 +86,28 @@ function faultOf(random: Random, options: ScheduleOptions, mayBeEmpty: boolean):
   const server = () => serverOf(random, options)
   const sidecar = (): Target => `sidecar-${1 + random.below(options.sidecars)}`
   const someone = () => random.pick([server, sidecar, (): Target => 'operator'])()
-  const client = () => random.pick([sidecar, (): Target => 'operator', server])()
+  /** Two nodes, one of which is a server. */
+  const pair = (): readonly [Target, Target] => {
+    const first = server()
+    const second = someone()
+    return first === second ? ['primary', 'replica-1'] : [first, second]
+  }
+  const back = () => backOf(random, mayBeEmpty)
   const kinds = [
-    (): Fault => ({ kind: 'kill', at: server(), back: backOf(random, mayBeEmpty) }),
-    (): Fault => ({ kind: 'kill', at: 'primary', back: backOf(random, mayBeEmpty) }),
+    (): Fault => ({ kind: 'kill', at: server(), back: back() }),
+    (): Fault => ({ kind: 'kill', at: 'primary', back: back() }),
+    (): Fault => ({ kind: 'kill', at: 'primary', back: back() }),
     (): Fault => ({ kind: 'kill', at: random.pick([sidecar(), 'operator']), back: 'data' }),
-    (): Fault => ({ kind: 'stop', at: random.pick(['primary', someone()]) }),
-    (): Fault => ({ kind: 'unplug', at: random.pick(['primary', someone()]) }),
-    (): Fault => ({ kind: 'part', a: client(), b: server() }),
+    (): Fault => ({ kind: 'stop', at: 'primary' }),
+    (): Fault => ({ kind: 'stop', at: someone() }),
+    (): Fault => ({ kind: 'unplug', at: 'primary' }),
+    (): Fault => ({ kind: 'unplug', at: someone() }),
+    (): Fault => parted('part', pair()),
     (): Fault => ({ kind: 'part', a: 'operator', b: random.pick([sidecar(), 'primary']) }),
-    (): Fault => ({ kind: 'oneWay', from: client(), to: server() }),
-    (): Fault => ({ kind: 'oneWay', from: server(), to: client() }),
-    (): Fault => ({ kind: 'port', client: client(), server: server() }),
-    (): Fault => ({ kind: 'reject', from: client(), to: 'primary' }),
+    (): Fault => oneWay(pair(), random.chance(0.5)),
+    (): Fault => oneWay(pair(), random.chance(0.5)),
+    (): Fault => parted('port', pair()),
+    (): Fault => ({ kind: 'reject', from: random.pick([sidecar(), 'operator']), to: 'primary' }),
     (): Fault => ({ kind: 'split', left: leftOf(random, options) }),
     (): Fault => ({ kind: 'step', point: random.pick(points) }),
     (): Fault => ({ kind: 'step', point: random.pick(points) }),
@@ -106,6 +115,14 @@ function faultOf(random: Random, options: ScheduleOptions, mayBeEmpty: boolean):
     (): Fault => ({ kind: 'switchover' }),
   ]
   return random.pick(kinds)()
+}
+
+function parted(kind: 'part' | 'port', [a, b]: readonly [Target, Target]): Fault {
+  return kind === 'part' ? { kind, a, b } : { kind, client: b, server: a }
+}
+
+function oneWay([a, b]: readonly [Target, Target], isBack: boolean): Fault {
+  return isBack ? { kind: 'oneWay', from: b, to: a } : { kind: 'oneWay', from: a, to: b }
 }
 
 /** The primary every other time: what happens to it matters most. */

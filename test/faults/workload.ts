@@ -1,6 +1,13 @@
 /** Clients of the sidecars: writers whose every write can be told from all others, and registers that several share. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { Client, ErrorReply, type LabSidecar, type Reply, wallMs } from './lab/index.ts'
+import {
+  type Client,
+  ErrorReply,
+  type LabSidecar,
+  type Reply,
+  textOf,
+  wallMs,
+} from './lab/index.ts'
 
 /** push, add, set: unique. count: INCR. put, read: of a register. */
 export type OpKind = 'push' | 'add' | 'set' | 'count' | 'put' | 'read'
@@ -132,6 +139,5 @@ function outcomeOf(answer: unknown): Pick<Op, 'outcome' | 'reply' | 'error'> {
     return { outcome, error: answer.text }
   }
   if (answer instanceof Error) return { outcome: 'unknown', error: answer.message }
-  const reply = answer as Reply
-  return { outcome: 'ok', reply: reply === null ? '' : String(reply) }
+  return { outcome: 'ok', reply: textOf(answer as Reply) }
 }

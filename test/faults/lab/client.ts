@@ -12,6 +12,12 @@ export class ErrorReply {
   }
 }
 
+/** A simple reply as text; '' for none. */
+export function textOf(reply: Reply): string {
+  if (reply instanceof ErrorReply) return reply.text
+  return typeof reply === 'string' || typeof reply === 'number' ? String(reply) : ''
+}
+
 interface Waiting {
   readonly resolve: (reply: Reply) => void
   readonly reject: (error: Error) => void

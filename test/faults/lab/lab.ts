@@ -138,8 +138,15 @@ export class Lab {
     return this.servers.filter((server) => server !== primary)
   }
 
-  /** Whether a primary is on record and everything around it is as it should be. */
-  isSettled(): boolean {
+  /**
+   * Whether a primary is on record and everything around it is as it should be.
+   * @throws Error when one of `mustRun` has ended, with what it said last
+   */
+  isSettled(mustRun: readonly (LabSidecar | LabOperator)[] = []): boolean {
+    for (const { name } of mustRun.filter(({ isRunning }) => !isRunning)) {
+      const log = readFileSync(join(this.directory, `${name}.log`), 'utf8')
+      throw new Error(`${name} has ended: ${log.slice(-1000)}`)
+    }
     const { operator } = this
     if (this.status.phase !== 'Steady') return false
     return ['Ready', 'ReplicationHealthy', 'SinglePrimary'].every((type) =>
@@ -149,8 +156,9 @@ export class Lab {
 
   /** @throws Error with the status if it does not settle */
   async settled(deadlineMs = readyDeadlineMs): Promise<void> {
+    const mustRun = [...this.sidecars, this.operator]
     try {
-      await until('the lab is in order', () => this.isSettled(), deadlineMs)
+      await until('the lab is in order', () => this.isSettled(mustRun), deadlineMs)
     } catch (cause) {
       throw new Error(`the lab is not in order: ${JSON.stringify(this.status)}`, { cause })
     }
@@ -202,16 +210,6 @@ export class Lab {
     if (!this.isKept) rmSync(this.directory, { recursive: true, force: true })
   }
 
-  /** @throws Error when a process has ended, with what it said last */
-  private isBegun(): boolean {
-    for (const { name, isRunning } of [...this.sidecars, this.operator]) {
-      if (isRunning) continue
-      const log = readFileSync(join(this.directory, `${name}.log`), 'utf8')
-      throw new Error(`${name} has ended: ${log.slice(-1000)}`)
-    }
-    return this.isSettled()
-  }
-
   private async begin(): Promise<void> {
     const [first, ...others] = this.servers
     await first?.start('primary')
@@ -219,7 +217,7 @@ export class Lab {
     await Promise.all(others.map((server) => server.start({ replicaOf })))
     await this.operator.start()
     await Promise.all(this.sidecars.map((sidecar) => sidecar.start()))
-    await until('the lab is in order', () => this.isBegun(), readyDeadlineMs)
+    await this.settled()
     await Promise.all(this.sidecars.map((sidecar) => sidecar.serves(readyDeadlineMs)))
   }
 }
