@@ -72,3 +72,20 @@ test('joining: so many at a time, and one that is synchronising counts', () => {
   assert.deepEqual(busy.actions, [])
   assert.equal(busy.status.phase, 'Rejoining')
 })
+
+test('attach: a replica of a replica is made one of the primary, one that names it differently is left alone', () => {
+  const a = facts({ runId: 'run-a' })
+  const status = steady({ members: joined('a', 'b', 'c') })
+  const c = follower({ runId: 'run-c', source: { host: 'b', port: 1 } })
+  const chained = planFor({ servers: { a, b: follower({ runId: 'run-b' }), c }, status })
+  assert.deepEqual(
+    kinds(chained).filter((kind) => kind.startsWith('replicate')),
+    ['replicate c:1'],
+  )
+  const alias = follower({ runId: 'run-b', source: { host: 'alias-of-a', port: 1 } })
+  const named = planFor({ servers: { a, b: alias, c: follower({ runId: 'run-c' }) }, status })
+  assert.deepEqual(
+    kinds(named).filter((kind) => kind.startsWith('replicate')),
+    [],
+  )
+})

@@ -31,13 +31,21 @@ export function attachAll(
     .map(({ address, facts }): Action => ({ kind: 'park', address, runId: facts.runId }))
   const syncing = wanted.filter(({ facts }) => facts.isSyncing)
   const room = Math.max(0, parallelSyncs - syncing.length)
-  const joining = wanted.filter((member) => isToJoin(member, around)).slice(0, room)
+  const joining = wanted.filter((member) => isToJoin(member, others, around)).slice(0, room)
   return [...parking, ...joining.map((member) => join(member, around))]
 }
 
-function isToJoin({ facts, ...rest }: LiveMember, { primary, facts: own }: Around): boolean {
-  if (facts.isLoading || isAttached(facts, own) || isFollowing(facts, primary)) return false
-  return mayBeReplaced({ facts, ...rest }, own)
+function isToJoin(
+  member: LiveMember,
+  others: readonly LiveMember[],
+  { primary, facts: own }: Around,
+): boolean {
+  const { facts } = member
+  if (facts.isLoading || isFollowing(facts, primary)) return false
+  // Behind another replica it has the data too, but does not count for the primary and is lost with that replica.
+  const isChained = others.some((other) => isFollowing(facts, other))
+  if (isAttached(facts, own) && !isChained) return false
+  return mayBeReplaced(member, own)
 }
 
 export function isFollowing(facts: ServerFacts, primary: Member): boolean {
