@@ -3,7 +3,14 @@ import type { MemberStatus, RedisProxyStatus } from '../../api/redis-proxy.ts'
 import type { ServerFacts } from '../observation.ts'
 import { isQuarantined } from './attach.ts'
 import { describe } from './judge.ts'
-import { type LiveMember, type Member, isAttached, isLive, mayBeReplaced } from './members.ts'
+import {
+  type LiveMember,
+  type Member,
+  isAttached,
+  isLive,
+  mayBeReplaced,
+  offsetIn,
+} from './members.ts'
 import type { DecisionRecord, Snapshot } from './types.ts'
 
 export function memberStatuses(
@@ -33,8 +40,12 @@ function hasJoined(
   { record, primary }: Pick<Around, 'record' | 'primary'>,
 ): boolean {
   if (member.former?.joined === true || member.address === record.primary?.address) return true
-  if (member.facts === undefined || primary === undefined) return false
-  return isAttached(member.facts, primary)
+  const { facts } = member
+  if (facts === undefined) return false
+  // Whoever shares the recorded history is of this set, whether or not there is a primary just now.
+  const history = record.primary?.replId ?? record.intent?.fromReplId
+  if (history !== undefined && offsetIn(history, facts) !== undefined) return true
+  return primary !== undefined && isAttached(facts, primary)
 }
 
 function liveStatus(member: LiveMember, around: Around): MemberStatus {

@@ -211,3 +211,16 @@ test('followed: a switchover made by someone else is obeyed once the old primary
   assert.equal(result.status.epoch, 5)
   assert.deepEqual(result.actions, [])
 })
+
+test('members: one that shares the recorded history is of the set, also while there is no primary', () => {
+  const servers = {
+    a: down('timeout', 9000),
+    b: parkedAt(90),
+    c: facts({ keyCount: 9, replId: 'other' }),
+  }
+  const { members } = planFor({ servers, status: fencing() }).status
+  assert.deepEqual(
+    members?.map(({ joined }) => joined),
+    [undefined, true, undefined],
+  )
+})
