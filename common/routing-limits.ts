@@ -21,8 +21,15 @@ export const serverLeaveMs = 10_000
 export const transactionBytesMax = 1024 * 1024
 /** How often within the time that a command may take it is looked who waits for longer. */
 export const readTimeLooks = 8
-/** How often it is looked whether commands in flight have ended. */
+/**
+ * Bytes of commands in flight that are kept per shared connection, so that reads can be sent again when it is lost; those
+ * of a write to the server that is larger than the second are not.
+ */
+export const sentLogBytesMax = 128 * 1024
+export const sentPieceBytesMax = 16 * 1024
+/** How often it is looked whether commands in flight have ended; in each turn for the first while, which is all it mostly takes. */
 export const drainPollMs = 5
+export const drainTightMs = 10
 /** How long clients may finish an open transaction before a pause holds them in the middle of it. */
 export const switchFinishMs = 250
 /** The same while more of a transaction is here or under way. */
@@ -31,6 +38,8 @@ export const switchFinishMaxMs = 2000
 export const offendersToldMax = 16
 /** Longest wait, after a switch, for clients that need a connection of their own; the others go on then. */
 export const switchSettleMs = 2000
+/** The same after a handover, which is meant to be short for all others. */
+export const handoverSettleMs = 100
 /** Longest time, and most lines, that messages are logged on request; and of how many bytes of a command keys are looked for. */
 export const messagesSecondsMax = 3600
 export const messagesLoggedMax = 1_000_000

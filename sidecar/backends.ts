@@ -13,7 +13,6 @@ import type { TopologyView } from './topology/view.ts'
 import type { UpstreamAccess } from './upstream/access.ts'
 import type { ServerConnections } from './upstream/server-connections.ts'
 import type { ServerPool } from './upstream/server-pool.ts'
-import { settingsOf, targetOf } from './upstream/target.ts'
 
 type BackendKind = RunningBackend['kind']
 
@@ -49,12 +48,8 @@ export class Backends {
   use(config: ProxyConfig): void {
     const { pool } = this
     const kind = kindOf(config)
-    const isSharded = config.upstream.mode === 'cluster' || config.upstream.mode === 'ring'
     pool.use(config)
-    pool.primary.use(
-      isSharded ? undefined : targetOf(config, config.upstream.primary),
-      settingsOf(config),
-    )
+    pool.lead(config)
     if (this.present?.kind !== kind) {
       this.present?.close()
       pool.retain(new Set(), true)

@@ -176,8 +176,8 @@ export interface DataPlane {
    * Obeys `config` from the next event-loop turn on. A changed or withdrawn primary closes the connections to
    * the old one at once; commands not yet sent are held for the new one. Listeners and members that did not
    * change are left alone. Synchronous: when it returns, no further byte goes to a server that `config` does
-   * not name as the primary, so that an acknowledgement may be sent. With several workers the same holds when
-   * its promise resolves.
+   * not name as the primary, so that an acknowledgement may be sent. With several workers, and while the primary is
+   * handed over (`upstream.handover`), the same holds when its promise resolves.
    * @throws ConfigError RM_SECRET_UNREADABLE
    */
   apply(config: ProxyConfig): void | Promise<void>
@@ -207,8 +207,6 @@ export interface DataPlane {
 
 /** The data path of one process. */
 export interface LocalDataPlane extends DataPlane {
-  /** Obeys at once. */
-  apply(config: ProxyConfig): void
   /** The steps of a switch, for several processes that take them together (`switch/switch-over.ts`). */
   readonly pauses: SwitchSteps
   /** Takes over a client that another process accepted at `listener` (its key). */

@@ -41,6 +41,7 @@ import { RestoreQueue } from './session/restore-queue.ts'
 import { Session } from './session/session.ts'
 import { firstClientId } from './session/client-ids.ts'
 import { Watchdog } from './session/watchdog.ts'
+import { Handover } from './switch/handover.ts'
 import { Pause } from './switch/pause.ts'
 import { PrimaryUse, owesPinned } from './switch/primary-use.ts'
 import { switchOver } from './switch/switch-over.ts'
@@ -92,6 +93,7 @@ class Pipeline implements LocalDataPlane {
   private readonly guard: ClientGuard
   private readonly timeLimit = new ReadTimeLimit()
   readonly pauses: Pause
+  private readonly handover: Handover
   readonly authority: PrimaryUse
   private readonly messages: MessageLog
   private readonly raw: RawPipes
@@ -146,7 +148,8 @@ class Pipeline implements LocalDataPlane {
     const random = modules.random ?? Math.random
     const modulesOfPool = { log, access, counters, turn, random, scripts, clock }
     this.pool = new ServerPool(this.poolEvents(), modulesOfPool)
-    const { pool } = this
+    const { pool, pauses } = this
+    this.handover = new Handover({ pauses, primary: pool.primary, log })
     const obey = (config: ProxyConfig) => this.obey(config)
     this.authority = new PrimaryUse({ clock, log, counters, primary: pool.primary, obey })
     const onChange = () => this.onServers()
@@ -195,9 +198,11 @@ class Pipeline implements LocalDataPlane {
     return this.listeners.addresses()
   }
 
-  apply(config: ProxyConfig): void {
-    this.obey(config)
-    this.listeners.apply(config.listeners)
+  apply(config: ProxyConfig): void | Promise<void> {
+    return this.handover.obey(config, () => {
+      this.obey(config)
+      this.listeners.apply(config.listeners)
+    })
   }
 
   async pause(): Promise<void> {

@@ -78,6 +78,11 @@ export class ConfigKeeper {
     return this.modules.clock.monotonicMs() - this.firstAppliedAtMs
   }
 
+  /** Whether `next` is newer than what is known, and so would come into force if nothing else speaks against it. */
+  wouldTake(next: ProxyConfig): boolean {
+    return acceptConfig(this.base ?? this.floor, next).kind === 'accept'
+  }
+
   /** Refuses whatever is older than `stored` even before a configuration is in force. */
   remember(stored: ProxyConfig): void {
     this.floor = stored

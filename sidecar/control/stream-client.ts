@@ -17,6 +17,7 @@ import type { Log } from '../../common/log.ts'
 import { version } from '../../common/version.ts'
 import type { StreamOptions } from '../config/index.ts'
 import { Backoff } from './backoff.ts'
+import { handoverOf } from '../upstream/target.ts'
 import type { ConfigKeeper } from './keeper.ts'
 import type { ConfigStore } from './store.ts'
 import { StreamConnection } from './stream-connection.ts'
@@ -206,12 +207,15 @@ export class StreamClient {
     const { keeper, store } = this.modules
     try {
       const config = this.parse(value)
+      // What lets clients go on until all is ready is stored while they do: they would wait for it otherwise.
+      const isEarly = handoverOf(config) !== undefined && keeper.wouldTake(config)
+      if (isEarly) await store.save(config)
       const offered = await keeper.offer(config)
       if (offered.kind === 'refused') {
         this.log.warn({ code: offered.code, reason: offered.reason }, 'configuration refused')
         return `${offered.code}: ${offered.reason}`
       }
-      if (offered.kind === 'applied') await store.save(config)
+      if (offered.kind === 'applied' && !isEarly) await store.save(config)
       return undefined
     } catch (err) {
       const code = codeOf(err)

@@ -49,6 +49,8 @@ export interface SessionContext {
   /** Whether every client has an upstream connection of its own. */
   isPerClient: boolean
   isPaused: boolean
+  /** It is paused because the primary is being handed over. */
+  isHandedOver: boolean
   /** While a pause begins: who is in a transaction may end it. */
   isFinishing: boolean
   hasPrimary: boolean

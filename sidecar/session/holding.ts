@@ -33,11 +33,11 @@ export class Holding implements Holdable {
       session.context.holds.add(this)
       return
     }
-    const { isPaused, hasPrimary } = session.context
+    const { isPaused, isHandedOver, hasPrimary } = session.context
     const isRefused = session.context.primary.failure === 'RM_UPSTREAM_AUTH'
     const heldTooLong = isRefused ? ownReplies.refusedUpstream : ownReplies.heldTooLong
     const unreachable = hasPrimary ? heldTooLong : ownReplies.noPrimary
-    session.holdError = isPaused ? ownReplies.paused : unreachable
+    session.holdError = isPaused && !isHandedOver ? ownReplies.paused : unreachable
     session.wait = 'none'
     session.wake()
   }

@@ -26,6 +26,7 @@ import { advanceLarge, type LargeRequest, startLarge } from './large-request.ts'
 import { ConnectionState } from './connection-state.ts'
 import { afterOwnLaneEnded, afterPinning, restore } from './own-lane-end.ts'
 import { ownReplies, replyWhileBroken } from './own-replies.ts'
+import { type Losses, loseCommands } from './losses.ts'
 import { Patience } from './patience.ts'
 import { type PinFailure, PinReason, Pinning, type PinningOwner } from './pinning.ts'
 import { RawPassage } from './raw-passage.ts'
@@ -72,6 +73,8 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   sharedLane: SharedLane | undefined
   /** Its replies where there are several servers. */
   order: ReplyOrder | undefined
+  /** What became of commands whose connection ended; undefined until one did. */
+  losses: Losses | undefined
   isForwardingScript = false
   /** The command that is being passed on in pieces. */
   large: LargeRequest | undefined
@@ -138,6 +141,7 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
 
   private pump(): void {
     if (this.isPumping) return
+    this.losses?.settle()
     this.isPumping = true
     if (this.inFlight === 0) this.pinning.remove(PinReason.once | PinReason.blocking)
     const { input } = this
@@ -291,13 +295,8 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.context.primary.noteReadOnly()
   }
 
-  lose(count: number, isMidReply: boolean): void {
-    this.context.counters.commandsLost += count
-    if (this.isClosed) return
-    noteGone(this, count)
-    if (isMidReply) return this.destroy()
-    for (let index = 0; index < count; index += 1) this.answer(ownReplies.lost)
-    this.context.turn.addWake(this)
+  lose(count: number, isMidReply: boolean, sent?: Buffer): void {
+    loseCommands(this, count, isMidReply, sent)
   }
 
   giveBack(bytes: Buffer, count: number): void {

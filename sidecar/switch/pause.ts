@@ -9,6 +9,7 @@ import type { Clock } from '../../common/clock.ts'
 import { UpstreamError } from '../../common/errors.ts'
 import {
   drainPollMs,
+  drainTightMs,
   offendersToldMax,
   switchFinishMaxMs,
   switchFinishMs,
@@ -36,6 +37,9 @@ export class Pause {
   private readonly modules: PauseModules
   private isByHand = false
   private isSwitching = false
+  private isHandedOver = false
+  /** Whether nobody may finish anything any more: another primary may be on its way. */
+  private isSealed = false
 
   constructor(modules: PauseModules) {
     this.modules = modules
@@ -76,13 +80,42 @@ export class Pause {
     if (!isStalled()) await this.deliverMessages()
   }
 
+  /**
+   * Holds while the primary is handed over. False when some commands did not end within `timeoutMs`; nothing more is
+   * sent in any case when it has resolved.
+   */
+  async beginHandover(timeoutMs: number): Promise<boolean> {
+    this.isHandedOver = true
+    const isStalled = () => this.modules.context()?.primary.isStalled === true
+    await this.isDrained(timeoutMs, isStalled)
+    if (!this.isHandedOver) return true
+    this.isSealed = true
+    // A command in pieces would go on; of what else is sent nothing is left.
+    for (const session of this.modules.sessions) {
+      if (session.large !== undefined) session.pinning.lane?.connection.destroy()
+    }
+    return this.inFlightCommands === 0
+  }
+
+  /** Whether clients wait for a connection of their own that the handover ended. */
+  get isAwaited(): boolean {
+    return some(this.modules.sessions, isMissing)
+  }
+
+  endHandover(): void {
+    if (!this.isHandedOver) return
+    this.isHandedOver = false
+    this.isSealed = false
+    this.update()
+  }
+
   /** Waits for a bounded time until those are back whose own connection a switch ended. */
-  async settle(): Promise<void> {
+  async settle(timeoutMs = switchSettleMs): Promise<void> {
     const { clock, sessions } = this.modules
-    const deadline = clock.monotonicMs() + switchSettleMs
-    while (clock.monotonicMs() < deadline) {
+    const start = clock.monotonicMs()
+    for (let waitedMs = 0; waitedMs < timeoutMs; waitedMs = clock.monotonicMs() - start) {
       if (this.isConnected && !some(sessions, isMissing)) return
-      await elapsed(drainPollMs)
+      await nextLook(waitedMs)
     }
   }
 
@@ -99,19 +132,21 @@ export class Pause {
     // Who is held already, is held in the midst of what it began too.
     const mayFinish = !context.isPaused
     context.isPaused = true
+    context.isHandedOver = this.isOnlyHandedOver
     this.modules.onChange()
     const start = clock.monotonicMs()
     for (;;) {
       const waitedMs = clock.monotonicMs() - start
       const graceMs = some(sessions, isInMidst) ? switchFinishMaxMs : switchFinishMs
-      context.isFinishing = mayFinish && waitedMs < graceMs && some(sessions, hasMore)
+      const isGrace = mayFinish && !this.isSealed && waitedMs < graceMs
+      context.isFinishing = isGrace && some(sessions, hasMore)
       if (!context.isFinishing && (this.inFlightCommands === 0 || isHopeless())) return true
       if (waitedMs >= timeoutMs) {
         context.isFinishing = false
         return false
       }
       for (const session of sessions) callBack(session)
-      await elapsed(drainPollMs)
+      await nextLook(waitedMs)
     }
   }
 
@@ -120,6 +155,10 @@ export class Pause {
     let count = 0
     for (const session of this.modules.sessions) count += session.inFlight
     return count
+  }
+
+  private get isOnlyHandedOver(): boolean {
+    return this.isHandedOver && !this.isByHand && !this.isSwitching
   }
 
   private get drainTimeoutMs(): number {
@@ -156,7 +195,8 @@ export class Pause {
   private update(): void {
     const context = this.modules.context()
     if (context === undefined) return
-    context.isPaused = this.isByHand || this.isSwitching
+    context.isPaused = this.isByHand || this.isSwitching || this.isHandedOver
+    context.isHandedOver = this.isOnlyHandedOver
     context.isFinishing = false
     this.modules.onChange()
     if (!context.isPaused) this.modules.release()
@@ -183,6 +223,14 @@ function isInMidst(session: Session): boolean {
 function some(sessions: ReadonlySet<Session>, isTrue: (session: Session) => boolean): boolean {
   for (const session of sessions) if (isTrue(session)) return true
   return false
+}
+
+/** Mostly it is over at once, and all clients wait for it. */
+function nextLook(waitedMs: number): Promise<void> {
+  if (waitedMs >= drainTightMs) return elapsed(drainPollMs)
+  return new Promise((resolve) => {
+    setImmediate(resolve)
+  })
 }
 
 function elapsed(ms: number): Promise<void> {

@@ -180,12 +180,17 @@ function checkIdentity(
       `its run_id is ${runId ?? 'hidden'}, recorded is ${recorded.runId}`,
     )
   }
-  const role = /^role:(\S+)/m.exec(replication)?.[1]
+  const role = roleIn(replication)
   const isFit = role === rolesByName[wanted]
   if (wanted in rolesByName && !isFit) {
     throw refused('RM_UPSTREAM_IDENTITY', `its role is ${role ?? 'hidden'}`)
   }
   return runId ?? ''
+}
+
+/** The role of which INFO replication tells, in the words of servers. */
+export function roleIn(replication: string): string | undefined {
+  return /^role:(\S+)/m.exec(replication)?.[1]
 }
 
 const rolesByName: Readonly<Record<string, string>> = { primary: 'master', replica: 'slave' }

@@ -20,11 +20,9 @@ export class OwnConnections {
     return this.taken.size + this.idle.length
   }
 
-  /** Those in use that speak this version of RESP. */
-  countOf(protocol: ProtocolVersion): number {
-    let count = 0
-    for (const connection of this.taken) if (connection.protocol === protocol) count += 1
-    return count
+  /** The versions of RESP that those in use speak. */
+  protocols(): readonly ProtocolVersion[] {
+    return Array.from(this.taken, ({ protocol }) => protocol)
   }
 
   /** One that is open and clean, if there is one. */

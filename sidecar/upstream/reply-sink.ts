@@ -9,8 +9,11 @@ export interface ReplySink {
    * passed over them.
    */
   deliver(bytes: Buffer, replyCount: number, scanner: ReplyScanner): void
-  /** `count` commands that were sent will not be answered; `isMidReply`: a part of the first reply was delivered. */
-  lose(count: number, isMidReply: boolean): void
+  /**
+   * `count` commands that were sent will not be answered; `isMidReply`: a part of the first reply was delivered;
+   * `sent`: the commands, if they are still known.
+   */
+  lose(count: number, isMidReply: boolean, sent?: Buffer): void
   /** Commands that were accepted and not sent: they are the client’s to place again, before all later ones. */
   giveBack(bytes: Buffer, count: number): void
   /** It does not read and others wait for replies behind its own: it is to be closed. */

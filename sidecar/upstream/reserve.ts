@@ -28,12 +28,7 @@ export class Reserve {
     if (this.connection !== undefined || this.isOpening) return
     const opened = this.open((connection) => {
       this.isOpening = false
-      this.connection = connection
-      connection.socket.once('close', () => {
-        if (this.connection !== connection) return
-        this.connection = undefined
-        this.keep()
-      })
+      this.use(connection)
     })
     if (opened === undefined) return
     this.isOpening = true
@@ -41,6 +36,16 @@ export class Reserve {
       this.isOpening = false
     }
     opened.then(settle, settle)
+  }
+
+  /** Uses one that was opened otherwise. */
+  use(connection: UpstreamConnection): void {
+    this.connection = connection
+    connection.socket.once('close', () => {
+      if (this.connection !== connection) return
+      this.connection = undefined
+      this.keep()
+    })
   }
 
   end(): void {

@@ -8,19 +8,17 @@
  * A change of server ends all of them in the same turn; what belongs to an older generation can never come to
  * life afterwards.
  */
-import { setTimeout as delay } from 'node:timers/promises'
 import type { PrimaryView } from '../../common/contract/stream.ts'
 import { type ErrorCode, codeOf } from '../../common/errors.ts'
-import { pinnedOpeningMax, retiredLanesMax } from '../../common/limits.ts'
+import { pinnedIdleMax, retiredLanesMax } from '../../common/limits.ts'
 import { formatHostPort } from '../../common/redis/url.ts'
 import type { Reply } from '../resp/decode.ts'
+import { handOut } from './ahead.ts'
 import { Attention } from './attention.ts'
-import { retryDelayMs } from './backoff.ts'
-import { type Heard, type Target, connectServer } from './connect.ts'
+import type { Connected, Heard, Target } from './connect.ts'
 import type { ProtocolVersion, UpstreamConnection } from './connection.ts'
-import { Gate } from './gate.ts'
+import { Connector, type Generation } from './connector.ts'
 import { Hearing } from './hearing.ts'
-import { connectionIdOf } from './hello.ts'
 import { Liveness, type Supervised } from './liveness.ts'
 import { OwnConnections } from './own-connections.ts'
 import type { ServerEvents, ServerModules } from './server-modules.ts'
@@ -28,45 +26,36 @@ import { QueueBounds } from './queue-bounds.ts'
 import { isReachable } from './reachable.ts'
 import { Reserve } from './reserve.ts'
 import { SharedLane } from './shared-lane.ts'
-import { type ServerSettings, givenUp, isBusy, isSameTarget } from './target.ts'
+import { type ServerSettings, isSameTarget } from './target.ts'
 import { WritePause } from './write-pause.ts'
 
 const pingCommand = Buffer.from('*1\r\n$4\r\nPING\r\n')
 
-interface Generation {
-  readonly target: Target
-  readonly abort: AbortController
-}
-
 export class ServerConnections implements Supervised {
-  /** What the server said to HELLO; undefined until one has answered. */
-  hello: Reply | undefined
-  /** Why the last attempt to connect failed; undefined while attempts succeed. */
-  failure: ErrorCode | undefined
   readonly writePause = new WritePause()
   private readonly events: ServerEvents
   private readonly modules: ServerModules
   private readonly heard: Heard = { bytes: 0 }
   readonly hearing = new Hearing()
   readonly attention: Attention
-  /** The process that knows all scripts. */
-  private taughtRunId = ''
+  private readonly connector: Connector
   private readonly lanes: Readonly<Record<ProtocolVersion, SharedLane[]>> = { 2: [], 3: [] }
   /** Lanes that only finish what is owed over them. */
   private readonly retired = new Set<SharedLane>()
   private readonly pinned = new OwnConnections()
-  private readonly gate = new Gate(pinnedOpeningMax)
   /** Carries no client’s commands, so that none can hold up what ends them. */
   private readonly reserve = new Reserve((own) => {
     const { generation } = this
     return (
       generation &&
-      this.connectUntil(2, generation.abort.signal, (connection) => {
+      this.connector.until(2, generation.abort.signal, (connection) => {
         own(connection)
         this.events.onReserve()
       })
     )
   })
+  /** Whether it is sent nothing, and what ends is not opened again. */
+  private isStandingBy = false
   private generation: Generation | undefined
   private lanesMax = 1
   readonly bounds = new QueueBounds()
@@ -87,6 +76,23 @@ export class ServerConnections implements Supervised {
       tell: () => events.onEvidence(),
     })
     this.liveness = new Liveness(this, this.attention)
+    this.connector = new Connector({
+      ...modules,
+      heard: this.heard,
+      hearing: this.hearing,
+      generation: () => this.generation,
+      isConnected: () => this.lanes[2][0]?.isReady === true,
+    })
+  }
+
+  /** What the server said to HELLO; undefined until one has answered. */
+  get hello(): Reply | undefined {
+    return this.connector.hello
+  }
+
+  /** Why the last attempt to connect failed; undefined while attempts succeed. */
+  get failure(): ErrorCode | undefined {
+    return this.connector.failure
   }
 
   get view(): PrimaryView {
@@ -115,12 +121,24 @@ export class ServerConnections implements Supervised {
     return this.allLanes().reduce((sum, lane) => sum + lane.inFlightCommands, 0)
   }
 
-  /** Leads to `target` from now on; everything that leads to another is closed when this returns. */
-  use(target: Target | undefined, settings: ServerSettings): void {
+  /**
+   * Leads to `target` from now on; everything that leads to another is closed when this returns. `opened`: connections
+   * to it that were opened ahead.
+   */
+  use(
+    target: Target | undefined,
+    settings: ServerSettings,
+    opened: readonly Connected[] = [],
+  ): void {
     this.lanesMax = settings.lanesMax
     this.pinned.max = settings.pinnedMax
     this.bounds.use(settings.limits, this.lanesMax)
-    if (isSameTarget(this.generation?.target, target)) return
+    const { isStandingBy } = this
+    this.isStandingBy = false
+    if (isSameTarget(this.generation?.target, target)) {
+      if (isStandingBy) this.resume()
+      return
+    }
     this.disconnect()
     this.hearing.forget()
     if (target === undefined) {
@@ -130,7 +148,38 @@ export class ServerConnections implements Supervised {
     this.generation = { target, abort: new AbortController() }
     if (this.currentView === 'none') this.setView('failing')
     if (this.lanes[2].length === 0) this.addLane(2)
+    if (opened.length > 0) this.adopt(opened)
     for (const lane of this.allLanes()) this.keepConnected(lane)
+  }
+
+  /** Until the next `use` its owner sends nothing more; what is open stays so, in case it goes on with the same server. */
+  standBy(): void {
+    this.isStandingBy = true
+    this.setView('none')
+  }
+
+  /** What it needs connections for at present, by their versions of RESP. */
+  get protocolsInUse(): readonly ProtocolVersion[] {
+    const lanes = this.allLanes().map(({ protocol }) => protocol)
+    const own = this.pinned.protocols().slice(0, pinnedIdleMax)
+    return [2, ...(lanes.length === 0 ? [2 as const] : lanes), ...own]
+  }
+
+  private adopt(opened: readonly Connected[]): void {
+    const { reserve, pinned: own } = this
+    for (const one of opened) this.connector.adopt(one)
+    handOut(opened, { lanes: this.allLanes(), reserve, own })
+    this.resume()
+    if (reserve.isOpen) this.events.onReserve()
+  }
+
+  /** Takes commands again, as far as it is connected. */
+  private resume(): void {
+    for (const lane of this.allLanes()) this.keepConnected(lane)
+    if (this.generation !== undefined) {
+      this.setView(this.lanes[2][0]?.isReady === true ? 'ok' : 'failing')
+    }
+    this.events.onReady()
   }
 
   /** Ends every connection and attempt. */
@@ -176,7 +225,7 @@ export class ServerConnections implements Supervised {
    * @throws UpstreamError RM_OVERLOADED at the bound, RM_NO_PRIMARY when given up, `isBusy` for a busy server
    */
   openPinned(protocol: ProtocolVersion, signal: AbortSignal): Promise<UpstreamConnection> {
-    return this.pinned.open((own) => this.connectUntil(protocol, signal, own, true))
+    return this.pinned.open((own) => this.connector.until(protocol, signal, own, true))
   }
 
   /** Whether clients do better with a connection of their own: a write that the server holds delays those behind it. */
@@ -202,7 +251,7 @@ export class ServerConnections implements Supervised {
     if (generation === undefined) return
     const { target, abort } = generation
     try {
-      const { connection } = await this.connect(target, 2, abort.signal)
+      const { connection } = await this.connector.open(target, 2, abort.signal)
       connection.destroy()
     } catch (error) {
       if (this.generation !== generation || codeOf(error) !== 'RM_UPSTREAM_IDENTITY') return
@@ -214,6 +263,7 @@ export class ServerConnections implements Supervised {
   /** Ends every connection and opens new ones to the same server. */
   private reconnect(target: Target): void {
     this.disconnect()
+    if (this.isStandingBy) return
     this.generation = { target, abort: new AbortController() }
     this.setView('failing')
     for (const lane of this.allLanes()) this.keepConnected(lane)
@@ -289,7 +339,8 @@ export class ServerConnections implements Supervised {
         isWary: at === this.lanesMax,
         onLost: (lost) => {
           const wasRetired = this.retired.delete(lost)
-          if (this.lanes[2][0]?.isReady === false && this.generation) this.setView('failing')
+          const isFailing = this.lanes[2][0]?.isReady === false && !this.isStandingBy
+          if (isFailing && this.generation) this.setView('failing')
           if (!wasRetired) this.keepConnected(lost)
         },
         onReadOnly: () => this.events.onReadOnly(),
@@ -321,10 +372,12 @@ export class ServerConnections implements Supervised {
 
   private keepConnected(lane: SharedLane): void {
     const { generation } = this
-    if (generation === undefined || lane.isReady || lane.isConnecting || lane.isRetired) return
+    if (generation === undefined || this.isStandingBy) return
+    if (lane.isReady || lane.isConnecting || lane.isRetired) return
     lane.isConnecting = true
     const { signal } = generation.abort
-    this.connectUntil(lane.protocol, signal, (connection) => lane.attach(connection))
+    this.connector
+      .until(lane.protocol, signal, (connection) => lane.attach(connection))
       .then(() => {
         lane.isConnecting = false
         if (!lane.isReady) return this.keepConnected(lane)
@@ -337,59 +390,6 @@ export class ServerConnections implements Supervised {
         if (!signal.aborted) this.modules.log.error({ err: error }, 'connecting was given up')
         this.keepConnected(lane)
       })
-  }
-
-  /**
-   * `own` has the connection entered where `disconnect` finds it, before anything else can happen.
-   * @throws UpstreamError RM_NO_PRIMARY when the signal or a change of primary ended the attempts
-   */
-  private async connectUntil(
-    protocol: ProtocolVersion,
-    signal: AbortSignal,
-    own: (connection: UpstreamConnection) => void,
-    isPinned = false,
-  ): Promise<UpstreamConnection> {
-    const { log, random } = this.modules
-    for (let attempt = 0; ; attempt += 1) {
-      const { generation } = this
-      if (generation === undefined || signal.aborted) throw givenUp()
-      const ended = AbortSignal.any([signal, generation.abort.signal])
-      try {
-        const { target } = generation
-        const connect = () => this.connect(target, protocol, ended)
-        const connected = await (isPinned ? this.gate.pass(connect, ended) : connect())
-        const patience = AbortSignal.any([ended, AbortSignal.timeout(target.connectTimeoutMs)])
-        const isTaught = connected.runId !== '' && connected.runId === this.taughtRunId
-        if (!isTaught) await this.modules.scripts.teach(connected.connection, patience)
-        this.taughtRunId = connected.runId
-        if (this.generation === generation && !signal.aborted) {
-          this.hello = connected.hello
-          connected.connection.serverId = connectionIdOf(connected.hello)
-          this.failure = undefined
-          own(connected.connection)
-          return connected.connection
-        }
-        connected.connection.destroy()
-      } catch (error) {
-        if (!ended.aborted) {
-          const code = codeOf(error)
-          if (attempt === 0 || code !== this.failure) {
-            log.warn({ err: error }, 'a server cannot be used; trying on')
-          }
-          this.failure = code
-        }
-        // Without a server its client waits with all others, until a lane has found one.
-        if (isPinned && (isBusy(error) || this.lanes[2][0]?.isReady !== true)) throw error
-      }
-      await delay(retryDelayMs(attempt, random), undefined, { signal }).catch(() => undefined)
-    }
-  }
-
-  private async connect(target: Target, protocol: ProtocolVersion, signal: AbortSignal) {
-    const modules = { ...this.modules, heard: this.heard }
-    const connected = await connectServer(target, protocol, modules, signal)
-    connected.connection.hearing = this.hearing
-    return connected
   }
 
   private setView(view: PrimaryView): void {

@@ -9,11 +9,12 @@ import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
 import { serverLeaveMs, serversMax } from '../../common/limits.ts'
 import { formatHostPort } from '../../common/redis/url.ts'
 import type { ServerAddress } from '../route/backend.ts'
+import { Ahead } from './ahead.ts'
 import { Commits } from './commits.ts'
 import type { Target } from './connect.ts'
 import { ServerConnections } from './server-connections.ts'
 import type { ServerEvents, ServerModules } from './server-modules.ts'
-import { settingsOf, targetOf } from './target.ts'
+import { handoverOf, settingsOf, targetOf } from './target.ts'
 
 /** Which server it is about, and what `ServerEvents` say. */
 export interface PoolEvents {
@@ -40,6 +41,7 @@ export class ServerPool {
   private readonly events: PoolEvents
   private readonly modules: ServerModules
   private readonly entries = new Map<string, Entry>()
+  private readonly ahead: Ahead
   private readonly commits: Commits
   private config: ProxyConfig | undefined
 
@@ -48,6 +50,7 @@ export class ServerPool {
     this.commits = new Commits(modules)
     this.modules = { ...modules, commits: this.commits }
     this.primary = this.create()
+    this.ahead = new Ahead(this.modules)
   }
 
   /** How servers are reached and how much of them is used from now on; `primary` is told by its owner where it leads. */
@@ -57,6 +60,24 @@ export class ServerPool {
     for (const { server, address, role } of this.entries.values()) {
       server.use(targetOf(config, address, role), settingsOf(config))
     }
+  }
+
+  /** Has `primary` lead where `config` says, or stand by while it is handed over. */
+  lead(config: ProxyConfig): void {
+    const { primary, ahead } = this
+    const { mode } = config.upstream
+    const handover = handoverOf(config)
+    if (handover === undefined) {
+      const isSharded = mode === 'cluster' || mode === 'ring'
+      const target = isSharded ? undefined : targetOf(config, config.upstream.primary)
+      // Without a primary nobody knows yet who is next.
+      return primary.use(target, settingsOf(config), target && ahead.take(target))
+    }
+    primary.standBy()
+    // Whatever its role is by then, it is asked for again before it is believed.
+    const next = targetOf(config, handover.next, 'member')
+    if (next === undefined) ahead.end()
+    else ahead.begin(next, primary.protocolsInUse)
   }
 
   /**
@@ -128,6 +149,7 @@ export class ServerPool {
 
   /** Ends every connection and attempt. */
   disconnect(): void {
+    this.ahead.end()
     for (const server of this.all()) server.disconnect()
     this.entries.clear()
   }

@@ -27,6 +27,7 @@ import { InFlightRing } from './in-flight.ts'
 import type { QueueBounds } from './queue-bounds.ts'
 import { nobody, type ReplySink } from './reply-sink.ts'
 import { RequestBatch } from './request-batch.ts'
+import { SentLog } from './sent-log.ts'
 
 /** Room, as a share of what may be in flight, at which those who wait are woken. */
 const wakeShare = 0.25
@@ -78,6 +79,7 @@ export class SharedLane implements ConnectionOwner, Flushable {
   private connection: UpstreamConnection | undefined
   private scanner = newScanner()
   private readonly batch = new RequestBatch()
+  private readonly sent = new SentLog()
 
   constructor(options: SharedLaneOptions, turn: Turn) {
     this.options = options
@@ -103,7 +105,7 @@ export class SharedLane implements ConnectionOwner, Flushable {
   get isWritable(): boolean {
     const { connection } = this
     const { bounds } = this.options
-    if (connection === undefined || bounds.isStalled) return false
+    if (connection === undefined || bounds.isHeld) return false
     if (this.inFlightCommands >= Math.min(bounds.commandsMax, this.commandsMax)) return false
     return this.batch.byteCount + connection.writer.backlogBytes < bounds.bytesMax
   }
@@ -145,7 +147,9 @@ export class SharedLane implements ConnectionOwner, Flushable {
     const { load } = this.options
     if (connection === undefined || batch.isEmpty) return
     const { gate } = connection
-    if (connection.writer.isFull || gate?.isBusy === true) return
+    if (connection.writer.isFull || gate?.isBusy === true || !connection.mayWrite()) return
+    if (this.ring.runCount === 0) this.sent.clear()
+    this.sent.note(batch.bytes(), batch.commandCount)
     batch.forEachOwner(this.owe)
     const bytes = gate === undefined ? batch.bytes() : gate.outgoing(batch.bytes())
     if (bytes === undefined) return this.discard()
@@ -254,8 +258,9 @@ export class SharedLane implements ConnectionOwner, Flushable {
     connection.destroy()
     let { isMidReply } = this
     this.isMidReply = false
+    const sent = this.sent.last(this.ring.commandCount)
     this.ring.drain((sink, count) => {
-      sink.lose(count, isMidReply)
+      sink.lose(count, isMidReply, sent.take(count))
       isMidReply = false
     })
     this.batch.giveBack()

@@ -29,6 +29,7 @@ import { tooManyClients } from '../overload/client-guard.ts'
 import type { TopologyView } from '../topology/view.ts'
 import type { DataPlaneModules } from '../pipeline.ts'
 import { switchOver } from '../switch/switch-over.ts'
+import { handoverOf } from '../upstream/target.ts'
 import { type Sum, addUp, emptySum } from './aggregate.ts'
 import { PoolAuthority } from './pool-authority.ts'
 import type { Request } from './protocol.ts'
@@ -90,8 +91,9 @@ export class WorkerPool implements DataPlane {
   async apply(config: ProxyConfig): Promise<void> {
     this.config = config
     const share = shareOf(config, this.count, this.modules.bounds)
+    const timeoutMs = workerAnswerMs + (handoverOf(config)?.drainMs ?? 0)
     const obeyed = [...this.workers].map((worker) =>
-      worker.ask({ kind: 'apply', config: share }, workerAnswerMs),
+      worker.ask({ kind: 'apply', config: share }, timeoutMs),
     )
     this.listeners.apply(plainListeners(config))
     await Promise.all(obeyed)

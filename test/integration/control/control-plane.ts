@@ -27,6 +27,8 @@ export class ControlPlane {
   config: ProxyConfig | undefined
   /** Answered instead of 200. */
   refusal: number | undefined
+  /** Called when something was said by a sidecar. */
+  onMessage = (): void => {}
   /** Whether it pings, as a control plane must. */
   isPinging = true
   private server: Server | undefined
@@ -127,7 +129,10 @@ export class ControlPlane {
     this.exchanges.push(exchange)
     const decoder = new LineDecoder<SidecarMessage>(sidecarMessageKinds)
     request.setEncoding('utf8')
-    request.on('data', (chunk: string) => exchange.messages.push(...decoder.push(chunk)))
+    request.on('data', (chunk: string) => {
+      exchange.messages.push(...decoder.push(chunk))
+      this.onMessage()
+    })
     for (const emitter of [request, response]) emitter.on('error', () => {})
     response.on('close', () => {
       exchange.isOpen = false

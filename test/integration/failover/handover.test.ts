@@ -1,0 +1,121 @@
+/** A planned change of the primary under clients that write: what they notice of it, and what is there afterwards. */
+import assert from 'node:assert/strict'
+import { performance } from 'node:perf_hooks'
+import { type TestContext, test } from 'node:test'
+import { Redis } from 'ioredis'
+import { createClient } from 'redis'
+import { until } from '../../support/servers.ts'
+import { WireClient, numberOf } from '../switch/wire.ts'
+import { type HandoverRig, type RigOptions, startHandoverRig } from './handover-rig.ts'
+
+const isFull = process.env['RESPMESH_TEST_SIZE'] === 'full'
+const handovers = isFull ? 100 : 20
+const writers = 16
+
+/** Counts up a key of its own, and sets another for each number, until it is told to stop. */
+class Writer {
+  readonly errors: string[] = []
+  count = 0
+  longestMs = 0
+  isRunning = true
+  readonly ended: Promise<void>
+  readonly name: string
+
+  constructor(name: string, incr: (key: string) => Promise<number>) {
+    this.name = name
+    this.ended = this.run(incr)
+  }
+
+  takeLongest(): number {
+    const { longestMs } = this
+    this.longestMs = 0
+    return longestMs
+  }
+
+  private async run(incr: (key: string) => Promise<number>): Promise<void> {
+    while (this.isRunning && this.errors.length < 10) {
+      const start = performance.now()
+      try {
+        const value = await incr(this.name)
+        this.count += 1
+        if (value !== this.count)
+          this.errors.push(`${this.name} counted ${value}, not ${this.count}`)
+      } catch (error) {
+        this.errors.push(`${this.name}: ${String(error)}`)
+      }
+      this.longestMs = Math.max(this.longestMs, performance.now() - start)
+    }
+  }
+}
+
+async function startWriters(context: TestContext, { port }: HandoverRig): Promise<Writer[]> {
+  const found: Writer[] = []
+  for (let index = 0; index < writers; index += 1) {
+    const client = new WireClient(port, () => {})
+    context.after(() => client.close())
+    if (index % 4 === 3) await client.ask('SELECT', '1')
+    found.push(new Writer(`wire${index}`, async (key) => numberOf(await client.ask('INCR', key))))
+  }
+  for (const protocol of [2, 3] as const) {
+    const redis = new Redis({ port, protocol, retryStrategy: () => null, maxRetriesPerRequest: 0 })
+    redis.on('error', () => {})
+    context.after(() => redis.disconnect())
+    found.push(new Writer(`ioredis${protocol}`, (key) => redis.incr(key)))
+    const modern = createClient({ socket: { port, reconnectStrategy: false }, RESP: protocol })
+    modern.on('error', () => {})
+    await modern.connect()
+    context.after(() => modern.destroy())
+    found.push(new Writer(`node-redis${protocol}`, (key) => modern.incr(key)))
+  }
+  return found
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)] ?? 0
+}
+
+async function handOverOften(context: TestContext, options: RigOptions): Promise<void> {
+  const rig = await startHandoverRig(context, options)
+  const all = await startWriters(context, rig)
+  const stalls: number[] = []
+  const steps: string[] = []
+  for (let round = 0; round < handovers; round += 1) {
+    const before = all.map(({ count }) => count)
+    await until('everybody writes', () =>
+      all.every(({ count }, index) => count > (before[index] ?? 0) + 5),
+    )
+    for (const writer of all) writer.takeLongest()
+    const { ackMs, serversMs, releaseMs } = await rig.handOver()
+    const after = all.map(({ count }) => count)
+    await until('everybody writes', () =>
+      all.every(({ count }, index) => count > (after[index] ?? 0)),
+    )
+    stalls.push(Math.max(...all.map((writer) => writer.takeLongest())))
+    steps.push([ackMs, serversMs, releaseMs].map((ms) => ms.toFixed(1)).join('+'))
+  }
+  for (const writer of all) writer.isRunning = false
+  await Promise.all(all.map(({ ended }) => ended))
+  assert.deepEqual(
+    all.flatMap(({ errors }) => errors),
+    [],
+  )
+  for (const { name, count } of all) {
+    const database =
+      /^wire\d*[37]$|^wire1[15]$/.test(name) && Number(name.slice(4)) % 4 === 3 ? '1' : '0'
+    const client = rig.admin(rig.serving)
+    await client.ask('SELECT', database)
+    const reply = await client.ask('GET', name)
+    assert.equal(reply.kind === 'text' && reply.text, String(count), `${name} at the new primary`)
+  }
+  const sorted = stalls.toSorted((one, other) => one - other)
+  context.diagnostic(
+    `longest wait of any client, ms: p50 ${median(stalls).toFixed(1)} max ${sorted.at(-1)?.toFixed(1)}; ` +
+      `acknowledged + exchanged + released: ${steps.slice(-5).join(' ')}`,
+  )
+  assert.ok(median(stalls) < 250, `the median stall is ${median(stalls)} ms`)
+}
+
+test('clients that write notice no handover but a wait', (context) => handOverOften(context, {}))
+
+test('nor do they where reads go to replicas', (context) =>
+  handOverOften(context, { upstream: { reads: { policy: 'readsToReplicas' } } }))
