@@ -38,13 +38,17 @@ import {
   ConfigKeeper,
   ConfigStore,
   FileSource,
+  Grants,
   Reloader,
   StreamClient,
+  evidenceOf,
+  primaryStatus,
   readConfigFile,
 } from './control/index.ts'
 import type { DataPlane } from './data-plane.ts'
 import { processBounds } from './overload/process-bounds.ts'
 import { UseMeter, addUses } from './overload/process-use.ts'
+import { machineMs } from './switch/machine-time.ts'
 import { Discovery } from './topology/index.ts'
 import { reasonsOf, verifyConfig } from './verify/index.ts'
 import { createWorkers } from './workers/index.ts'
@@ -107,6 +111,7 @@ export class Sidecar {
       this.stream?.report()
       if (view !== 'ok') this.discovery.pollNow()
     })
+    dataPlane.authority.onEvidence(() => this.stream?.report())
   }
 
   /**
@@ -175,11 +180,16 @@ export class Sidecar {
     const store = new ConfigStore(options, { log })
     const stored = await store.load()
     if (stored !== undefined) this.keeper.remember(stored)
+    const { authority } = dataPlane
+    const grants = new Grants({ nowMs: machineMs, give: (grant) => authority.grant(grant) })
+    this.keeper.onApplied((config) => grants.use(config))
     const stream = new StreamClient(options, {
       ...this.modules,
       keeper: this.keeper,
       store,
-      primary: () => dataPlane.view().primary,
+      grants,
+      evidence: () => evidenceOf(dataPlane.view()),
+      suspect: (epoch, forMs) => authority.suspect(epoch, forMs),
     })
     this.stream = stream
     let isFirst = true
@@ -227,10 +237,12 @@ export class Sidecar {
 
   private health(): HealthInput {
     const isFromStream = this.options.source.kind === 'stream'
+    const { primary, grant } = this.modules.dataPlane.view()
     return {
       sinceConfigMs: this.keeper.sinceFirstMs(),
       isDraining: this.isDraining,
-      primary: this.modules.dataPlane.view().primary,
+      primary,
+      isAllowed: grant?.isValid ?? true,
       waitingFor: isFromStream
         ? 'a configuration from the control plane'
         : 'the listeners to be bound',
@@ -240,14 +252,15 @@ export class Sidecar {
   private status(): Status {
     const view = this.modules.dataPlane.view()
     const { config, appliedAt } = this.keeper
-    const { counters, isPaused, primary: state, primaryAddress, ...counts } = view
+    const { counters, isPaused, primary: _primary, primaryAddress: _address, ...rest } = view
+    const { isDoubted: _isDoubted, heardAtMs: _heardAt, grant: _grant, ...counts } = rest
     return {
       version,
       source: this.options.source.kind,
       ready: readiness(this.health()),
       started: startup(this.health()),
       isPaused,
-      primary: { state, ...(primaryAddress !== undefined && { address: primaryAddress }) },
+      primary: primaryStatus(view),
       ...(config !== undefined && {
         config: {
           proxy: `${config.proxy.namespace}/${config.proxy.name}`,

@@ -43,7 +43,8 @@ export type SidecarMessage =
       /** How long ago the primary last answered; absent: never, or nothing was asked. */
       readonly heardMsAgo?: number
     }
-  | { readonly kind: 'renew'; readonly seq: number; readonly epoch: number }
+  /** Asks for a `grant`, which would be used for `ttlMs` from now: it is refused if the configuration allows for less. */
+  | { readonly kind: 'renew'; readonly seq: number; readonly epoch: number; readonly ttlMs: number }
   | { readonly kind: 'ping' }
 
 export interface SidecarIdentity {

@@ -8,11 +8,15 @@ import { encodeLine } from '../../common/contract/stream.ts'
 import type { Log } from '../../common/log.ts'
 import type { ProxyKey } from '../api/redis-proxy.ts'
 import type { ConfigPublisher, SidecarView } from '../controller/provider.ts'
-import type { SessionEvents, StreamSession } from './session.ts'
+import type { Renewal, SessionEvents, StreamSession } from './session.ts'
 
 interface Channel {
   /** The current configuration as the line that everyone gets: encoded once. */
   line: string | undefined
+  /** What may be granted; absent: nothing. */
+  grantable: { readonly epoch: number; readonly ttlMs: number } | undefined
+  /** Until then every word about the primary matters. */
+  suspectedUntilMs: number
   readonly sessions: Map<string, StreamSession>
 }
 
@@ -22,8 +26,14 @@ export class StreamHub implements ConfigPublisher {
   private readonly listeners = new Set<(key: ProxyKey) => void>()
   private readonly log: Log
   private readonly clock: Clock
+  private readonly mayGrant: () => boolean
 
-  constructor(modules: { readonly log: Log; readonly clock: Clock }) {
+  /** `mayGrant`: whether this process leads, asked whenever a sidecar is to be told that it may use a primary. */
+  constructor(
+    modules: { readonly log: Log; readonly clock: Clock },
+    mayGrant: () => boolean = () => true,
+  ) {
+    this.mayGrant = mayGrant
     this.log = modules.log
     this.clock = modules.clock
   }
@@ -31,6 +41,7 @@ export class StreamHub implements ConfigPublisher {
   publish(key: ProxyKey, config: ProxyConfig): void {
     const channel = this.channel(key)
     channel.line = encodeLine({ kind: 'config', config })
+    channel.grantable = grantableOf(config)
     const now = this.clock.monotonicMs()
     for (const session of channel.sessions.values()) session.send(channel.line, now)
   }
@@ -38,7 +49,10 @@ export class StreamHub implements ConfigPublisher {
   suspect(key: ProxyKey, epoch: number, forMs: number): void {
     const line = encodeLine({ kind: 'suspect', epoch, forMs })
     const now = this.clock.monotonicMs()
-    for (const session of this.channels.get(key)?.sessions.values() ?? []) session.send(line, now)
+    const channel = this.channels.get(key)
+    if (channel === undefined) return
+    channel.suspectedUntilMs = now + forMs
+    for (const session of channel.sessions.values()) session.send(line, now)
   }
 
   withdraw(key: ProxyKey): void {
@@ -102,11 +116,25 @@ export class StreamHub implements ConfigPublisher {
     this.notify(session.key)
   }
 
+  private reported({ key }: StreamSession, isNews: boolean): void {
+    const suspectedUntilMs = this.channels.get(key)?.suspectedUntilMs ?? 0
+    if (isNews || this.clock.monotonicMs() < suspectedUntilMs) this.notify(key)
+  }
+
+  /** Only for the primary that is published now, for as long as is published, and while this process leads. */
+  private renewed(session: StreamSession, { seq, epoch, ttlMs }: Renewal): void {
+    const grantable = this.channels.get(session.key)?.grantable
+    if (grantable?.epoch !== epoch || ttlMs > grantable.ttlMs || !this.mayGrant()) return
+    session.send(encodeLine({ kind: 'grant', seq, epoch }), this.clock.monotonicMs())
+  }
+
   /** What sessions call back. */
   events(): SessionEvents {
     return {
       onIdentified: (session) => this.identified(session),
       onChange: (session) => this.notify(session.key),
+      onReport: (session, isNews) => this.reported(session, isNews),
+      onRenew: (session, renewal) => this.renewed(session, renewal),
       onClose: (session, reason) => this.closed(session, reason),
     }
   }
@@ -114,7 +142,12 @@ export class StreamHub implements ConfigPublisher {
   private channel(key: ProxyKey): Channel {
     const known = this.channels.get(key)
     if (known !== undefined) return known
-    const channel: Channel = { line: undefined, sessions: new Map() }
+    const channel: Channel = {
+      line: undefined,
+      grantable: undefined,
+      suspectedUntilMs: 0,
+      sessions: new Map(),
+    }
     this.channels.set(key, channel)
     return channel
   }
@@ -122,4 +155,10 @@ export class StreamHub implements ConfigPublisher {
   private notify(key: ProxyKey): void {
     for (const listener of this.listeners) listener(key)
   }
+}
+
+function grantableOf({ epoch, upstream }: ProxyConfig): Channel['grantable'] {
+  const { discovery, primary, grantTtlMs } = upstream
+  const isGrantable = discovery === 'operator' && primary !== undefined && grantTtlMs !== undefined
+  return isGrantable ? { epoch, ttlMs: grantTtlMs } : undefined
 }

@@ -97,7 +97,7 @@ export function createStreamServer(
     ...options.limits,
   }
   const { log, clock } = modules
-  const hub = new StreamHub(modules)
+  const hub = new StreamHub(modules, () => options.isServing?.() !== false)
   const servers = new Set<Server>()
   let pendingCount = 0
   const ticker = setInterval(() => hub.tick(), Math.min(tickMs, limits.pingMs))

@@ -26,12 +26,24 @@ export interface SessionEvents {
   /** The sidecar has said, or its token told, who it is. Comes once, before any `onChange`. */
   onIdentified(session: StreamSession): void
   onChange(session: StreamSession): void
+  /** It told how it sees the primary; `isNews`: otherwise than before. */
+  onReport(session: StreamSession, isNews: boolean): void
+  /** It asks whether it may go on with the primary of an epoch. */
+  onRenew(session: StreamSession, renewal: Renewal): void
   onClose(session: StreamSession, reason: string): void
 }
 
 interface Acknowledged {
   readonly version: number
   readonly epoch: number
+}
+
+export type Renewal = Extract<SidecarMessage, { kind: 'renew' }>
+
+interface Heard {
+  /** By the clock of the control plane. */
+  readonly heardAtMs: number
+  readonly heardEpoch: number
 }
 
 const pingLine = encodeLine({ kind: 'ping' })
@@ -47,6 +59,7 @@ export class StreamSession {
   private acked: Acknowledged | undefined
   private error: string | undefined
   private primary: PrimaryView = 'none'
+  private heard: Heard | undefined
   private readonly connectedAtMs: number
   private heardAtMs: number
   private sentAtMs: number
@@ -93,6 +106,7 @@ export class StreamSession {
       ...(this.acked && { acked: this.acked }),
       ...(this.error !== undefined && { error: this.error }),
       primary: this.primary,
+      ...this.heard,
       connectedAtMs: this.connectedAtMs,
     }
   }
@@ -127,14 +141,14 @@ export class StreamSession {
     if (this.isClosed) return
     this.heardAtMs = nowMs
     try {
-      for (const message of this.decoder.push(chunk)) this.take(message)
+      for (const message of this.decoder.push(chunk)) this.take(message, nowMs)
     } catch (error) {
       if (!(error instanceof StreamError)) throw error
       this.close(error.message)
     }
   }
 
-  private take(message: SidecarMessage): void {
+  private take(message: SidecarMessage, nowMs: number): void {
     if (message.kind === 'hello') {
       const id: unknown = message.sidecar?.id
       if (typeof id !== 'string' || id === '' || id.length > streamIdLengthMax) {
@@ -143,14 +157,14 @@ export class StreamSession {
       if (this.sidecarId === undefined) this.identify(id)
       return
     }
-    if (message.kind === 'ping' || message.kind === 'renew') return
+    if (message.kind === 'ping') return
     if (this.sidecarId === undefined) throw malformed('a message before the hello')
-    this.note(message)
-    this.events.onChange(this)
-  }
-
-  private note(message: Extract<SidecarMessage, { kind: 'ack' | 'report' }>): void {
     switch (message.kind) {
+      case 'renew':
+        if (![message.seq, message.epoch, message.ttlMs].every(Number.isSafeInteger)) {
+          throw malformed('a renewal without numbers')
+        }
+        return this.events.onRenew(this, message)
       case 'ack':
         if (!Number.isSafeInteger(message.version) || !Number.isSafeInteger(message.epoch)) {
           throw malformed('an acknowledgement without version and epoch')
@@ -162,16 +176,26 @@ export class StreamSession {
         if (this.error === undefined) {
           this.acked = { version: message.version, epoch: message.epoch }
         }
-        return
+        return this.events.onChange(this)
       case 'report':
-        if (!['ok', 'failing', 'none'].includes(message.primary)) {
-          throw malformed('a report that does not say how the primary is')
-        }
-        this.primary = message.primary
-        return
+        return this.noteReport(message, nowMs)
       default:
         assertNever(message)
     }
+  }
+
+  private noteReport(report: Extract<SidecarMessage, { kind: 'report' }>, nowMs: number): void {
+    const { primary, epoch, heardMsAgo } = report
+    if (!['ok', 'failing', 'none'].includes(primary) || !Number.isSafeInteger(epoch)) {
+      throw malformed('a report that does not say how the primary is')
+    }
+    const wasStale = this.heard?.heardEpoch !== epoch
+    if (typeof heardMsAgo === 'number' && heardMsAgo >= 0) {
+      this.heard = { heardAtMs: nowMs - heardMsAgo, heardEpoch: epoch }
+    } else if (wasStale) this.heard = undefined
+    const isNews = primary !== this.primary || wasStale
+    this.primary = primary
+    this.events.onReport(this, isNews)
   }
 
   private identify(id: string): void {

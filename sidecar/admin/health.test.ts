@@ -7,6 +7,7 @@ const serving: HealthInput = {
   sinceConfigMs: 1,
   isDraining: false,
   primary: 'ok',
+  isAllowed: true,
   waitingFor: 'a configuration',
 }
 
@@ -27,6 +28,11 @@ test('the app is let start with the primary, or without it after the grace', () 
   assert.equal(startup({ ...serving, primary: 'none' }).isOk, false)
   const late = { ...serving, primary: 'none', sinceConfigMs: startGraceMs } as const
   assert.equal(startup(late).isOk, true)
+})
+
+test('it says when the control plane is what is waited for', () => {
+  const { reason } = startup({ ...serving, primary: 'none', isAllowed: false })
+  assert.equal(reason, 'waiting for the primary, which is not granted by the control plane')
 })
 
 test('a draining sidecar takes no new connections', () => {

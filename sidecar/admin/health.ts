@@ -7,6 +7,8 @@ export interface HealthInput {
   readonly sinceConfigMs: number | undefined
   readonly isDraining: boolean
   readonly primary: PrimaryView
+  /** Whether the control plane lets the primary be used at present. */
+  readonly isAllowed: boolean
   /** What is waited for while no configuration is in force. */
   readonly waitingFor: string
 }
@@ -29,8 +31,9 @@ export function readiness(input: HealthInput): Health {
 export function startup(input: HealthInput): Health {
   const ready = readiness(input)
   if (!ready.isOk || input.primary === 'ok') return ready
+  const state = input.isAllowed ? input.primary : 'not granted by the control plane'
   if ((input.sinceConfigMs ?? 0) >= startGraceMs) {
-    return { isOk: true, reason: `the primary is ${input.primary}; started without it` }
+    return { isOk: true, reason: `the primary is ${state}; started without it` }
   }
-  return { isOk: false, reason: `waiting for the primary, which is ${input.primary}` }
+  return { isOk: false, reason: `waiting for the primary, which is ${state}` }
 }

@@ -1,5 +1,6 @@
 /** The catalogue of the sidecar’s metrics; `docs/reference/metrics.md` lists the same, which a test compares. */
 import { type MetricDefinition, processMetrics } from '../../common/metrics.ts'
+import { grantMsLeft } from '../control/evidence.ts'
 import type { StreamView } from '../control/stream-client.ts'
 import type { DataPlaneCounters, DataPlaneView } from '../data-plane.ts'
 import type { SidecarUse } from '../overload/process-use.ts'
@@ -112,6 +113,21 @@ const counters: readonly Definition[] = [
     'upstreamStalls',
     'Times that a server owed replies and said nothing.',
   ),
+  counter(
+    'respmesh_upstream_silences_total',
+    'upstreamSilences',
+    'Times that commands were kept back because a server owed replies and said nothing for a moment.',
+  ),
+  counter(
+    'respmesh_upstream_suspicions_total',
+    'upstreamSuspicions',
+    'Times that commands were kept back because the control plane suspected the primary.',
+  ),
+  counter(
+    'respmesh_grant_expirations_total',
+    'grantsExpired',
+    'Times that the grant of the control plane to use the primary ran out.',
+  ),
   {
     name: 'respmesh_clients_cut_total',
     help: 'Client connections closed by the sidecar, by reason.',
@@ -193,6 +209,11 @@ const gauges: readonly Definition[] = [
         value: flag(view.primary === state),
       })),
   },
+  gauge(
+    'respmesh_grant_remaining_seconds',
+    'How long the primary may be used without another word of the control plane; 0 while it may not. Only with grantTtlMs.',
+    ({ view: { grant } }) => grant && grantMsLeft(grant) / 1000,
+  ),
   gauge(
     'respmesh_stale_files',
     'Passwords and certificates in use that are older than their files, which cannot be used.',

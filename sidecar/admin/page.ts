@@ -35,7 +35,7 @@ function asHtml(value: unknown): string {
 export function statusPage(status: Status, topology?: TopologyAnswer): string {
   const rows: readonly (readonly [string, string | number])[] = [
     ['Redis', status.primary.address ?? 'no primary'],
-    ['State', `${status.primary.state}${status.isPaused ? ', paused' : ''}`],
+    ['State', `${describePrimary(status)}${status.isPaused ? ', paused' : ''}`],
     ['Configuration', describeConfig(status)],
     ['Listening', status.listeners.join(', ') || 'not yet'],
     ['Control plane', describeStream(status)],
@@ -103,6 +103,13 @@ function describeCuts({ counters }: Status): string {
 
 function describeWorkers(workers: NonNullable<Status['workers']>): readonly [string, string] {
   return ['Clients by worker', workers.map(({ pid, clients }) => `${pid}: ${clients}`).join(', ')]
+}
+
+function describePrimary({ primary: { state, grant, heardMsAgo } }: Status): string {
+  if (grant?.isValid === false) return `${state}, not granted by the control plane`
+  const left = grant === undefined ? '' : `, granted for ${(grant.msLeft / 1000).toFixed(1)} s`
+  const heard = heardMsAgo === undefined ? '' : `, heard ${(heardMsAgo / 1000).toFixed(1)} s ago`
+  return `${state}${heard}${left}`
 }
 
 function describeConfig(status: Status): string {

@@ -1,5 +1,5 @@
 /** The sidecar’s state as one value, for `/status`, the page and the metrics. */
-import type { PrimaryView } from '../../common/contract/stream.ts'
+import type { PrimaryStatus } from '../control/evidence.ts'
 import type { StreamView } from '../control/stream-client.ts'
 import type { DataPlaneCounters, WorkerView } from '../data-plane.ts'
 import type { Health } from './health.ts'
@@ -10,7 +10,7 @@ export interface Status {
   readonly ready: Health
   readonly started: Health
   readonly isPaused: boolean
-  readonly primary: { readonly state: PrimaryView; readonly address?: string }
+  readonly primary: PrimaryStatus
   readonly config?: {
     readonly proxy: string
     readonly epoch: number

@@ -1,4 +1,6 @@
+export { type PrimaryStatus, evidenceOf, grantMsLeft, primaryStatus } from './evidence.ts'
 export { FileSource } from './file-source.ts'
+export { Grants } from './grants.ts'
 export { ConfigKeeper } from './keeper.ts'
 export { Reloader } from './reloader.ts'
 export { ConfigStore, readConfigFile } from './store.ts'

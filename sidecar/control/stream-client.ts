@@ -4,10 +4,11 @@
  */
 import type { Clock } from '../../common/clock.ts'
 import { type ProxyConfig, parseProxyConfig } from '../../common/contract/proxy-config.ts'
-import type { PrimaryView, ServerMessage } from '../../common/contract/stream.ts'
+import type { ServerMessage, SidecarMessage } from '../../common/contract/stream.ts'
 import { ConfigError, assertNever, codeOf } from '../../common/errors.ts'
 import {
   listenRetryMs,
+  reportHeardMs,
   streamErrorLengthMax,
   streamPingMs,
   streamRetryMaxMs,
@@ -17,6 +18,8 @@ import type { Log } from '../../common/log.ts'
 import { version } from '../../common/version.ts'
 import type { StreamOptions } from '../config/index.ts'
 import { Backoff } from './backoff.ts'
+import type { Evidence } from './evidence.ts'
+import type { Grants } from './grants.ts'
 import { handoverOf } from '../upstream/target.ts'
 import type { ConfigKeeper } from './keeper.ts'
 import type { ConfigStore } from './store.ts'
@@ -25,7 +28,10 @@ import { StreamConnection } from './stream-connection.ts'
 export interface StreamClientModules {
   readonly keeper: ConfigKeeper
   readonly store: ConfigStore
-  readonly primary: () => PrimaryView
+  readonly evidence: () => Evidence
+  readonly grants: Grants
+  /** The control plane suspects the primary of `epoch`. */
+  readonly suspect: (epoch: number, forMs: number) => void
   readonly log: Log
   readonly clock: Clock
   readonly random: () => number
@@ -55,6 +61,9 @@ export class StreamClient {
   /** The newest configuration that waits for its turn, and whether one is being taken. */
   private pending: { readonly value: unknown; readonly from: StreamConnection } | undefined
   private isTaking = false
+  /** When the primary was heard last, as far as the control plane was told. */
+  private reported: number | undefined
+  private ticker: NodeJS.Timeout | undefined
   private readonly firstResult = Promise.withResolvers<void>()
 
   constructor(options: StreamOptions, modules: StreamClientModules) {
@@ -69,6 +78,7 @@ export class StreamClient {
 
   start(): void {
     this.running ??= this.run()
+    this.ticker ??= setInterval(() => this.reportHeard(), reportHeardMs).unref()
   }
 
   /** Resolves once the stream has given a configuration or failed for the first time. */
@@ -89,11 +99,25 @@ export class StreamClient {
   report(): void {
     const epoch = this.modules.keeper.givenEpoch
     if (epoch === undefined || !this.isOpen) return
-    this.connection?.send({ kind: 'report', primary: this.modules.primary(), epoch })
+    const evidence = this.modules.evidence()
+    this.reported = this.heardAt(evidence)
+    this.connection?.send({ kind: 'report', ...evidence, epoch })
+  }
+
+  /** Tells that the primary was heard since the last report, so that whoever doubts it knows. */
+  private reportHeard(): void {
+    const heardAtMs = this.heardAt(this.modules.evidence())
+    if (heardAtMs !== undefined && heardAtMs - (this.reported ?? 0) > reportSlackMs) this.report()
+  }
+
+  private heardAt({ heardMsAgo }: Evidence): number | undefined {
+    return heardMsAgo === undefined ? undefined : this.modules.clock.monotonicMs() - heardMsAgo
   }
 
   async stop(): Promise<void> {
     this.isStopping = true
+    clearInterval(this.ticker)
+    this.modules.grants.stop()
     this.connection?.end('the sidecar is stopping')
     this.wake?.()
     await this.running
@@ -132,6 +156,7 @@ export class StreamClient {
     this.connects += 1
     this.lastError = undefined
     this.log.info({}, 'connected to the control plane')
+    this.modules.grants.open((message: SidecarMessage) => this.connection?.send(message))
     this.report()
   }
 
@@ -139,6 +164,7 @@ export class StreamClient {
     const wasOpen = this.isOpen
     this.isOpen = false
     this.connection = undefined
+    this.modules.grants.close()
     if (this.isStopping) return
     if (codeOf(error) === undefined) throw error
     this.failures += 1
@@ -164,9 +190,11 @@ export class StreamClient {
   private receive(message: ServerMessage, from: StreamConnection): void {
     switch (message.kind) {
       case 'ping':
-      case 'grant':
-      case 'suspect':
         return
+      case 'grant':
+        return this.modules.grants.take(message)
+      case 'suspect':
+        return this.modules.suspect(message.epoch, message.forMs)
       case 'config':
         this.pending = { value: message.config, from }
         this.takePending()
@@ -248,6 +276,9 @@ export class StreamClient {
     }, listenRetryMs).unref()
   }
 }
+
+/** The same word of a primary may seem so much younger the next time it is looked at. */
+const reportSlackMs = 5
 
 function numbersOf(value: unknown): { readonly version: number; readonly epoch: number } {
   const read = (key: 'version' | 'epoch') => {

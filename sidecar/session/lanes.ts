@@ -1,5 +1,4 @@
 /** The ways from a session to the primary: the lane that it shares and the one that it has for itself. */
-import { PinReason } from './pinning.ts'
 import { ReplyOrder } from './routed/reply-order.ts'
 import type { Session } from './session.ts'
 import { sharedLaneOf } from './write-lane.ts'
@@ -62,6 +61,5 @@ export function pin(session: Session, server = session.context.primary): boolean
 
 /** What was begun over a connection cannot go on at another server, and is ended here. */
 function mustWait({ pinning }: Session): boolean {
-  const isBound = pinning.has(PinReason.transaction | PinReason.watch | PinReason.raw)
-  return pinning.server.bounds.isSuspected && !isBound
+  return pinning.server.bounds.isSuspected && !pinning.isBound
 }

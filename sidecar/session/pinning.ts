@@ -102,6 +102,11 @@ export class Pinning {
     return isOwn || this.owner.database !== 0 || this.isMissed
   }
 
+  /** Whether something was begun over its connection that cannot go on over another. */
+  get isBound(): boolean {
+    return this.has(PinReason.transaction | PinReason.watch | PinReason.raw)
+  }
+
   /** Whether the session has a connection that nothing speaks for keeping. */
   get isSpare(): boolean {
     return this.lane !== undefined && this.reasons === 0 && !this.isPerClient

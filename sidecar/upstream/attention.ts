@@ -49,10 +49,10 @@ export class Attention {
   }
 
   onQuiet(isQuiet: boolean): void {
-    const { bounds, counters, release } = this.modules
+    const { bounds, counters } = this.modules
     if (isQuiet === bounds.isQuiet) return
     bounds.isQuiet = isQuiet
-    if (!isQuiet) return release()
+    if (!isQuiet) return this.modules.release()
     counters.upstreamSilences += 1
     this.listen()
   }
@@ -70,10 +70,10 @@ export class Attention {
   }
 
   private setSuspected(isSuspected: boolean): void {
-    const { bounds, release } = this.modules
+    const { bounds } = this.modules
     if (isSuspected === bounds.isSuspected) return
     bounds.isSuspected = isSuspected
-    if (!isSuspected) release()
+    if (!isSuspected) this.modules.release()
   }
 
   private listen(): void {
@@ -83,7 +83,7 @@ export class Attention {
   private readonly noteHeard = (): void => {
     const { bounds, clock, hearing } = this.modules
     const wasAsked = bounds.isSuspected
-    hearing.heardAtMs(clock.monotonicMs())
+    hearing.noteNow(clock.monotonicMs())
     this.suspect(0)
     this.modules.onHeard()
     // Whoever suspected it waits for this.

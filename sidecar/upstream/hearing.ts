@@ -10,6 +10,7 @@ export class Hearing {
   /** Called once, with the next bytes that come. */
   onNext: (() => void) | undefined
   private bytesSeen = 0
+  private lookedAtMs: number | undefined
   private heardAt: number | undefined
 
   /** Notes what came over a connection; false: it is not to be used. */
@@ -23,13 +24,24 @@ export class Hearing {
     return true
   }
 
-  /** When the server was last heard, monotonic, as far as it was looked for; undefined: never. */
+  /**
+   * When the server was last heard, monotonic; undefined: never. Never later than it was: of what came between two looks
+   * only the first is known to lie before it.
+   */
   heardAtMs(nowMs: number): number | undefined {
     if (this.bytes !== this.bytesSeen) {
       this.bytesSeen = this.bytes
-      this.heardAt = nowMs
+      this.heardAt = this.lookedAtMs ?? nowMs
     }
+    this.lookedAtMs = nowMs
     return this.heardAt
+  }
+
+  /** It is heard right now. */
+  noteNow(nowMs: number): void {
+    this.bytesSeen = this.bytes
+    this.heardAt = nowMs
+    this.lookedAtMs = nowMs
   }
 
   /** It is another server from now on. */
