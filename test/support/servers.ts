@@ -9,7 +9,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
-const readyDeadlineMs = 15_000
+/** Programs start slowly where many run at once. */
+const readyDeadlineMs = 60_000
 const pollMs = 10
 
 export interface ServerOptions {

@@ -18,8 +18,10 @@ export const answer = defineScript({
 })
 
 export function newClient(port: number, RESP: 2 | 3, hasLogin: boolean) {
-  return createClient({
-    socket: { host: '127.0.0.1', port, reconnectStrategy: () => 20 },
+  // Another one that it connects in its place, when it is told to move, would go on trying after its end.
+  const reconnectStrategy = () => (client.isOpen ? 20 : new Error('the client was destroyed'))
+  const client = createClient({
+    socket: { host: '127.0.0.1', port, reconnectStrategy },
     RESP,
     // Its own limit is for the network, not for a machine that is busy with other tests.
     commandOptions: { timeout: 30_000 },
@@ -27,6 +29,7 @@ export function newClient(port: number, RESP: 2 | 3, hasLogin: boolean) {
     scripts: { answer },
     ...(hasLogin && login),
   })
+  return client
 }
 
 export interface NodeRedisTour {
@@ -55,6 +58,7 @@ export async function tourNodeRedis(
   await t.test('large values', () => tourLarge(redis))
   await t.test('transactions', () => tourTransactions(redis, two, proxied))
   await t.test('databases and names', () => tourConnection(redis, two, proxied))
+  loader.destroy()
   await t.test('a restart of the sidecar', () => tourRestart({ redis, two, three }, proxied))
 }
 
