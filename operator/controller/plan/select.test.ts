@@ -58,6 +58,16 @@ test('the lost process itself has every confirmed write', () => {
   assert.equal(targetOf({ servers }, { waitReplicas: 1 }), 'a:1')
 })
 
+test('with everyone back and too few answers, the lost primary is the keeper if it is as full as anyone', () => {
+  const restarted = (keyCount: number) => parkedAt(0, { runId: 'run-a2', replId: 'x', keyCount })
+  const other = parkedAt(0, { runId: 'run-c', replId: 'y', keyCount: 5 })
+  const at = (keyCount: number) => ({ a: restarted(keyCount), b: b(9), c: other })
+  assert.equal(targetOf({ servers: at(5) }, { waitReplicas: 1 }), 'a:1')
+  assert.equal(targetOf({ servers: at(4) }, { waitReplicas: 1 }), undefined)
+  const away = { ...at(5), c: down('timeout', 60_000) }
+  assert.equal(targetOf({ servers: away }, { waitReplicas: 1 }), undefined)
+})
+
 test('a person may choose in so many words', () => {
   const other = b(0, { replId: 'other', keyCount: 0 })
   const servers = { a: down('timeout', 60_000), b: other, c: down('timeout', 60_000) }

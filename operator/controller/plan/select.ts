@@ -43,7 +43,7 @@ export function selectCandidate(intent: Intent, around: Around): Selection {
     return offset === undefined ? [] : [{ member, offset }]
   })
   const missing = missingAnswers(intent, around, related)
-  if (missing !== undefined) return none(missing)
+  if (missing !== undefined) return selectKeeper(intent, around.members) ?? none(missing)
   const candidates = related.filter(({ member }) => isPromotable(member))
   const [first] = candidates
   if (first === undefined) return selectReturned(intent, { members: around.members, parked })
@@ -96,6 +96,19 @@ function missingAnswers(
   const isEveryoneBack = members.every((member) => isLive(member) && !member.facts.isLoading)
   if (related.length === 0 && isEveryoneBack) return undefined
   return `${answers} of ${count} replicas answer with the lost primary’s history, and ${needed} must, so that no write that ${waitReplicas} of them confirmed is lost`
+}
+
+/**
+ * More was restarted than the guarantee covers, and everyone is back: the lost primary had every confirmed write, and if it
+ * came back with no fewer keys than anyone, it has them still, as far as its disk does.
+ */
+function selectKeeper({ from }: Intent, members: readonly Member[]): Selection | undefined {
+  const back = members.filter(isLive).filter(({ facts }) => isParked(facts) && !facts.isLoading)
+  const keeper = back.filter(isPromotable).find(({ address }) => address === from)
+  if (keeper === undefined || back.length < members.length) return undefined
+  const fullest = Math.max(...back.map(({ facts }) => facts.keyCount))
+  const { keyCount } = keeper.facts
+  return keyCount > 0 && keyCount >= fullest ? { kind: 'chosen', member: keeper } : undefined
 }
 
 function objection(
