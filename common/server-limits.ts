@@ -8,9 +8,10 @@ export const probeRetryMs = 100
 export const probeTimeoutMs = 1000
 /** A look has failed after half of `downAfter` already where that is less, but not before this. */
 export const probeTimeoutMinMs = 100
-/** In a handover it is looked so often whether the target caught up, for the first while; later as often as a step is repeated. */
-export const handOverPollMs = 1
-export const handOverTightMs = 100
+/** In a handover it is looked whether the target caught up: one look after the other for the first while, then so often. */
+export const handOverTightMs = 20
+export const handOverPollMs = 2
+/** A step of a handover that got no answer is repeated after this. */
 export const handOverRetryMs = 10
 /** min-replicas-max-lag, as the guard sets it, seconds. */
 export const minReplicasMaxLagSeconds = 2

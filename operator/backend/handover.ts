@@ -28,8 +28,8 @@ interface Modules {
 }
 
 interface Held {
+  /** `position` is where the target must get to; else wherever the old primary is by then. */
   readonly isPaused: boolean
-  /** Where the old primary is; it stays there while it is paused. */
   readonly position: Replication
 }
 
@@ -38,24 +38,30 @@ export async function handOver(options: HandoverOptions, modules: Modules): Prom
   const { from, to, timeoutMs } = options
   const { clock } = modules
   const before = await inspect(from, to)
-  if (before.from.role === 'replica') return
+  if (before.from.role === 'replica') return release(from)
   const beganMs = clock.monotonicMs()
+  const endMs = beganMs + timeoutMs
+  if (before.to.role === 'replica') {
+    // A replica that was just made gets nothing for up to a second: nobody is blocked for that.
+    const now = { isPaused: true, position: before.from }
+    await caughtUp(options, now, { clock, untilMs: beganMs + timeoutMs / 4 })
+  }
   let held: Held | undefined
   try {
-    held = await hold(from, timeoutMs, modules)
+    held = await hold(from, endMs - clock.monotonicMs(), modules)
     if (before.to.role === 'primary') requireWhole(options, held.position, before.to)
     else await caughtUp(options, held, { clock, untilMs: beganMs + timeoutMs / 2 })
   } catch (error) {
-    // It may have been paused although the answer is missing; where not even this arrives the pause ends by itself.
-    if (held?.isPaused !== false) await from.call('CLIENT', 'UNPAUSE').catch(() => {})
+    // It may have been paused although the answer is missing.
+    if (held?.isPaused !== false) await release(from)
     throw error
   }
   if (before.to.role === 'replica') {
     const untilMs = beganMs + timeoutMs * 0.75
     await promote(options, { clock, untilMs, isPaused: held.isPaused })
   }
-  await demote(options, { clock, untilMs: beganMs + timeoutMs })
-  if (held.isPaused) await from.call('CLIENT', 'UNPAUSE').catch(() => {})
+  await demote(options, { clock, untilMs: endMs })
+  if (held.isPaused) await release(from)
 }
 
 /** Nothing is touched where it cannot succeed. What an interrupted attempt began is gone on with. */
@@ -81,8 +87,8 @@ function obstacleOf(replica: Replication, primary: Replication): string | undefi
 }
 
 /** Blocks writers and sees where that left them. Servers before 6.2 cannot, and some users may not. */
-async function hold(from: ServerProcess, timeoutMs: number, { log }: Modules): Promise<Held> {
-  const pause = ['CLIENT', 'PAUSE', String(Math.ceil(timeoutMs)), 'WRITE']
+async function hold(from: ServerProcess, pauseMs: number, { log }: Modules): Promise<Held> {
+  const pause = ['CLIENT', 'PAUSE', String(Math.ceil(pauseMs)), 'WRITE']
   // The server answers one after the other: the position is that of after the pause.
   const [paused, position] = await Promise.allSettled([from.call(...pause), replicationOf(from)])
   if (paused.status === 'rejected') {
@@ -118,7 +124,7 @@ async function caughtUp(
     const nowMs = clock.monotonicMs()
     if (nowMs >= untilMs) throw failed(`${to.address} ${obstacle ?? `is ${lag} bytes behind`}`)
     if (obstacle === undefined && lag <= 0) return
-    await delay(nowMs < tightUntilMs ? handOverPollMs : handOverRetryMs)
+    if (nowMs >= tightUntilMs) await delay(handOverPollMs)
   }
 }
 
@@ -141,7 +147,7 @@ async function promote(
     if (seen.status === 'fulfilled' && seen.value.role === 'primary') return
     isUncertain ||= told.status === 'fulfilled' || refusalOf(told.reason) === undefined
     if (!isUncertain && told.status === 'rejected') {
-      if (isPaused) await from.call('CLIENT', 'UNPAUSE').catch(() => {})
+      if (isPaused) await release(from)
       throw told.reason
     }
     if (clock.monotonicMs() >= untilMs) {
@@ -160,6 +166,11 @@ async function demote({ from, source }: HandoverOptions, { clock, untilMs }: Bou
     }
     await delay(handOverRetryMs)
   }
+}
+
+/** Where this does not arrive the pause ends by itself. */
+async function release(from: ServerProcess): Promise<void> {
+  await from.call('CLIENT', 'UNPAUSE').catch(() => {})
 }
 
 function failed(why: string): UpstreamError {

@@ -1,5 +1,6 @@
 /** Real servers, watched by a real prober; the first is the primary of the others. */
 import { systemClock } from '../../../common/clock.ts'
+import type { Log } from '../../../common/log.ts'
 import type { ServerFacts } from '../../../operator/controller/observation.ts'
 import { Prober, type ServerTarget } from '../../../operator/backend/index.ts'
 import { type ServerProgram, serverPrograms } from '../../support/server-versions.ts'
@@ -50,13 +51,13 @@ export class Rig {
   }
 
   /** Another prober in the place of the one there is, as after the operator was started anew. */
-  startAnew(): void {
+  startAnew(modules: { readonly log?: Log } = {}): void {
     this.prober.stop()
-    this.prober = this.watch()
+    this.prober = this.watch(modules)
   }
 
-  private watch(): Prober {
-    const prober = new Prober({ clock: systemClock })
+  private watch(modules: { readonly log?: Log } = {}): Prober {
+    const prober = new Prober({ clock: systemClock, ...modules })
     const members = this.servers.map(({ host, port }) => {
       return { address: `${host}:${port}`, target: { host, port, ...this.target } }
     })

@@ -28,6 +28,10 @@ export class Writer {
     return this.closed.promise
   }
 
+  cut(): void {
+    this.socket.destroy()
+  }
+
   private write(): void {
     this.socket.write(encodeCommand(['INCR', this.key]))
   }
