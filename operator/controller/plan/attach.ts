@@ -26,13 +26,30 @@ export function attachAll(
   const [kept, wanted] = partition(others, (member) =>
     isQuarantined(context, member, { lastFailover, facts: around.facts }),
   )
-  const parking = kept
-    .filter(({ facts }) => !isParked(facts) && !facts.isLoading)
-    .map(({ address, facts }): Action => ({ kind: 'park', address, runId: facts.runId }))
+  const parking = kept.filter(({ facts }) => !isParked(facts) && !facts.isLoading).map(park)
   const syncing = wanted.filter(({ facts }) => facts.isSyncing)
   const room = Math.max(0, parallelSyncs - syncing.length)
   const joining = wanted.filter((member) => isToJoin(member, others, around)).slice(0, room)
-  return [...parking, ...joining.map((member) => join(member, around))]
+  const isFrozen = (member: LiveMember) => !isUncounted(lastFailover, member, around.facts)
+  return [
+    ...parking,
+    ...joining.map((member) => (isFrozen(member) ? join(member, around) : park(member))),
+  ]
+}
+
+/** The old primary before it was seen how much it had: it may still run what it was sent, until it is parked. */
+function isUncounted(
+  last: LastFailover | undefined,
+  { address, facts }: LiveMember,
+  primary: ServerFacts,
+): boolean {
+  if (last === undefined || last.from !== address || facts.role !== 'primary') return false
+  if (last.lostBytes !== undefined || last.lostUnknown !== undefined) return false
+  return lossBy(last, facts, primary).lostBytes !== undefined
+}
+
+function park({ address, facts }: LiveMember): Action {
+  return { kind: 'park', address, runId: facts.runId }
 }
 
 function isToJoin(
@@ -77,8 +94,8 @@ export function isQuarantined(
 }
 
 /**
- * What the old primary had and the new one has not, as soon as it is back. Exact while the old one still counts in the
- * history that the new one branched off from; a restarted one counts anew.
+ * What the old primary had and the new one has not, once it is back and parked. Exact while the old one still counts in
+ * the history that the new one branched off from; a restarted one counts anew.
  */
 export function withLoss(
   last: LastFailover | undefined,
@@ -90,6 +107,7 @@ export function withLoss(
   }
   const old = others.find(({ address }) => address === last.from)
   if (old === undefined || old.facts.isLoading || last.from === last.to) return last
+  if (isUncounted(last, old, primary)) return last
   return { ...last, ...lossBy(last, old.facts, primary) }
 }
 

@@ -42,13 +42,12 @@ test('steady: an old primary that returns becomes a replica and what it lost is 
     completedAt: 'x',
     durationMs: 1,
   }
-  const result = planFor({
-    servers: {
-      a: facts({ replId2: 'old', secondReplOffset: 81 }),
-      b: facts({ runId: 'run-b', replId: 'old', offset: 95 }),
-    },
-    status: steady({ members: joined('b'), lastFailover }),
-  })
+  const a = facts({ replId2: 'old', secondReplOffset: 81 })
+  const returned = facts({ runId: 'run-b', replId: 'old', offset: 95 })
+  const status = steady({ members: joined('b'), lastFailover })
+  assert.deepEqual(kinds(planFor({ servers: { a, b: returned }, status })), ['park b:1'])
+  const parked = parkedAt(95, { runId: 'run-b', replId: 'old' })
+  const result = planFor({ servers: { a, b: parked }, status })
   assert.deepEqual(kinds(result), ['replicate b:1'])
   assert.equal(result.status.lastFailover?.lostBytes, 15)
 })
