@@ -3,7 +3,8 @@ import { assertNever } from '../../common/errors.ts'
 import type { CommandKind } from '../../common/redis/command-table.ts'
 import { refusalText } from '../policy/command-policy.ts'
 import { frameArguments } from '../resp/arguments.ts'
-import { encodeCommand, encodeError } from '../resp/encode.ts'
+import { encodeError } from '../resp/encode.ts'
+import { waitMark } from '../upstream/wait-mark.ts'
 import { foreignNames } from '../route/name-filter.ts'
 import { sendBlocking } from './blocked-command.ts'
 import { handleClient } from './client-command.ts'
@@ -278,8 +279,8 @@ function endTransaction(session: Session, command: SpecialCommand): void {
 }
 
 /**
- * WAIT counts from the connection’s last command, so the new connection first runs one: everything that the
- * client was answered is then before it.
+ * WAIT counts from what its connection had replicated, so the new connection first has something replicated: everything
+ * that the client was answered is then before it.
  */
 function waitForReplicas(session: Session, command: SpecialCommand): void {
   if (session.holdError !== undefined) return void session.forwardRun(command.end, 1)
@@ -296,7 +297,7 @@ function waitForReplicas(session: Session, command: SpecialCommand): void {
     session.forwardRun(session.input.start + byteCount, 1)
     session.resume()
   }
-  connection.ask(encodeCommand(['PING']), 1).then(goOn, () => session.resume())
+  connection.ask(waitMark, 1).then(goOn, () => session.resume())
 }
 
 function select(session: Session, command: SpecialCommand): void {

@@ -49,12 +49,13 @@ class Rig {
           .filter((_, index) => index % 2 === 0)
           .join(' '),
       )
+      .filter((command) => command !== 'SPUBLISH respmesh ')
   }
 
-  /** What the owner is given for these bytes. */
+  /** What the owner is given for these bytes, in which `=1` stands for the replies to a mark and to its WAIT. */
   receive(text: string): string {
     this.given = ''
-    this.gate.onData(Buffer.from(text, 'latin1'))
+    this.gate.onData(Buffer.from(text.replaceAll('=', ':0\r\n:'), 'latin1'))
     return this.given
   }
 }
@@ -64,7 +65,7 @@ test('a reply to a write passes when enough replicas have it, and not before', (
   assert.deepEqual(rig.send('SET a 1'), ['SET a 1', 'WAIT 1 100'])
   assert.ok(rig.gate.isBusy)
   assert.equal(rig.receive('+OK\r\n'), '')
-  assert.equal(rig.receive(':'), '')
+  assert.equal(rig.receive('='), '')
   assert.equal(rig.receive('1\r'), '')
   assert.equal(rig.receive('\n'), '+OK\r\n')
   assert.equal(rig.gate.isBusy, false)
@@ -89,7 +90,7 @@ test('replies before the first write pass at once, those behind it in order', ()
   const rig = new Rig()
   rig.send('GET a', 'SET a 1', 'GET a')
   assert.equal(rig.receive('$-1\r\n+OK\r\n$1\r\n1\r\n'), '$-1\r\n')
-  assert.equal(rig.receive(':2\r\n'), '+OK\r\n$1\r\n1\r\n')
+  assert.equal(rig.receive('=2\r\n'), '+OK\r\n$1\r\n1\r\n')
 })
 
 test('a write that too few replicas have is answered with an error, what was refused or read is not', () => {
@@ -98,14 +99,14 @@ test('a write that too few replicas have is answered with an error, what was ref
   rig.send('SET a 1', 'GET a', 'LPUSH a 1', 'SET b 1', 'SET c 1')
   rig.receive('+OK\r\n$1\r\n1\r\n-WRONGTYPE x\r\n+OK\r\n')
   const error = unconfirmed(1, 2)
-  assert.equal(rig.receive('+OK\r\n:1\r\n'), `${error}$1\r\n1\r\n-WRONGTYPE x\r\n${error}${error}`)
+  assert.equal(rig.receive('+OK\r\n=1\r\n'), `${error}$1\r\n1\r\n-WRONGTYPE x\r\n${error}${error}`)
   assert.equal(rig.counters.writesUnconfirmed, 3)
 })
 
 test('a refused WAIT confirms nothing', () => {
   const rig = new Rig()
   rig.send('SET a 1')
-  assert.equal(rig.receive('+OK\r\n-NOPERM x\r\n'), unconfirmed(0))
+  assert.equal(rig.receive('+OK\r\n:0\r\n-NOPERM x\r\n'), unconfirmed(0))
 })
 
 test('another rule holds from the next write on', () => {
@@ -113,7 +114,7 @@ test('another rule holds from the next write on', () => {
   rig.send('SET a 1')
   Object.assign(rig.rule, { waitReplicas: 2, waitTimeoutMs: 5 })
   assert.deepEqual(rig.send('SET a 2'), ['SET a 2', 'WAIT 2 5'])
-  assert.equal(rig.receive('+OK\r\n:1\r\n+OK\r\n:1\r\n'), `+OK\r\n${unconfirmed(1, 2)}`)
+  assert.equal(rig.receive('+OK\r\n=1\r\n+OK\r\n=1\r\n'), `+OK\r\n${unconfirmed(1, 2)}`)
 })
 
 test('a transaction is confirmed behind EXEC', () => {
@@ -123,7 +124,7 @@ test('a transaction is confirmed behind EXEC', () => {
   assert.equal(rig.receive('+OK\r\n+QUEUED\r\n+QUEUED\r\n'), '+OK\r\n+QUEUED\r\n+QUEUED\r\n')
   assert.deepEqual(rig.send('EXEC'), ['EXEC', 'WAIT 1 100'])
   assert.equal(rig.receive('*2\r\n+OK\r\n*-1\r\n'), '')
-  assert.equal(rig.receive(':0\r\n'), unconfirmed(0))
+  assert.equal(rig.receive('=0\r\n'), unconfirmed(0))
 })
 
 test('a transaction that read, was discarded, refused or undone is not an unconfirmed write', () => {
@@ -137,13 +138,13 @@ test('a transaction that read, was discarded, refused or undone is not an unconf
   assert.deepEqual(rig.send('DISCARD'), ['DISCARD'])
   rig.receive('+OK\r\n+QUEUED\r\n+OK\r\n')
   assert.deepEqual(rig.send('SET a 1'), ['SET a 1', 'WAIT 1 100'])
-  rig.receive('+OK\r\n:1\r\n')
+  rig.receive('+OK\r\n=1\r\n')
   for (const nothing of ['*-1\r\n', '_\r\n', '-EXECABORT x\r\n']) {
     rig.send('MULTI')
     rig.send('SET a 1')
     rig.send('EXEC')
     rig.receive('+OK\r\n+QUEUED\r\n')
-    assert.equal(rig.receive(`${nothing}:0\r\n`), nothing)
+    assert.equal(rig.receive(`${nothing}=0\r\n`), nothing)
   }
 })
 
@@ -162,15 +163,20 @@ test('a write that was sent as part of a transaction and was run ends the connec
   assert.ok(rig.isEnded)
 })
 
-test('what blocked is followed by a command that does not, and null says that nothing was taken', () => {
+test('what blocked counts only with the mark, and null says that nothing was taken', () => {
   const rig = new Rig()
-  assert.deepEqual(rig.send('BLPOP l 1'), ['BLPOP l 1', 'PING', 'WAIT 1 100'])
-  assert.equal(rig.receive('*2\r\n$1\r\nl\r\n$1\r\nx\r\n+PO'), '')
-  assert.equal(rig.receive('NG\r\n:1\r\n'), '*2\r\n$1\r\nl\r\n$1\r\nx\r\n')
+  const popped = '*2\r\n$1\r\nl\r\n$1\r\nx\r\n'
+  assert.deepEqual(rig.send('BLPOP l 1'), ['BLPOP l 1', 'WAIT 1 100'])
+  assert.equal(rig.receive(`${popped}:`), '')
+  assert.equal(rig.receive('0\r\n:1\r\n'), popped)
   rig.send('BLPOP l 1')
-  assert.equal(rig.receive('*-1\r\n+PONG\r\n:0\r\n'), '*-1\r\n')
+  assert.equal(rig.receive('*-1\r\n=0\r\n'), '*-1\r\n')
   rig.send('BLPOP l 1')
-  assert.equal(rig.receive('*2\r\n$1\r\nl\r\n$1\r\nx\r\n+PONG\r\n:0\r\n'), unconfirmed(0))
+  assert.equal(rig.receive(`${popped}=0\r\n`), unconfirmed(0))
+  rig.send('BLPOP l 1')
+  assert.equal(rig.receive(`${popped}-NOPERM x\r\n:1\r\n`), unconfirmed(0))
+  rig.send('SET a 1')
+  assert.equal(rig.receive('+OK\r\n-NOPERM x\r\n:1\r\n'), '+OK\r\n')
 })
 
 test('a command in pieces is confirmed behind the last', () => {
@@ -178,9 +184,9 @@ test('a command in pieces is confirmed behind the last', () => {
   const bytes = encodeCommand(['SET', 'a', 'x'.repeat(100)])
   assert.ok(rig.gate.beginLarge(bytes.subarray(0, 40)))
   assert.equal(rig.gate.isBusy, false)
-  assert.equal(rig.gate.endLarge()?.toString(), encodeCommand(['WAIT', '1', '100']).toString())
+  assert.match(rig.gate.endLarge()?.toString() ?? '', /SPUBLISH.*WAIT/s)
   assert.equal(rig.receive('+OK\r\n'), '')
-  assert.equal(rig.receive(':1\r\n'), '+OK\r\n')
+  assert.equal(rig.receive('=1\r\n'), '+OK\r\n')
   assert.ok(rig.gate.beginLarge(encodeCommand(['GET', 'a']).subarray(0, 18)))
   assert.equal(rig.gate.endLarge(), undefined)
 })
@@ -195,10 +201,10 @@ test('messages keep their place among replies, and are never taken for one', () 
     `${push.slice(9)}_\r\n${push}`,
   )
   const error = unconfirmed(0)
-  assert.equal(rig.receive(`+OK\r\n${push}:0\r\n${push}`), `${error}${push}${error}${push}${push}`)
+  assert.equal(rig.receive(`+OK\r\n${push}=0\r\n${push}`), `${error}${push}${error}${push}${push}`)
   assert.equal(rig.receive(push), push)
   rig.send('SET a 1')
-  assert.equal(rig.receive(`+OK\r\n${push}:1\r\n`), `+OK\r\n${push}`)
+  assert.equal(rig.receive(`+OK\r\n${push}=1\r\n`), `+OK\r\n${push}`)
 })
 
 test('confirmations of subscriptions are nobody’s replies', () => {
@@ -211,7 +217,7 @@ test('confirmations of subscriptions are nobody’s replies', () => {
   rig.send('UNSUBSCRIBE')
   rig.send('SET a 1')
   assert.equal(rig.receive(`${confirmation}+OK\r\n`), confirmation)
-  assert.equal(rig.receive(':1\r\n'), '+OK\r\n')
+  assert.equal(rig.receive('=1\r\n'), '+OK\r\n')
 })
 
 test('where replies cannot be followed no write is sent', () => {
@@ -239,7 +245,7 @@ test('the connection ends when more is withheld than may be', () => {
     assert.ok(byteCount <= withheldBytesMax + piece.length)
   }
   assert.equal(rig.counters.commitsTooLarge, 1)
-  assert.equal(rig.receive('\r\n:1\r\n'), '')
+  assert.equal(rig.receive('\r\n=1\r\n'), '')
 })
 
 test('nobody is given anything after the owner left, and bytes that are no reply end the connection', () => {
@@ -247,7 +253,7 @@ test('nobody is given anything after the owner left, and bytes that are no reply
   rig.send('SET a 1')
   rig.receive('+OK\r\n')
   rig.gate.setOwner(undefined)
-  assert.equal(rig.receive(':1\r\n'), '')
+  assert.equal(rig.receive('=1\r\n'), '')
   const other = new Rig()
   other.send('SET a 1')
   other.receive('?\r\n')
@@ -283,7 +289,7 @@ test('however commands and replies are cut up, each gets its own reply, and only
           replies += push + reply
           wanted += push + (isWrite && !isError && confirmed === 0 ? unconfirmed(0) : reply)
         }
-        if (commands.some(({ isWrite }) => isWrite)) replies += `:${confirmed}\r\n`
+        if (commands.some(({ isWrite }) => isWrite)) replies += `=${confirmed}\r\n`
       }
       let given = ''
       for (let at = 0, index = 0; at < replies.length; index += 1) {

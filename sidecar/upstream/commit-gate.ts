@@ -20,6 +20,7 @@ import { CommandFrame } from '../route/command-frame.ts'
 import type { ConnectionOwner, ProtocolVersion } from './connection.ts'
 import { type WriteKind, writeKindOf } from './commit-kinds.ts'
 import { InFlightRing } from './in-flight.ts'
+import { waitMark } from './wait-mark.ts'
 
 /** How many replicas have to have a write, and how long they are waited for; may change at any time. */
 export interface CommitRule {
@@ -47,8 +48,8 @@ const Due = {
   queued: 3,
   /** To MULTI. */
   begin: 4,
-  /** To a question of our own: nobody gets it. */
-  own: 5,
+  /** To `waitMark`: nobody gets it. */
+  mark: 5,
   commit: 6,
   /** A push, or a reply that is none of ours. */
   aside: 7,
@@ -56,6 +57,8 @@ const Due = {
 
 interface Commit {
   readonly waitReplicas: number
+  /** Whether the WAIT counts from the writes only if the mark was made. */
+  readonly needsMark: boolean
   readonly sentMs: number
 }
 
@@ -63,8 +66,6 @@ const plus = '+'.charCodeAt(0)
 const minus = '-'.charCodeAt(0)
 const push = '>'.charCodeAt(0)
 const queuedBytes = 'QUEUED'.length
-/** Before a WAIT behind a command that blocked: servers before 7.2 count from the last command that did not. */
-const pingRequest = encodeCommand(['PING'])
 const nulls: ReadonlySet<string> = new Set(['$-1\r\n', '*-1\r\n', '_\r\n'])
 
 export class CommitGate implements ConnectionOwner {
@@ -93,6 +94,7 @@ export class CommitGate implements ConnectionOwner {
   private hasBlocked = false
   /** Whether the reply at hand, to a command within a transaction, is a status. */
   private isQueueing = false
+  private isMarked = false
   /** What came of a reply that has to be read, and has not ended. */
   private torn = ''
   private withheld: Buffer[] = []
@@ -200,11 +202,11 @@ export class CommitGate implements ConnectionOwner {
     const { waitReplicas, waitTimeoutMs } = modules.rule
     this.hasWrite = false
     this.hasBlocked = false
-    if (hasBlocked) due.push(Due.own, 1)
+    due.push(Due.mark, 1)
     due.push(Due.commit, 1)
-    this.commits.push({ waitReplicas, sentMs: modules.nowMs() })
+    this.commits.push({ waitReplicas, needsMark: hasBlocked, sentMs: modules.nowMs() })
     const request = encodeCommand(['WAIT', String(waitReplicas), String(waitTimeoutMs)])
-    return hasBlocked ? Buffer.concat([pingRequest, request]) : request
+    return Buffer.concat([waitMark, request])
   }
 
   // Replies
@@ -267,7 +269,8 @@ export class CommitGate implements ConnectionOwner {
       case Due.begin:
         if (isBegin && slice[0] === minus) this.isTransaction = false
         return this.give(Due.plain, count, slice)
-      case Due.own:
+      case Due.mark:
+        if (isBegin) this.isMarked = slice[0] !== minus
         return
       case Due.commit:
         this.torn += slice.toString('latin1')
@@ -304,7 +307,8 @@ export class CommitGate implements ConnectionOwner {
     const { withheld, withheldRuns, commits, modules, torn } = this
     const commit = commits.shift()
     if (commit === undefined) return this.fail()
-    const confirmed = Number(/^:(\d+)\r\n$/.exec(torn)?.[1] ?? 0)
+    const counted = Number(/^:(\d+)\r\n$/.exec(torn)?.[1] ?? 0)
+    const confirmed = this.isMarked || !commit.needsMark ? counted : 0
     this.torn = ''
     this.withheld = []
     this.withheldRuns = []

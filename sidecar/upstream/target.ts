@@ -28,7 +28,7 @@ export function targetOf(
   return {
     server,
     role,
-    ...(writes && role === 'primary' && { confirmsWrites: true }),
+    ...(writes && role !== 'replica' && role !== 'reader' && { confirmsWrites: true }),
     ...(credentials && { credentials }),
     ...(tls && { tls }),
     connectTimeoutMs: config.timing.connectTimeoutMs,
