@@ -31,15 +31,11 @@ const state: ConsoleState = {
   },
 }
 
-async function up(
-  context: TestContext,
-  story: readonly Omit<ConsoleOperation, 'name'>[],
-  canSwitch = true,
-) {
+async function up(context: TestContext, story: readonly Omit<ConsoleOperation, 'name'>[]) {
   const asked: AskedOperation[] = []
   let looks = 0
   const page = await startConsole(0, {
-    state: () => ({ ...state, canSwitch }),
+    state: () => state,
     onChange: () => () => {},
     kill: () => false,
     startAgain: async () => false,
@@ -90,9 +86,6 @@ test('what the page refuses is an error with its reason', async (context) => {
   const refused = (more: readonly string[]) => switchover([...more, ...args])
   await assert.rejects(refused(['queue']), { code: 'RM_STATUS', message: /there is no queue here/ })
   await assert.rejects(refused(['--to', 'b']), { code: 'RM_STATUS', message: /spec\.to/ })
-  const cluster = await up(context, [running], false)
-  const message = /not chosen by the operator/
-  await assert.rejects(switchover(cluster.args), { code: 'RM_STATUS', message })
 })
 
 test('mistakes on the command line are told, and an absent page', async () => {

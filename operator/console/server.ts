@@ -185,10 +185,7 @@ function askOperation(
   body: object | undefined,
 ): void {
   if (body === undefined) return reply(response, 400, { error: 'send JSON' })
-  const { name: ours, canSwitch } = source.state()
-  if (!canSwitch) {
-    return reply(response, 409, { error: `${ours}: its primary is not chosen by the operator` })
-  }
+  const ours = source.state().name
   const proxy = ours.slice(ours.indexOf('/') + 1)
   const checked = checkOperationSpec({ proxy, ...body })
   if ('issues' in checked) {

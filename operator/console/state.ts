@@ -48,7 +48,7 @@ export interface ConsoleState {
   readonly events: readonly ConsoleEvent[]
   /** Whether servers can be killed and started from here. */
   readonly canAct: boolean
-  /** Whether the operator says which server is the primary, so that it can be changed. */
+  /** Whether the operator can make another server a primary. */
   readonly canSwitch: boolean
 }
 

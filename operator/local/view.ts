@@ -1,8 +1,8 @@
 /** The local world as the status page and the terminal see it. */
 import { consoleEventsMax } from '../../common/limits.ts'
-import { isChosenByOperator } from '../api/redis-proxy.ts'
 import type { ConsoleEvent, ConsoleSource, ConsoleState } from '../console/index.ts'
 import type { ProxyEvent } from '../controller/provider.ts'
+import { arrangementOf } from './arrangement.ts'
 import type { LocalWorld } from './world.ts'
 
 /** Remembers the last events and tells listeners of each. */
@@ -75,7 +75,7 @@ function stateOf(world: LocalWorld, log: EventLog): ConsoleState {
     ...(lastFailover && { lastFailover }),
     events: log.events(),
     canAct: world.servers !== undefined,
-    canSwitch: isChosenByOperator(proxy.spec) && proxy.spec.backend.mode === 'Replication',
+    canSwitch: ['replication', 'cluster'].includes(arrangementOf(proxy.spec)),
   }
 }
 

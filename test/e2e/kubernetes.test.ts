@@ -9,6 +9,8 @@ import { type TestContext, test } from 'node:test'
 import { parseManifests } from '../../operator/api/manifest.ts'
 import { planCluster, waitFor } from '../cluster/index.ts'
 import { badManifests, manifestOf } from './support/bad-manifests.ts'
+import { plannedChanges } from './support/changes.ts'
+import { disasters } from './support/disasters.ts'
 import {
   type Trial,
   Writer,
@@ -21,6 +23,7 @@ import { missingProgram } from './support/images.ts'
 import { plainPod, writerObjects } from './support/objects.ts'
 import { killSidecar } from './support/process-kill.ts'
 import { secured } from './support/secure.ts'
+import { type Figures, type Step, isFullSize } from './support/story.ts'
 import {
   World,
   appNamespace,
@@ -31,9 +34,11 @@ import {
   operatorNamespace,
 } from './support/world.ts'
 
-const podTrials = 5
+const podTrials = isFullSize ? 20 : 3
+const changeTrials = isFullSize ? 20 : 3
+const disasterTrials = isFullSize ? 5 : 1
 const operatorSelector = 'app.kubernetes.io/component=operator'
-const figures: Record<string, unknown> = {}
+const figures: Figures = {}
 
 const plan = await planCluster()
 const missing = await missingProgram()
@@ -59,6 +64,8 @@ test('the main job on Kubernetes', { skip: obstacle ?? false }, async (t) => {
     await installation(world, step)
     const writer = await serving(world, step)
     await failovers(world, writer, step)
+    await plannedChanges(world, writer, { step, figures, trials: changeTrials })
+    await disasters(world, writer, { step, figures, trials: disasterTrials })
     await withoutOperator(world, writer, step)
     await secured(world, t, step)
     await oneNamespace(world, step)
@@ -72,8 +79,6 @@ test('the main job on Kubernetes', { skip: obstacle ?? false }, async (t) => {
   const file = process.env['RESPMESH_E2E_JSON']
   if (file !== undefined) await writeFile(file, `${JSON.stringify(figures, null, 2)}\n`)
 })
-
-type Step = (name: string, work: (t: TestContext) => Promise<void>) => Promise<void>
 
 async function installation(world: World, step: Step): Promise<void> {
   await step('helm install brings the CRD and an operator that gets ready', async () => {
@@ -251,7 +256,12 @@ async function withoutOperator(world: World, writer: Writer, step: Step): Promis
       t.diagnostic(`longest pause of writes: ${longestMs} ms`)
       assert.equal((await writer.verify()).missingCount, 0)
       await world.kubectl(`-n ${operatorNamespace} scale deployment ${operatorName} --replicas=1`)
-      await world.readyPod(operatorSelector, operatorNamespace)
+      const operator = await world.readyPod(operatorSelector, operatorNamespace)
+      // A former one that was killed has the lease until it runs out.
+      await waitFor(async () => (await world.leader()) === operator.metadata.name, {
+        what: 'the new operator to lead',
+        timeoutMs: 40_000,
+      })
       await settled(world)
     },
   )
@@ -293,17 +303,13 @@ async function withoutOperator(world: World, writer: Writer, step: Step): Promis
         },
         { what: 'two operators', timeoutMs: 60_000 },
       )
-      const holder = async () => {
-        const path = `/apis/coordination.k8s.io/v1/namespaces/${operatorNamespace}/leases/respmesh-operator`
-        return (await world.get<{ spec: { holderIdentity?: string } }>(path)).spec.holderIdentity
-      }
-      const first = await holder()
+      const first = await world.leader()
       assert.ok(pods.some(({ metadata }) => metadata.name === first))
       await world.kubectl(`-n ${operatorNamespace} delete pod ${first} --wait=false`)
       const beganMs = Date.now()
       const second = await waitFor(
         async () => {
-          const found = await holder()
+          const found = await world.leader()
           return found !== undefined && found !== '' && found !== first && found
         },
         { what: 'another leader', timeoutMs: 30_000 },

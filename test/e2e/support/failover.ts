@@ -9,6 +9,8 @@ export interface WriterStats {
   readonly errors: Readonly<Record<string, number>>
   readonly stalls: readonly { readonly fromMs: number; readonly toMs: number }[]
   readonly lastAckMs: number
+  /** Between two acknowledged writes, since the last mark. */
+  readonly longestGapMs: number
 }
 
 export interface Verified {
@@ -49,6 +51,11 @@ export class Writer {
 
   start(): Promise<WriterStats> {
     return this.world.post(`${this.path}/start`)
+  }
+
+  /** From here on the longest gap is counted. */
+  mark(): Promise<WriterStats> {
+    return this.world.post(`${this.path}/mark`)
   }
 
   stop(): Promise<WriterStats> {

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { RedisProxyOperation } from '../../../operator/api/operation.ts'
 import type { RedisProxy } from '../../../operator/api/redis-proxy.ts'
 import { type Cluster, startCluster, waitFor } from '../../cluster/index.ts'
 import { loadImages, productImage } from './images.ts'
@@ -80,7 +81,8 @@ export class World {
     // Workloads first: what injects and arranges them goes last.
     await quiet(this.kubectl(`delete namespace ${appNamespace} --timeout=60s`))
     await quiet(this.helm(`uninstall ${release} -n ${operatorNamespace} --wait`))
-    await quiet(this.kubectl('delete crd redisproxies.respmesh.io --timeout=30s'))
+    const crds = 'redisproxies.respmesh.io redisproxyoperations.respmesh.io'
+    await quiet(this.kubectl(`delete crd ${crds} --timeout=30s`))
     await quiet(this.kubectl(`delete namespace ${operatorNamespace} --timeout=60s`))
     await this.cluster.stop()
   }
@@ -146,9 +148,9 @@ export class World {
     return (await response.json()) as T
   }
 
-  /** What the API server itself says to a RedisProxy that it is asked to make, in earnest or not. */
-  async refusalOf(manifest: object): Promise<string> {
-    const collection = `/apis/respmesh.io/v1alpha1/namespaces/${appNamespace}/redisproxies`
+  /** What the API server itself says to an object of ours that it is asked to make, not in earnest. */
+  async refusalOf(manifest: object, plural = 'redisproxies'): Promise<string> {
+    const collection = `/apis/respmesh.io/v1alpha1/namespaces/${appNamespace}/${plural}`
     const response = await fetch(`${this.origin}${collection}?dryRun=All&fieldValidation=Strict`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -163,6 +165,24 @@ export class World {
   redisProxy(name = 'cache'): Promise<RedisProxy> {
     const path = `/apis/respmesh.io/v1alpha1/namespaces/${appNamespace}/redisproxies/${name}`
     return this.get<RedisProxy>(path)
+  }
+
+  /** Name of the operator’s pod that leads, by the record. */
+  async leader(): Promise<string | undefined> {
+    const path = `/apis/coordination.k8s.io/v1/namespaces/${operatorNamespace}/leases/respmesh-operator`
+    return (await this.get<{ spec: { holderIdentity?: string } }>(path)).spec.holderIdentity
+  }
+
+  operation(name: string): Promise<RedisProxyOperation> {
+    const path = `/apis/respmesh.io/v1alpha1/namespaces/${appNamespace}/redisproxyoperations/${name}`
+    return this.get<RedisProxyOperation>(path)
+  }
+
+  /** Makes an object of a manifest, and tells how it is called. */
+  async create(manifest: object): Promise<string> {
+    const args = ['-n', appNamespace, 'create', '-o', 'name', '-f', '-']
+    const { stdout } = await this.cluster.kubectl(args, { input: JSON.stringify(manifest) })
+    return stdout.trim().split('/').at(-1) ?? ''
   }
 
   pod(name: string, namespace = appNamespace): Promise<PodObject> {

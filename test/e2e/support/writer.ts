@@ -1,7 +1,8 @@
 /**
  * Runs in a pod: an app that writes unique keys through its sidecar without a pause, remembers which writes were
  * acknowledged and when none was, and reads all of them back when asked. One file without imports of ours, so
- * that it is an image with Node. `GET /stats`, `GET /verify`, `POST /start`, `POST /stop`.
+ * that it is an image with Node. `GET /stats`, `GET /verify`, `POST /start`, `POST /stop`, and `POST /mark`, from which on the
+ * longest gap is counted.
  */
 import { createServer } from 'node:http'
 import { connect, type Socket } from 'node:net'
@@ -105,12 +106,18 @@ const errors = new Map<string, number>()
 const stalls: { readonly fromMs: number; readonly toMs: number }[] = []
 let lastAckMs = 0
 let isWriting = true
+/** Between two acknowledgements to whomever, by a clock that nobody sets. */
+let longestGapMs = 0
+let lastAckAt: number | undefined
 
 function acknowledged(key: string): void {
   const now = Date.now()
   if (lastAckMs !== 0 && now - lastAckMs >= stallMinMs)
     stalls.push({ fromMs: lastAckMs, toMs: now })
   lastAckMs = now
+  const at = performance.now()
+  longestGapMs = Math.max(longestGapMs, at - (lastAckAt ?? at))
+  lastAckAt = at
   acked.push(key)
 }
 
@@ -121,6 +128,7 @@ async function write(writer: number): Promise<never> {
   for (let count = 0; ; count += 1) {
     if (!isWriting) {
       lastAckMs = 0
+      lastAckAt = undefined
       await pause(retryMs)
       continue
     }
@@ -160,8 +168,11 @@ async function verify(): Promise<object> {
 createServer((request, response) => {
   const answer = async (): Promise<object> => {
     if (request.url === '/verify') return verify()
-    if (request.method === 'POST') isWriting = request.url === '/start'
-    return { acked: acked.length, errors: Object.fromEntries(errors), stalls, lastAckMs }
+    if (request.url === '/mark') longestGapMs = 0
+    else if (request.method === 'POST') isWriting = request.url === '/start'
+    const gapMs = Math.max(longestGapMs, performance.now() - (lastAckAt ?? performance.now()))
+    const counted = { acked: acked.length, errors: Object.fromEntries(errors) }
+    return { ...counted, stalls, lastAckMs, longestGapMs: Math.round(gapMs * 10) / 10 }
   }
   answer().then(
     (value) => response.end(JSON.stringify(value)),
