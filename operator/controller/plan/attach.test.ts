@@ -91,4 +91,10 @@ test('attach: a replica of a replica is made one of the primary, one that names 
     kinds(named).filter((kind) => kind.startsWith('replicate')),
     [],
   )
+  const left = follower({ replId: 'new', runId: 'run-c', source: { host: 'z.ns.svc', port: 1 } })
+  const moved = planFor({ servers: { b, c: left }, status: after({ from: 'z:1' }) })
+  assert.deepEqual(
+    kinds(moved).filter((kind) => kind.startsWith('replicate')),
+    ['replicate c:1'],
+  )
 })

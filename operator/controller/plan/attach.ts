@@ -29,7 +29,9 @@ export function attachAll(
   const parking = kept.filter(({ facts }) => !isParked(facts) && !facts.isLoading).map(park)
   const syncing = wanted.filter(({ facts }) => facts.isSyncing)
   const room = Math.max(0, parallelSyncs - syncing.length)
-  const joining = wanted.filter((member) => isToJoin(member, others, around)).slice(0, room)
+  const joining = wanted
+    .filter((member) => isToJoin(member, { others, lastFailover }, around))
+    .slice(0, room)
   const isFrozen = (member: LiveMember) => !isUncounted(lastFailover, member, around.facts)
   return [
     ...parking,
@@ -52,17 +54,32 @@ function park({ address, facts }: LiveMember): Action {
   return { kind: 'park', address, runId: facts.runId }
 }
 
+interface Beside {
+  readonly others: readonly LiveMember[]
+  readonly lastFailover: LastFailover | undefined
+}
+
 function isToJoin(
   member: LiveMember,
-  others: readonly LiveMember[],
+  { others, lastFailover }: Beside,
   { primary, facts: own }: Around,
 ): boolean {
   const { facts } = member
   if (facts.isLoading || isFollowing(facts, primary)) return false
   // Behind another replica it has the data too, but does not count for the primary and is lost with that replica.
-  const isChained = others.some((other) => isFollowing(facts, other))
+  const isChained =
+    others.some((other) => isFollowing(facts, other)) || hasStayed(facts, lastFailover?.from)
   if (isAttached(facts, own) && !isChained) return false
   return mayBeReplaced(member, own)
+}
+
+/** Whether it follows the former primary still, which may not be among the members any more. */
+function hasStayed({ source }: ServerFacts, from: string | undefined): boolean {
+  if (source === undefined || from === undefined) return false
+  const colon = from.lastIndexOf(':')
+  const host = from.slice(0, colon)
+  const isHost = source.host === host || source.host.startsWith(`${host}.`)
+  return isHost && source.port === Number(from.slice(colon + 1))
 }
 
 export function isFollowing(facts: ServerFacts, primary: Member): boolean {
