@@ -29,7 +29,10 @@ export interface ServerTarget {
   readonly port: number
   readonly credentials?: ServerCredentials
   readonly tls?: ServerTls
-  /** How long it may be silent until a look at it has failed; `probeTimeoutMs` unless told. Commands have that anyway. */
+  /**
+   * How long it may be silent until a look at it has failed; `probeTimeoutMs` unless told. Commands have that anyway, and
+   * the first look at a new connection: a server that became slow must not stay unseen.
+   */
   readonly silenceMs?: number
   /** Of commands that were renamed there. */
   readonly commands?: CommandNames
@@ -71,13 +74,14 @@ export class ServerConnection {
   private readonly client: Redis
   private readonly silenceMs: number
   private readonly names: CommandNames | undefined
+  private hasAnswered = false
   private lastError: unknown
 
   /** Does no IO. */
   constructor(target: ServerTarget) {
     this.silenceMs = target.silenceMs ?? probeTimeoutMs
     this.names = target.commands
-    this.client = new Redis(clientOptions(target, this.silenceMs))
+    this.client = new Redis(clientOptions(target, probeTimeoutMs))
     this.client.on('error', (error: unknown) => {
       this.lastError = error
     })
@@ -86,7 +90,7 @@ export class ServerConnection {
   /** `onEnd` is called once, when the open connection ends by itself. @throws ProbeError */
   async open(onEnd: () => void): Promise<void> {
     try {
-      await withTimeout(this.client.connect(), this.silenceMs)
+      await withTimeout(this.client.connect(), probeTimeoutMs)
     } catch (error) {
       this.close()
       throw asProbeError(this.lastError ?? error)
@@ -100,8 +104,11 @@ export class ServerConnection {
   }
 
   /** Sends a question; a server that is silent for too long has failed. @throws ProbeError, or ReplyError */
-  ask(name: string, ...args: readonly string[]): Promise<unknown> {
-    return this.send([name, ...args], this.silenceMs)
+  async ask(name: string, ...args: readonly string[]): Promise<unknown> {
+    const timeoutMs = this.hasAnswered ? this.silenceMs : probeTimeoutMs
+    const reply = await this.send([name, ...args], timeoutMs)
+    this.hasAnswered = true
+    return reply
   }
 
   close(): void {
