@@ -49,6 +49,7 @@ export class Fates implements Stoppable {
   private readonly listeners = new Set<(key: ProxyKey) => void>()
   private readonly stopping = new AbortController()
   private mayReadNodes: boolean
+  private hasToldOfNodes = false
 
   constructor(modules: FateModules) {
     this.modules = modules
@@ -122,7 +123,8 @@ export class Fates implements Stoppable {
 
   /** Asks for the node unless that was done a moment ago; what comes is there for the next question. */
   private look(name: string | undefined, { askers }: Watched): void {
-    if (name === undefined || !this.mayReadNodes) return
+    if (name === undefined) return
+    if (!this.mayReadNodes) return this.tellOfNodes()
     const now = this.modules.clock.monotonicMs()
     const known = this.nodes.get(name)
     if (known !== undefined && now - known.lookedMs < nodeLookMs) return
@@ -135,6 +137,13 @@ export class Fates implements Stoppable {
     })
   }
 
+  private tellOfNodes(): void {
+    if (this.hasToldOfNodes) return
+    this.hasToldOfNodes = true
+    const { log } = this.modules
+    log.info({}, 'nodes may not be read: only what kubelets say of containers counts as an end')
+  }
+
   /** Never rejects. */
   private async readNode(name: string): Promise<NodeObject | undefined> {
     const { client, log } = this.modules
@@ -143,10 +152,8 @@ export class Fates implements Stoppable {
       const { signal } = this.stopping
       return await client.request<NodeObject>({ method: 'GET', path, attemptsMax: 1, signal })
     } catch (err) {
-      if (isApiStatus(err, 403)) {
-        this.mayReadNodes = false
-        log.warn({ err }, 'nodes may not be read: only what a kubelet says of containers counts')
-      } else log.debug({ err, node: name }, 'a node could not be read')
+      if (isApiStatus(err, 403)) this.mayReadNodes = false
+      else log.debug({ err, node: name }, 'a node could not be read')
       return undefined
     }
   }
