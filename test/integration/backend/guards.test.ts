@@ -5,6 +5,8 @@ import { type TestContext, test } from 'node:test'
 import { inspect } from 'node:util'
 import { systemClock } from '../../../common/clock.ts'
 import { Secret } from '../../../common/secret.ts'
+import { Prober } from '../../../operator/backend/index.ts'
+import { startCluster } from '../../support/cluster.ts'
 import { until } from '../../support/servers.ts'
 import { Rig, type RigOptions, isLinkUp, key, programs } from './rig.ts'
 
@@ -93,6 +95,27 @@ for (const program of await programs()) {
     assert.equal(bare.facts(0)?.role, 'primary')
   })
 }
+
+test('a replica of a cluster takes over when it is told to', async (context) => {
+  const cluster = await startCluster({ primaries: 1, replicasPerPrimary: 1 })
+  context.after(() => cluster.stop())
+  const replica = cluster.nodes.at(1)?.server
+  assert.ok(replica !== undefined)
+  const prober = new Prober({ clock: systemClock })
+  context.after(() => prober.stop())
+  const address = `${replica.host}:${replica.port}`
+  prober.watch(key, [{ address, target: { host: replica.host, port: replica.port } }])
+  const facts = () => {
+    const state = prober.observations(key)[0]?.state
+    return state?.kind === 'up' ? state.facts : undefined
+  }
+  await until(
+    'the replica is in sync',
+    () => facts()?.role === 'replica' && facts()?.isLinkUp === true,
+  )
+  await prober.clusterFailover(key, { address, runId: facts()?.runId ?? '' })
+  await until('it has taken over', () => facts()?.role === 'primary')
+})
 
 test('a silent server is noticed in the time that is set for it', async (context) => {
   const rig = await Rig.start({ target: { silenceMs: 200 } })

@@ -105,6 +105,15 @@ for (const program of await programs()) {
     assert.deepEqual(await replicaIds(rig.at(0)), idsBefore)
     await breakLinks(rig.at(0))
     await rig.inSync(0)
+
+    // What they had before is not known any more: they get what the operator has itself.
+    rig.startAnew()
+    await rig.seen()
+    await rig.prober.replicate(key, rig.process(1), rig.at(0), '')
+    assert.ok((await rig.at(1).command('CONFIG', 'GET', 'masterauth')).includes(password))
+    await rig.prober.unprotect(key, rig.process(2))
+    await rig.at(0).command('ACL', 'DELUSER', 'respmesh-e1')
+    await rig.inSync(0)
   })
 
   test(`${title}: a password stays valid as long as a replica that cannot be told may need it`, async (context) => {
