@@ -1,10 +1,9 @@
 /** One history: a lab, clients, a schedule of faults, peace, and then the reckoning. */
-import { until } from '../support/servers.ts'
-import type { FinalData } from './checks.ts'
 import { inflict } from './inflict.ts'
-import { Lab, type LabServer, type Reply, textOf } from './lab/index.ts'
+import { Lab } from './lab/index.ts'
 import { type Found, type Mode, judge } from './judge.ts'
 import { type Schedule, describeFault, scheduleOf } from './schedule.ts'
+import { dataOf, settle } from './settle.ts'
 import { ServerWatch } from './watch.ts'
 import { type Op, Workload } from './workload.ts'
 
@@ -32,7 +31,6 @@ export interface HistoryResult extends Found {
 
 export const shape = { servers: 3, sidecars: 2 }
 const load = { writersPerSidecar: 3, readersPerSidecar: 2 }
-const convergeMaxMs = 60_000
 
 export async function runHistory(options: HistoryOptions): Promise<HistoryResult> {
   const { seed, mode, durationMs, program, isKept, failover } = options
@@ -81,49 +79,4 @@ async function disturb(lab: Lab, schedule: Schedule): Promise<readonly Op[]> {
     await workload.stop()
   }
   return workload.ops
-}
-
-/** @returns what did not come right in time */
-async function settle(lab: Lab): Promise<string | undefined> {
-  try {
-    await lab.settled(convergeMaxMs)
-    await lab.level(convergeMaxMs)
-    await until('all servers have the same data', async () => (await digests(lab)).size === 1, 5000)
-    return undefined
-  } catch (error) {
-    return error instanceof Error ? error.message.slice(0, 2000) : String(error)
-  }
-}
-
-async function digests({ servers }: Lab): Promise<ReadonlySet<string>> {
-  return new Set(
-    await Promise.all(servers.map(async (server) => textOf(await server.call('DEBUG', 'DIGEST')))),
-  )
-}
-
-async function dataOf(lab: Lab): Promise<FinalData> {
-  const server = lab.servers.find(({ address }) => address === lab.status.primary?.address)
-  const keys = server === undefined ? [] : texts(await server.call('KEYS', '*'))
-  const of = (prefix: string) => keys.filter((key) => key.startsWith(prefix))
-  const read = async <T>(prefix: string, command: readonly string[], as: (reply: Reply) => T) =>
-    new Map(
-      await Promise.all(
-        of(prefix).map(async (key) => [key, as(await ask(server, command, key))] as const),
-      ),
-    )
-  return {
-    lists: await read('push:', ['LRANGE', '*', '0', '-1'], texts),
-    sets: await read('add:', ['SMEMBERS', '*'], (reply) => new Set(texts(reply))),
-    strings: new Set(of('set:')),
-    counters: await read('count:', ['GET', '*'], Number),
-  }
-}
-
-async function ask(server: LabServer | undefined, words: readonly string[], key: string) {
-  if (server === undefined) throw new Error('there is no primary to ask')
-  return server.call(...words.map((word) => (word === '*' ? key : word)))
-}
-
-function texts(reply: Reply): readonly string[] {
-  return Array.isArray(reply) ? reply.map(String) : []
 }

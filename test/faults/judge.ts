@@ -40,7 +40,12 @@ export interface Found {
   readonly doubled: readonly string[]
   readonly refusedButDone: number
   readonly overlapMs: number
+  /** Ran acknowledged writes without ever having been the recorded primary. */
   readonly usurpers: readonly string[]
+  /** Was a primary, and never the recorded one. */
+  readonly strays: readonly string[]
+  /** Epochs that had more than one primary on record. */
+  readonly epochsShared: readonly number[]
   readonly registers: {
     readonly checked: number
     readonly wrong: number
@@ -78,6 +83,11 @@ export function judge(evidence: Evidence): Found & { readonly problems: readonly
     refusedButDone: keeping.refusedButDone.length,
     overlapMs: Math.round(Math.max(0, ...overlaps.map(({ ms }) => ms))),
     usurpers: findUsurpers(tenures, executions),
+    strays: findUsurpers(
+      tenures,
+      watch.samples.filter(({ isPrimary }) => isPrimary),
+    ),
+    epochsShared: epochsShared(tenures),
     registers: registersOf(ops),
     ...troubleOf(ops),
   }
@@ -89,6 +99,8 @@ function problemsOf(found: Found, mode: Mode): readonly string[] {
   const rules: readonly (readonly [boolean, string])[] = [
     [found.overlapMs > 0, `two primaries ran acknowledged writes, ${found.overlapMs} ms`],
     [found.usurpers.length > 0, `writes of ${found.usurpers.join()}, never on record as primary`],
+    [found.strays.length > 0, `${found.strays.join()} were primaries, never on record`],
+    [found.epochsShared.length > 0, `two primaries in epoch ${found.epochsShared.join()}`],
     [found.doubled.length > 0, `done twice: ${found.doubled.slice(0, 5).join()}`],
     [found.refusedButDone > 0, `${found.refusedButDone} refused writes were done`],
     [mode === 'confirmed' && found.lost + found.lostCounts > 0, 'confirmed writes are lost'],
@@ -121,6 +133,13 @@ function tenuresOf(lab: Lab): readonly Tenure[] {
     tenures.push({ epoch, runId: primary.runId, fromMs: atMs })
   }
   return tenures
+}
+
+function epochsShared(tenures: readonly Tenure[]): readonly number[] {
+  const byEpoch = Map.groupBy(tenures, ({ epoch }) => epoch)
+  return [...byEpoch]
+    .filter(([, each]) => new Set(each.map(({ runId }) => runId)).size > 1)
+    .map(([epoch]) => epoch)
 }
 
 function acknowledgedExecutions(ops: readonly Op[], watch: ServerWatch): readonly Execution[] {

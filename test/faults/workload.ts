@@ -40,22 +40,26 @@ const maybeRun = /RM_UPSTREAM_LOST|RM_UPSTREAM_TIMEOUT|RM_UNCONFIRMED|RM_REPLIES
 export interface WorkloadOptions {
   readonly writersPerSidecar: number
   readonly readersPerSidecar: number
+  /** Begins the names of its clients, and so of their keys: no two workloads of a lab may share it. Default: none. */
+  readonly name?: string
 }
 
 export class Workload {
   readonly ops: Op[] = []
+  private readonly name: string
   private isStopping = false
   private readonly running: readonly Promise<void>[]
   private readonly startedMs = wallMs()
 
   constructor(sidecars: readonly LabSidecar[], options: WorkloadOptions) {
-    const { writersPerSidecar, readersPerSidecar } = options
+    const { writersPerSidecar, readersPerSidecar, name = '' } = options
+    this.name = name
     this.running = sidecars.flatMap((sidecar, index) => [
       ...Array.from({ length: writersPerSidecar }, (_none, writer) =>
-        this.run(sidecar, `w${index + 1}${writer + 1}`, writes),
+        this.run(sidecar, `${name}w${index + 1}${writer + 1}`, writes),
       ),
       ...Array.from({ length: readersPerSidecar }, (_none, reader) =>
-        this.run(sidecar, `r${index + 1}${reader + 1}`, (client, number) =>
+        this.run(sidecar, `${name}r${index + 1}${reader + 1}`, (client, number) =>
           this.registerOp(client, number),
         ),
       ),
@@ -69,8 +73,8 @@ export class Workload {
   }
 
   private registerOp(client: string, number: number): Wanted {
-    const key = `reg:${Math.floor((wallMs() - this.startedMs) / registerMs)}`
-    const isRead = (number + client.charCodeAt(1)) % 2 === 0
+    const key = `reg:${this.name}${Math.floor((wallMs() - this.startedMs) / registerMs)}`
+    const isRead = (number + client.charCodeAt(client.length - 1)) % 2 === 0
     return { kind: isRead ? 'read' : 'put', key, value: isRead ? '' : `${client}.${number}` }
   }
 

@@ -164,6 +164,13 @@ export class Lab {
     }
   }
 
+  /** Waits until the operator that runs now hears every sidecar; what it has on record may be of another one until then. */
+  async connected(deadlineMs = readyDeadlineMs): Promise<void> {
+    for (const sidecar of this.sidecars) {
+      await until(`${sidecar.name} is connected`, () => sidecar.isConnected(), deadlineMs)
+    }
+  }
+
   /** Waits until every other server has all that the primary has. */
   async level(deadlineMs = readyDeadlineMs): Promise<void> {
     await until(

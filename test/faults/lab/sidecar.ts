@@ -72,6 +72,13 @@ export class LabSidecar {
     await until(`${this.name} serves`, serves, deadlineMs)
   }
 
+  /** Whether it has the operator’s ear. */
+  async isConnected(): Promise<boolean> {
+    const text = await this.admin('/status').catch(() => '{}')
+    const status = JSON.parse(text || '{}') as { stream?: { isConnected?: boolean } }
+    return status.stream?.isConnected === true
+  }
+
   connect(): Promise<Client> {
     return Client.connect(this.unixPath)
   }
