@@ -20,7 +20,7 @@ export interface RigOptions {
   readonly upstream?: Upstream
   readonly timing?: Partial<ProxyConfig['timing']>
   readonly limits?: Partial<ProxyConfig['limits']>
-  readonly args?: string
+  readonly workers?: number
 }
 
 /** How long the parts of a handover took, milliseconds. */
@@ -174,6 +174,8 @@ export class HandoverRig {
     return {
       ...base,
       admin: { host: '127.0.0.1', port: 0 },
+      commands: { allow: ['monitor'] },
+      ...(options.workers !== undefined && { workers: options.workers }),
       proxy: { namespace: 'shop', name: 'cache', uid: 'u1' },
       epoch,
       version,
@@ -204,7 +206,7 @@ export async function startHandoverRig(
   const state = mkdtempSync(join(tmpdir(), 'respmesh-handover-'))
   writeFileSync(join(state, 'token'), 'token\n')
   const port = await freePort()
-  const process = startSidecar(context, options.args ?? '', {
+  const process = startSidecar(context, '', {
     RESPMESH_STREAM_URL: controlPlane.url,
     RESPMESH_STREAM_TOKEN_FILE: join(state, 'token'),
     RESPMESH_PROXY: 'shop/cache',

@@ -4,12 +4,15 @@ import { performance } from 'node:perf_hooks'
 import { type TestContext, test } from 'node:test'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
+import { textOf } from '../../../sidecar/resp/decode.ts'
 import { until } from '../../support/servers.ts'
+import { startFleet } from '../switch/fleet.ts'
 import { WireClient, numberOf } from '../switch/wire.ts'
 import { type HandoverRig, type RigOptions, startHandoverRig } from './handover-rig.ts'
 
 const isFull = process.env['RESPMESH_TEST_SIZE'] === 'full'
 const handovers = isFull ? 100 : 20
+const fleetHandovers = isFull ? 50 : 4
 const writers = 16
 
 /** Counts up a key of its own, and sets another for each number, until it is told to stop. */
@@ -74,12 +77,16 @@ function median(values: readonly number[]): number {
   return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)] ?? 0
 }
 
-async function handOverOften(context: TestContext, options: RigOptions): Promise<void> {
+async function handOverOften(
+  context: TestContext,
+  options: RigOptions,
+  rounds = handovers,
+): Promise<void> {
   const rig = await startHandoverRig(context, options)
   const all = await startWriters(context, rig)
   const stalls: number[] = []
   const steps: string[] = []
-  for (let round = 0; round < handovers; round += 1) {
+  for (let round = 0; round < rounds; round += 1) {
     const before = all.map(({ count }) => count)
     await until('everybody writes', () =>
       all.every(({ count }, index) => count > (before[index] ?? 0) + 5),
@@ -119,3 +126,84 @@ test('clients that write notice no handover but a wait', (context) => handOverOf
 
 test('nor do they where reads go to replicas', (context) =>
   handOverOften(context, { upstream: { reads: { policy: 'readsToReplicas' } } }))
+
+test('clients of every kind go over: blocked, subscribed, in transactions, watching', async (context) => {
+  const rig = await startHandoverRig(context, { limits: { clientsMax: 200 } })
+  const fleet = await startFleet(rig.port)
+  context.after(() => fleet.stop())
+  const { members, audits } = fleet
+  const isBroken = () => members.some(({ errors }) => errors.length > 0)
+  const goOn = async () => {
+    const before = members.map(({ doneCount }) => doneCount)
+    const isOn = () => members.every(({ doneCount }, index) => doneCount > (before[index] ?? 0) + 1)
+    await until('every client goes on', () => isOn() || isBroken(), 30_000)
+  }
+  await goOn()
+  for (let round = 0; round < fleetHandovers && !isBroken(); round += 1) {
+    await rig.handOver()
+    await goOn()
+  }
+  await fleet.stop()
+  assert.deepEqual(
+    members.flatMap(({ errors }) => errors),
+    [],
+  )
+  const server = new WireClient(rig.serving.port, () => {})
+  context.after(() => server.close())
+  const wrong = await Promise.all(audits.map((check) => check(server)))
+  assert.deepEqual(
+    wrong.filter((what) => what !== ''),
+    [],
+  )
+})
+
+test('a switch that is called off leaves clients where they were', async (context) => {
+  const rig = await startHandoverRig(context)
+  const client = new WireClient(rig.port, () => {})
+  context.after(() => client.close())
+  await client.ask('SELECT', '3')
+  await client.ask('SET', 'a', '1')
+  const before = await connectionsOf(rig)
+  await rig.withdraw()
+  const held = client.ask('INCR', 'a')
+  await rig.name(rig.serving)
+  assert.equal(numberOf(await held), 2)
+  assert.equal(await connectionsOf(rig), before, 'over the connections of before')
+})
+
+test('what does not end in time is cut, and the acknowledgement comes after that', async (context) => {
+  const rig = await startHandoverRig(context)
+  const [slow, other] = [new WireClient(rig.port, () => {}), new WireClient(rig.port, () => {})]
+  for (const client of [slow, other]) context.after(() => client.close())
+  await other.ask('SET', 'a', '1')
+  const waiting = slow.askAny('WAIT', '5', '0')
+  await until('it waits', async () => {
+    return /blocked_clients:1/.test(textOf(await rig.admin(rig.serving).ask('INFO', 'clients')))
+  })
+  await rig.handOver(200)
+  const reply = await waiting
+  assert.match(reply.kind === 'error' ? reply.text : reply.kind, /RM_UPSTREAM_LOST/)
+  assert.equal(numberOf(await other.ask('INCR', 'a')), 2)
+})
+
+test('connections that were opened ahead are not used if the server is no primary', async (context) => {
+  const rig = await startHandoverRig(context, { timing: { holdTimeoutMs: 500 } })
+  const client = new WireClient(rig.port, () => {})
+  context.after(() => client.close())
+  await client.ask('SET', 'a', '1')
+  await rig.withdraw()
+  // Nobody promoted it, and yet it is named.
+  await rig.name(rig.following)
+  const reply = await client.askAny('SET', 'a', '2')
+  assert.match(reply.kind === 'error' ? reply.text : reply.kind, /^PROXY RM_/)
+  const got = await client.askAny('GET', 'a')
+  assert.match(got.kind === 'error' ? got.text : got.kind, /^PROXY RM_HOLD_TIMEOUT/)
+})
+
+test('workers go over together', (context) =>
+  handOverOften(context, { workers: 2 }, Math.min(handovers, 5)))
+
+async function connectionsOf(rig: HandoverRig): Promise<string> {
+  const list = textOf(await rig.admin(rig.serving).ask('CLIENT', 'LIST', 'TYPE', 'normal'))
+  return [...list.matchAll(/^id=(\d+)/gm)].map(([, id]) => id).join(' ')
+}
