@@ -18,6 +18,8 @@ export const unreachableAttemptsMax = 2
 
 /** A grant is renewed this many times before it would run out. */
 export const grantRenewalsPerTtl = 4
+/** Where there is none it is asked for this often at least. */
+export const grantRetryMs = 500
 /** Renewals that are remembered until they are answered; of more the oldest is forgotten. */
 export const grantAsksMax = 16
 /** How often a sidecar tells that it still hears from the primary, if it does, and looks whether its view has changed. */

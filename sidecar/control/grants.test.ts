@@ -25,7 +25,7 @@ const config = (epoch: number, grantTtlMs?: number, hasPrimary = true): ProxyCon
 type Renew = Extract<SidecarMessage, { kind: 'renew' }>
 
 function scene(t: TestContext) {
-  t.mock.timers.enable({ apis: ['setInterval'] })
+  t.mock.timers.enable({ apis: ['setTimeout'] })
   const asked: Renew[] = []
   const given: Grant[] = []
   const now = { ms: 1000 }

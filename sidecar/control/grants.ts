@@ -5,7 +5,7 @@
  */
 import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
 import type { ServerMessage, SidecarMessage } from '../../common/contract/stream.ts'
-import { grantAsksMax, grantRenewalsPerTtl } from '../../common/limits.ts'
+import { grantAsksMax, grantRenewalsPerTtl, grantRetryMs } from '../../common/limits.ts'
 import type { Grant } from '../switch/permit.ts'
 
 export interface GrantModules {
@@ -48,7 +48,6 @@ export class Grants {
     if (!isSame) this.grantedMs = undefined
     else if (wanted !== undefined && next !== undefined && next.ttlMs < wanted.ttlMs)
       this.give(next)
-    this.schedule()
     this.ask()
   }
 
@@ -74,8 +73,8 @@ export class Grants {
   }
 
   stop(): void {
-    clearInterval(this.timer)
-    this.timer = undefined
+    this.wanted = undefined
+    clearTimeout(this.timer)
     this.close()
   }
 
@@ -84,20 +83,23 @@ export class Grants {
     this.modules.give({ uid, epoch, untilMs: this.grantedMs + ttlMs })
   }
 
-  private schedule(): void {
-    clearInterval(this.timer)
-    const { wanted } = this
-    this.timer = wanted && setInterval(() => this.ask(), wanted.ttlMs / grantRenewalsPerTtl).unref()
-  }
-
-  private ask(): void {
+  private readonly ask = (): void => {
     const { wanted, send, asked } = this
+    clearTimeout(this.timer)
+    this.timer = wanted && setTimeout(this.ask, this.waitMs(wanted)).unref()
     if (wanted === undefined || send === undefined) return
     this.seq += 1
     const [oldest] = asked.keys()
     if (asked.size >= grantAsksMax && oldest !== undefined) asked.delete(oldest)
     asked.set(this.seq, this.modules.nowMs())
     send({ kind: 'renew', seq: this.seq, epoch: wanted.epoch, ttlMs: wanted.ttlMs })
+  }
+
+  /** Until it is asked again: sooner where the last answers did not come. */
+  private waitMs({ ttlMs }: Wanted): number {
+    const waitMs = ttlMs / grantRenewalsPerTtl
+    const sinceMs = this.modules.nowMs() - (this.grantedMs ?? Number.NEGATIVE_INFINITY)
+    return sinceMs < 2 * waitMs ? waitMs : Math.min(waitMs, grantRetryMs)
   }
 }
 

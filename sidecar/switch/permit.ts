@@ -100,14 +100,19 @@ export class Permit {
   /** Has everything end with `grant`; false: it is over already. */
   private bound(grant: Grant): boolean {
     const { clock, hearing } = this.modules
-    const nowMs = clock.monotonicMs()
     this.untilMs = localMs(grant.untilMs, clock)
-    if (this.untilMs <= nowMs) return false
+    if (this.untilMs <= clock.monotonicMs()) return false
     hearing.gate = this.check
-    this.stop()
-    const waitMs = Math.min(Math.ceil(this.untilMs - nowMs), timerMsMax)
-    this.timer = setTimeout(this.check, waitMs).unref()
+    this.arm()
     return true
+  }
+
+  private arm(): void {
+    this.stop()
+    const leftMs = Math.ceil(this.untilMs - this.modules.clock.monotonicMs())
+    // A timer may be early, by the loop’s idea of now.
+    const again = () => void (this.check() && this.arm())
+    this.timer = setTimeout(again, Math.max(1, Math.min(leftMs, timerMsMax))).unref()
   }
 
   private readonly check = (): boolean => {
@@ -125,7 +130,8 @@ export class Permit {
     counters.grantsExpired += 1
     log.warn({}, 'the control plane has not said in time that the primary may be used; held')
     this.grant = undefined
-    end()
     obey()
+    // What a handover left open is not what a configuration leads to.
+    end()
   }
 }
