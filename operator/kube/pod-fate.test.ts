@@ -90,12 +90,11 @@ test('another container of the pod proves nothing; where no port tells, each may
 })
 
 test('a kubelet that lost sight of a container does not know its end', () => {
-  const lost = { finishedAt: undefined as unknown as string, exitCode: 137 }
-  const status = { name: 'redis', state: { terminated: lost } }
-  assert.equal(
-    fateOf([{ pod: pod({ containerStatuses: [status] }) }], question, nowhere),
-    undefined,
-  )
+  const lost = { name: 'redis', state: { terminated: { exitCode: 137 } } }
+  for (const phase of ['Running', 'Failed']) {
+    const status = { phase, containerStatuses: [lost] }
+    assert.equal(fateOf([{ pod: pod(status) }], question, nowhere), undefined, phase)
+  }
 })
 
 const terminated = { terminated: { finishedAt: '2026-03-01T12:00:00Z', exitCode: 0 } }
@@ -115,14 +114,22 @@ test('a pod that was deleted and ended is proof, and its successor does not matt
   assert.equal(fateOf([{ pod: next }], question, nowhere), undefined)
 })
 
+test('where any of two pods may have had the process, both must have ended', () => {
+  const forced: PodRecord = { pod: alive, removed: { wallMs: sinceMs - 3000 } }
+  const young = { uid: 'b', creationTimestamp: '2026-03-01T10:59:58Z' }
+  const next = pod({ containerStatuses: [killed('2026-03-01T12:00:00Z')] }, young)
+  assert.equal(fateOf([forced, { pod: next }], question, nowhere), undefined)
+  assert.equal(fateOf([{ pod: next }], question, nowhere), undefined, 'there was one before it')
+  const ended: PodRecord = { ...forced, pod: over }
+  assert.match(fateOf([ended, { pod: next }], question, nowhere) ?? '', /exit code 137/)
+})
+
 test('the last phase proves nothing that a collector of orphaned pods gave', () => {
+  const crashed = { terminated: { finishedAt: '2026-03-01T10:30:00Z', exitCode: 1 } }
+  const status = { phase: 'Failed', containerStatuses: [{ name: 'redis', state: crashed }] }
+  assert.notEqual(fateOf([{ pod: pod(status) }], question, nowhere), undefined)
   const conditions = [{ type: 'DisruptionTarget', status: 'True', reason: 'DeletionByPodGC' }]
-  const collected = pod({
-    phase: 'Failed',
-    conditions,
-    containerStatuses: [running('2026-03-01T10:00:05Z')],
-  })
-  assert.equal(fateOf([{ pod: collected }], question, nowhere), undefined)
+  assert.equal(fateOf([{ pod: pod({ ...status, conditions }) }], question, nowhere), undefined)
 })
 
 const node = (ready: string, since: string, taint?: string): NodeObject => ({
@@ -137,7 +144,7 @@ test('a pod deleted by force is proof only once its node has been ready for long
   assert.equal(fateOf([goneFor(20_000)], question, longReady), undefined)
   assert.match(fateOf([goneFor(76_000)], question, longReady) ?? '', /node n1 has been ready/)
   assert.equal(fateOf([goneFor(76_000)], question, nowhere), undefined)
-  const lost = () => node('Unknown', '2026-03-01T11:59:00Z')
+  const lost = () => node('Unknown', '2026-03-01T08:00:00Z')
   assert.equal(fateOf([goneFor(600_000)], question, lost), undefined)
   const back = () => node('True', '2026-03-01T11:59:50Z')
   assert.equal(fateOf([goneFor(76_000)], question, back), undefined)
