@@ -4,13 +4,6 @@ import { type GuardFacts, isReplicationUser } from '../controller/observation.ts
 import { type ServerConnection, type ServerTarget, replyCodeOf } from './connection.ts'
 import { renamed } from './names.ts'
 
-const unset: GuardFacts = {
-  sourceUser: '',
-  replicationUsers: [],
-  minReplicas: 0,
-  minReplicasMaxLagSeconds: 0,
-}
-
 /** Of one connection. */
 export class GuardReader {
   private readonly target: ServerTarget
@@ -71,10 +64,9 @@ export class GuardReader {
       refusals[0] ??
       (login.has('masteruser') ? undefined : 'it is too old to log in at its primary as a user')
     return {
-      ...unset,
       sourceUser: login.get('masteruser') ?? '',
       replicationUsers: names(users).filter(isReplicationUser),
-      minReplicas: Number(numbers.get('min-replicas-to-write') ?? 0),
+      minReplicas: Number(numbers.get('min-replicas-to-write') ?? -1),
       minReplicasMaxLagSeconds: Number(numbers.get('min-replicas-max-lag') ?? 0),
       ...(refused !== undefined && { refused }),
     }

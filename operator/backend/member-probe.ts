@@ -96,7 +96,12 @@ export class MemberProbe {
     }
   }
 
-  /** The same with a setting that protects the data: the next look reads them all, and says what may not be set. */
+  /** The settings that protect the data are read at the next look. */
+  guardsChanged(): void {
+    this.current?.guards.changed()
+  }
+
+  /** A command for replication users: the next look says how they are, and what is refused. */
   async setGuard(runId: string, parts: CommandParts): Promise<unknown> {
     const { current } = this
     try {

@@ -102,10 +102,11 @@ export class Prober implements Backend {
   }
 
   async setMinReplicas(key: ProxyKey, server: Process, count: number): Promise<void> {
-    const target = this.guarded(key, server)
+    const target = this.process(key, server, 'RM_GUARD_FAILED')
     const set = (name: string, value: number) => target.call('CONFIG', 'SET', name, String(value))
     if (count > 0) await set('min-replicas-max-lag', minReplicasMaxLagSeconds)
     await set('min-replicas-to-write', count)
+    this.keys.get(key)?.get(server.address)?.guardsChanged()
   }
 
   async clusterFailover(key: ProxyKey, server: Process): Promise<void> {
@@ -133,7 +134,7 @@ export class Prober implements Backend {
     }
   }
 
-  /** Its commands change settings that protect the data, and fail with RM_GUARD_FAILED. */
+  /** Its commands set up replication users, and fail with RM_GUARD_FAILED. */
   private guarded(key: ProxyKey, server: Process): ServerProcess {
     const probe = this.keys.get(key)?.get(server.address)
     const process = this.process(key, server, 'RM_GUARD_FAILED')

@@ -41,6 +41,7 @@ export interface GuardFacts {
   readonly sourceUser: string
   /** Names of our replication users that it knows. */
   readonly replicationUsers: readonly string[]
+  /** -1: it may not be asked. */
   readonly minReplicas: number
   /** `min-replicas-max-lag`; 0: replicas count however long they are silent. */
   readonly minReplicasMaxLagSeconds: number

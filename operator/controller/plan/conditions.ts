@@ -210,7 +210,8 @@ function dataProtected(
   }
   const silent = members
     .filter(isLive)
-    .filter((member) => member !== self && member.facts.guards === undefined)
+    .filter((member) => member !== self)
+    .filter(({ facts: { guards: own } }) => own === undefined || own.refused !== undefined)
   if (silent.length > 0) {
     const message = `${addresses(silent)} does not let the operator set its credentials`
     return [{ type, status: 'False', reason: 'NotSupported', message }]

@@ -62,7 +62,9 @@ export function guard(context: Context, around: Around): Guarding {
 function protectReplicas(context: Context, around: Around): Guarding {
   const { primary, facts, others, epoch } = around
   const user = wantedUser(context, facts, epoch)
-  const able = others.filter(({ facts: own }) => own.guards !== undefined && !own.isLoading)
+  const able = others.filter(({ facts: own }) => {
+    return own.guards !== undefined && own.guards.refused === undefined && !own.isLoading
+  })
   const process = ({ address, facts: own }: LiveMember) => ({ address, runId: own.runId })
   if (user === undefined) {
     const left = able.filter(({ facts: own }) => isReplicationUser(own.guards?.sourceUser ?? ''))
@@ -98,7 +100,8 @@ function adaptMinReplicas({ snapshot, status }: Context, around: Around): Guardi
   const { runId, guards: own } = facts
   const isWanted = snapshot.proxy.spec.failover.guards.minReplicas === 'Adaptive'
   const isOurs = status.guards?.minReplicasRunId === runId
-  if (own === undefined || (!isWanted && !isOurs)) return { guards: undefined, actions: [] }
+  const isTold = own !== undefined && own.minReplicas >= 0
+  if (!isTold || (!isWanted && !isOurs)) return { guards: undefined, actions: [] }
   const attached = others.some((member) => isAttached(member.facts, facts))
   const count = isWanted && (attached || facts.connectedReplicas > 0) ? 1 : 0
   const isSet = count === 0 ? own.minReplicas === 0 : own.minReplicas >= 1

@@ -84,8 +84,18 @@ for (const program of await programs()) {
     assert.equal(rig.facts(0)?.guards?.refused, 'user respmesh may not run ACL SETUSER')
     assert.equal(await isLinkUp(rig.at(1)), true)
 
+    // That says nothing about replication users.
+    const noSet = [documented.replace('+config|set ', '')]
+    const unset = await start(context, { users: noSet, target: { credentials } })
+    await assert.rejects(unset.prober.setMinReplicas(key, unset.process(0), 1), {
+      code: 'RM_GUARD_FAILED',
+    })
+    await unset.look()
+    assert.equal(unset.facts(0)?.guards?.refused, undefined)
+
     const args = ['--rename-command', 'CONFIG', '', '--rename-command', 'ACL', '']
     const bare = await start(context, { args })
+    assert.equal(bare.facts(0)?.guards?.minReplicas, -1)
     assert.match(bare.facts(0)?.guards?.refused ?? '', /CONFIG GET: ERR unknown command/)
     const users2 = { user: 'respmesh-e1', replicas: [bare.process(1)] }
     const other = await bare.prober.protect(key, bare.process(0), users2).catch((error) => error)
