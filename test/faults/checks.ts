@@ -168,7 +168,7 @@ export function troubleOf(ops: readonly Op[]): ClientTrouble {
 
 function longestStall(ops: readonly Op[]): number {
   const answers = ops.filter(({ outcome }) => outcome === 'ok').map(({ endMs }) => endMs)
-  const ends = [ops[0]?.startMs ?? 0, ...answers]
+  const ends = [ops[0]?.startMs ?? 0, ...answers, ops.at(-1)?.endMs ?? 0]
   return Math.max(0, ...ends.slice(1).map((end, index) => end - (ends[index] ?? end)))
 }
 

@@ -14,13 +14,13 @@ export interface HistoryOptions {
   readonly durationMs: { readonly min: number; readonly max: number }
   /** Logs and records stay, and where. */
   readonly isKept?: boolean
-  /** More of `spec.failover`, as YAML in one line. */
-  readonly failover?: string
+  readonly variant?: Variant
 }
 
 export interface HistoryResult extends Found {
   readonly seed: number
   readonly mode: Mode
+  readonly variant: Variant
   readonly faults: readonly string[]
   /** From the end of the last fault until all was in order and level; absent: it did not come to that. */
   readonly convergedMs?: number
@@ -33,12 +33,12 @@ export const shape = { servers: 3, sidecars: 2 }
 const load = { writersPerSidecar: 3, readersPerSidecar: 2 }
 
 export async function runHistory(options: HistoryOptions): Promise<HistoryResult> {
-  const { seed, mode, durationMs, program, isKept, failover } = options
+  const { seed, mode, durationMs, program, isKept, variant = variantOf(options.seed) } = options
   const schedule = scheduleOf(seed, { ...shape, emptyMax: mode === 'async' ? 2 : 1, durationMs })
   const lab = await Lab.start({
     ...shape,
     downAfter: '500ms',
-    failover: `fenceTimeout: 5s${failover === undefined ? '' : `, ${failover}`}`,
+    failover: `fenceTimeout: 5s, ${variants[variant]}`,
     knowsFates: seed % 2 === 0,
     ...(mode === 'confirmed' && { proxy: 'writes: {waitReplicas: 1, waitTimeout: 1s}' }),
     ...(program && { program }),
@@ -56,6 +56,7 @@ export async function runHistory(options: HistoryOptions): Promise<HistoryResult
     return {
       seed,
       mode,
+      variant,
       faults: schedule.planned.map(
         ({ atMs, forMs, fault }) => `${atMs}+${forMs} ${describeFault(fault)}`,
       ),
@@ -68,6 +69,19 @@ export async function runHistory(options: HistoryOptions): Promise<HistoryResult
     await watch.stop()
     await lab.stop()
   }
+}
+
+/** Ways of guarding that differ in what they prove and what they stop; the seed picks one unless one is asked for. */
+export const variants = {
+  plain: 'guards: {replicationUsers: Auto, minReplicas: Disabled}',
+  grants: 'operatorAway: StopWrites, grantTtl: 1s',
+  selfFencing: 'guards: {replicationUsers: Auto, minReplicas: Adaptive}',
+} as const
+
+export type Variant = keyof typeof variants
+
+export function variantOf(seed: number): Variant {
+  return (['plain', 'grants', 'selfFencing'] as const)[seed % 3] ?? 'plain'
 }
 
 /** Clients go on from before the first fault until after the last. */

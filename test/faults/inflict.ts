@@ -8,6 +8,7 @@ const nothing: Undo = async () => {}
 /** Runs the schedule to its end; everything is undone then. */
 export async function inflict(lab: Lab, schedule: Schedule): Promise<void> {
   const startedMs = performance.now()
+  const supervisor = supervise(lab, schedule.durationMs)
   const running = schedule.planned.map(async ({ atMs, forMs, fault }, index) => {
     await delay(atMs)
     const undo = await begin(lab, fault, index)
@@ -16,7 +17,22 @@ export async function inflict(lab: Lab, schedule: Schedule): Promise<void> {
     await undo()
   })
   await Promise.all(running)
+  await supervisor
   await heal(lab)
+}
+
+const supervisePollMs = 100
+const restartAfterMs = 500
+
+/** An operator that died of itself is started again, as Kubernetes would; one that was killed when its fault ends. */
+async function supervise({ operator }: Lab, forMs: number): Promise<void> {
+  const endMs = performance.now() + forMs
+  while (performance.now() < endMs) {
+    await delay(supervisePollMs)
+    if (operator.isRunning || operator.wasKilled) continue
+    await delay(restartAfterMs)
+    if (!operator.isRunning) await operator.start()
+  }
 }
 
 /** Every process runs, every packet arrives. */
@@ -89,20 +105,15 @@ async function kill(lab: Lab, name: string, isEmpty: boolean): Promise<Undo> {
 async function killOperator({ operator }: Lab): Promise<Undo> {
   if (!operator.isRunning) return nothing
   await operator.kill()
-  return startAgain(operator)
-}
-
-function startAgain(operator: Lab['operator']): Undo {
   return async () => {
     if (!operator.isRunning) await operator.start()
   }
 }
 
-/** Whoever was told dies when it comes there; another one goes on from the record soon after the fault ends. */
+/** It dies when it first comes there, even after the time of the fault. */
 function dieAt({ operator }: Lab, point: string): Undo {
-  if (!operator.isRunning) return nothing
-  operator.dieAt(point)
-  return startAgain(operator)
+  if (operator.isRunning) operator.dieAt(point)
+  return nothing
 }
 
 function stop(lab: Lab, name: string): Undo {

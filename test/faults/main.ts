@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { serverPrograms } from '../support/server-versions.ts'
-import { type HistoryResult, runHistory } from './history.ts'
+import { type HistoryResult, type Variant, runHistory, variants } from './history.ts'
 import type { Mode } from './judge.ts'
 import { namespaceObstacle } from './lab/index.ts'
 import { historyLine, sumLine } from './report.ts'
@@ -18,7 +18,8 @@ const { values } = parseArgs({
     mode: { type: 'string', default: 'async' },
     /** `redis`, `valkey`, or with the begin of a version: `valkey-8`. */
     server: { type: 'string' },
-    failover: { type: 'string' },
+    /** See `variants`; the seed picks one. */
+    variant: { type: 'string' },
     json: { type: 'string' },
     /** How long the faults go on, seconds: `8-20`. */
     seconds: { type: 'string', default: '8-20' },
@@ -44,7 +45,7 @@ for (let seed = firstSeed; seed < firstSeed + count; seed += 1) {
       mode,
       durationMs,
       ...(program && { program }),
-      ...(values.failover !== undefined && { failover: values.failover }),
+      ...(isVariant(values.variant) && { variant: values.variant }),
       ...(values.seed !== undefined && { isKept: true }),
     })
     results.push(result)
@@ -59,6 +60,10 @@ for (let seed = firstSeed; seed < firstSeed + count; seed += 1) {
 }
 console.log(sumLine(results))
 if (results.some(({ problems }) => problems.length > 0)) process.exitCode = 1
+
+function isVariant(text: string | undefined): text is Variant {
+  return text !== undefined && text in variants
+}
 
 async function programOf(wanted: string): Promise<readonly string[]> {
   const [name, version = ''] = wanted.split('-')

@@ -2,12 +2,12 @@
 import type { HistoryResult } from './history.ts'
 
 export function historyLine(result: HistoryResult): string {
-  const { seed, mode, losses, problems } = result
+  const { seed, mode, variant, losses, problems } = result
   const reported = sum(losses.map((loss) => loss.reported ?? 0))
   const exact = losses.filter((loss) => loss.reported !== undefined && loss.reported === loss.seen)
   const known = losses.filter((loss) => loss.reported !== undefined)
   const parts = [
-    `seed ${seed} ${mode}`,
+    `seed ${seed} ${mode} ${variant}`,
     `failovers ${result.failovers}${proofs(losses)}`,
     `acked ${result.acknowledged}`,
     `unknown ${result.unknown}`,

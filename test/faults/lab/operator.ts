@@ -20,6 +20,7 @@ export class LabOperator {
   readonly record: RecordFile
   private readonly options: OperatorOptions
   private process: LabProcess | undefined
+  private killed = false
 
   constructor(options: OperatorOptions) {
     this.options = options
@@ -37,6 +38,7 @@ export class LabOperator {
   /** `dieAt`: see `DeathPoint`. */
   async start(dieAt?: string): Promise<void> {
     const { namespace, settings } = this.options
+    this.killed = false
     const given: OperatorSettings = { ...settings, ...(dieAt !== undefined && { dieAt }) }
     this.process = await LabProcess.start({
       namespace,
@@ -56,7 +58,13 @@ export class LabOperator {
     await until('the operator has died', () => !this.isRunning, deadlineMs)
   }
 
+  /** Whether it was killed from outside, and not started since. */
+  get wasKilled(): boolean {
+    return this.killed
+  }
+
   async kill(): Promise<void> {
+    this.killed = true
     await this.process?.kill()
   }
 
