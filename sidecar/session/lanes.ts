@@ -24,16 +24,18 @@ export function enqueueShared(session: Session, bytes: Buffer, count: number): b
 }
 
 /** The same over a connection of its own, which is opened if need be. */
-export function enqueuePinned(session: Session, bytes: Buffer): boolean {
+export function enqueuePinned(session: Session, bytes: Buffer, count: number): boolean {
   if (session.pinning.lane === undefined && !session.waitForReplies()) return false
   if (!pin(session)) return false
   const { lane } = session.pinning
   if (lane === undefined) return false
   const { writer, socket } = lane.connection
-  if (writer.isFull || socket.destroyed) {
+  if (writer.isFull || !lane.connection.mayWrite() || socket.destroyed) {
     session.wait = 'writable'
     return false
   }
+  if (session.inFlight === 0) lane.sent.clear()
+  lane.sent.note(bytes, count)
   lane.enqueue(bytes)
   return true
 }

@@ -1,7 +1,7 @@
 /**
  * What becomes of a session whose own connection ended. What the server held for it is given to a new one, as soon
  * as there is a primary: names, database, flags, tracking, subscriptions, MONITOR. Commands in flight get an error
- * each, blocking ones too: what they were about to take may have been taken. An open transaction or a WATCH is
+ * each, blocking ones too: what they were about to take may have been taken; plain reads are sent again. An open transaction or a WATCH is
  * remembered as broken, so that EXEC aborts (or gives nil, as after a conflict). A client is closed when it cannot
  * go on: in the middle of a reply or an upload, when it has state that is not followed, and when it is owed replies
  * of a transaction and cannot know whether it is in one.
@@ -24,6 +24,7 @@ export function afterOwnLaneEnded(session: Session, isMidReply: boolean): void {
   const isTorn = pinning.has(PinReason.transaction) && session.inFlight > 0
   if (pinning.has(PinReason.transaction)) session.broken = 'transaction'
   else if (pinning.has(PinReason.watch)) session.broken = 'watch'
+  const sent = plainCommands(session)
   pinning.drop()
   session.replies.endRewriting()
   if (session.isClosed) return
@@ -32,10 +33,16 @@ export function afterOwnLaneEnded(session: Session, isMidReply: boolean): void {
   if (session.isOutputBlocked && session.state.isStanding) return session.cutFor('clientsCutSlow')
   pinning.isMissed = isMissed(session)
   if (session.protocol === 3 && session.state.tracking !== undefined) session.onMessage(dropCache)
-  session.lose(session.inFlight - (session.subscriber.isPending ? 1 : 0), false)
+  session.lose(session.inFlight - (session.subscriber.isPending ? 1 : 0), false, sent)
   if (isTorn) session.close()
   else if (pinning.isMissed) restore(session)
   else afterPinning(session, 'notReady')
+}
+
+/** What is in flight, if it means the same over another connection that is given what the server holds for the client. */
+function plainCommands({ pinning, inFlight, replies }: Session): Buffer | undefined {
+  const isPlain = (pinning.reasons & ~(PinReason.database | PinReason.flags)) === 0
+  return isPlain && replies.isPlain ? pinning.lane?.sent.last(inFlight).take(inFlight) : undefined
 }
 
 /** The connection of its own is there, or the reason why it is not. */

@@ -217,7 +217,8 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     const bytes = input.slice(input.start, end)
     const isOwn = this.pinning.isNeeded || this.window.isLarge
     if (isOwn && this.mustWaitForServer()) return false
-    if (!(isOwn ? enqueuePinned(this, bytes) : enqueueShared(this, bytes, count))) return false
+    if (!(isOwn ? enqueuePinned(this, bytes, count) : enqueueShared(this, bytes, count)))
+      return false
     input.start = end
     context.counters.commands += count
     if (this.pinning.isRaw) return this.raw.noteSent(count)

@@ -9,6 +9,7 @@ import type { Turn } from '../net/turn.ts'
 import { ReplyScanner } from '../resp/reply-scanner.ts'
 import type { ConnectionOwner, UpstreamConnection } from './connection.ts'
 import { FrameSorter, type Sorting } from './frame-sorter.ts'
+import { SentLog } from './sent-log.ts'
 
 export interface PinnedOwner {
   /** Bytes of replies, of which `replyCount` ended in them; pushes too, unless the lane sorts them out. */
@@ -37,6 +38,8 @@ export class PinnedLane implements ConnectionOwner {
   sorting: Sorting = 'none'
   /** What comes from now on may be no RESP, but what a replica is sent: it passes as it is. */
   isStream = false
+  /** What its client sent last, as far as that is noted. */
+  readonly sent = new SentLog()
   private readonly owner: PinnedOwner
   private readonly outbox: Outbox
   private readonly scanner = new ReplyScanner({

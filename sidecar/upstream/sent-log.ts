@@ -7,7 +7,7 @@
 import { sentLogBytesMax, sentPieceBytesMax } from '../../common/limits.ts'
 import { CommandFrame } from '../route/command-frame.ts'
 
-const memoryBytesMin = 4096
+const memoryBytesMin = 1024
 
 /** Memory that is filled from the front, with whole commands. */
 class Page {

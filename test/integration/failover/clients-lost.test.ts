@@ -158,6 +158,37 @@ test('a read is sent again once: what ends one server shall not end all', async 
   assert.equal(await one.ask('PING'), '+PONG\r\n')
 })
 
+test('the same holds for who has a connection of its own, in another database say', async (t) => {
+  const { first, second, goOver, inFlight, client } = await scene(t)
+  const [one, other] = [await client(), await client()]
+  for (const each of [one, other]) assert.equal(await each.ask('SELECT', '2'), '+OK\r\n')
+  assert.equal(
+    await second.command('EVAL', "redis.call('SELECT', 2) redis.call('SET', 'a', 'b')", '0'),
+    '$-1\r\n',
+  )
+  first.signal('SIGSTOP')
+  one.send(encodeCommand(['GET', 'a']).repeat(2))
+  other.send(set + encodeCommand(['GET', 'a']))
+  await inFlight(4)
+  goOver(second)
+  assert.deepEqual(await one.replies(2), [bulk('b'), bulk('b')])
+  assert.match(await other.reply(), lost)
+  assert.equal(await other.reply(), bulk('b'))
+})
+
+test('a read within a transaction, or behind WATCH, is not sent again', async (t) => {
+  const { first, second, goOver, inFlight, client } = await scene(t)
+  const [queued, watching] = [await client(), await client()]
+  assert.equal(await queued.ask('MULTI'), '+OK\r\n')
+  assert.equal(await watching.ask('WATCH', 'who'), '+OK\r\n')
+  first.signal('SIGSTOP')
+  for (const each of [queued, watching]) each.send(get)
+  await inFlight(2)
+  goOver(second)
+  assert.match(await queued.reply(), lost)
+  assert.match(await watching.reply(), lost)
+})
+
 test('reads whose bytes are not kept get the error', async (t) => {
   const { first, second, goOver, inFlight, client } = await scene(t)
   const one = await client()
