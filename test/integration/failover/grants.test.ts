@@ -166,6 +166,29 @@ test('a sidecar that was suspended for longer than its grant passes no late repl
   assert.match((await sidecar.get('/metrics')).body, /^respmesh_grant_expirations_total 1$/m)
 })
 
+test('what comes while a sidecar is suspended is not sent when its grant is over', async (t) => {
+  const { redis, operator, at, start, client } = await scene(t, 1000)
+  const sidecar = start()
+  await serves(sidecar)
+  const [shared, own] = [await client(), await client()]
+  assert.equal(await shared.ask('PING'), '+PONG\r\n')
+  assert.equal(await own.ask('SELECT', '1'), '+OK\r\n')
+  assert.equal(await own.ask('GET', 'k'), '$-1\r\n')
+  await operator.stop()
+  sidecar.signal('SIGSTOP')
+  const since = performance.now()
+  for (const one of [shared, own]) one.send(encodeCommand(['SET', 'k', 'late']))
+  await until('the grant is over', () => performance.now() - since > 1500)
+  sidecar.signal('SIGCONT')
+  await held(sidecar)
+  await until('one is held', async () => (await status(sidecar)).heldCommands > 0)
+  assert.match(await redis.command('EXISTS', 'k'), /^:0/)
+  assert.doesNotMatch(await redis.command('INFO', 'keyspace'), /db1/)
+  await operator.start(at(1))
+  assert.equal(await shared.reply(), '+OK\r\n')
+  assert.equal(await own.reply(), '+OK\r\n')
+})
+
 test('a grant that lasts longer than a sidecar was suspended changes nothing', async (t) => {
   const { redis, start, client } = await scene(t, 30_000)
   const sidecar = start()
