@@ -25,3 +25,6 @@ export const nodeLookMs = 2000
  * any more after at most 50 s (node-monitor-grace-period).
  */
 export const nodeSilenceMaxMs = 60_000
+
+/** In the midst of a change of the primary a status that only reports is written this long after the last one. */
+export const statusReportDelayMs = 1000

@@ -104,7 +104,7 @@ export class Reconciler {
     )
     this.meet(memory, snapshot, recorded)
     this.publish(key, recorded, { memory, access })
-    this.tell(proxy, planned)
+    this.tell(proxy, planned, recorded)
     this.hint(key, recorded, planned)
     await this.act(key, planned)
     return { requeueAfterMs: planned.requeueAfterMs }
@@ -250,10 +250,12 @@ export class Reconciler {
     if (status?.operation) operations?.report(key, status.operation)
   }
 
-  private tell(proxy: RedisProxy, planned: Plan): void {
+  /** Events of the decision itself, and those that follow from what has changed on record. */
+  private tell(proxy: RedisProxy, planned: Plan, recorded: RedisProxy): void {
     const { events } = this.modules.provider
     for (const event of planned.events) events.publish(proxy, event)
-    for (const event of changeEvents(proxy.status, planned.status)) events.publish(proxy, event)
+    const { status = {} } = recorded
+    for (const event of changeEvents(proxy.status, status)) events.publish(proxy, event)
   }
 
   private async act(key: ProxyKey, { actions, look }: Plan): Promise<void> {

@@ -1,15 +1,28 @@
 /** When a status is worth writing, and what a change of it is worth telling. Pure. */
-import { statusOffsetIntervalMs } from '../../common/limits.ts'
+import { statusOffsetIntervalMs, statusReportDelayMs } from '../../common/limits.ts'
 import type { RedisProxy, RedisProxyStatus } from '../api/redis-proxy.ts'
 import type { ProxyEvent } from './provider.ts'
 
-/** Differences that are only the progress of replication wait; everything else is written at once. */
+/** Steps of a change that clients wait for: each write in between is time in which they are held. */
+const hurriedPhases: ReadonlySet<string> = new Set([
+  'Switching',
+  'Fencing',
+  'Selecting',
+  'Promoting',
+])
+
+/**
+ * Differences that are only the progress of replication wait, and in the midst of a change those that only report;
+ * everything else is written at once.
+ */
 export function needsWrite(
   former: RedisProxyStatus | undefined,
   next: RedisProxyStatus,
   sinceLastWriteMs: number,
 ): boolean {
   if (former === undefined) return true
+  const isHurried = hurriedPhases.has(next.phase ?? '') && sinceLastWriteMs < statusReportDelayMs
+  if (isHurried && canonical(decided(former)) === canonical(decided(next))) return false
   if (canonical(withoutProgress(former)) !== canonical(withoutProgress(next))) return true
   return sinceLastWriteMs >= statusOffsetIntervalMs && canonical(former) !== canonical(next)
 }
@@ -37,6 +50,12 @@ export function failedStatus(
     observedGeneration: proxy.metadata.generation,
     conditions: [ready, ...former.filter(({ type }) => type !== 'Ready')],
   }
+}
+
+/** What another leader goes on from; the rest is for people. */
+function decided(status: RedisProxyStatus): object {
+  const { epoch, phase, primary, intent, guards, lastFailover, operation } = status
+  return { epoch, phase, primary, intent, guards, lastFailover, operation }
 }
 
 function withoutProgress(status: RedisProxyStatus): RedisProxyStatus {
