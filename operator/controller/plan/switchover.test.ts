@@ -39,6 +39,33 @@ test('begin: the intent names the target, the primary is withdrawn, and no serve
   assert.deepEqual(result.actions, [])
 })
 
+test('begin: the old primary can log in at the target before it is made its replica', () => {
+  const none = {
+    sourceUser: '',
+    replicationUsers: [],
+    minReplicas: 0,
+    minReplicasMaxLagSeconds: 10,
+  }
+  const begin = (own: object, others: object) =>
+    planFor({
+      ...asked,
+      servers: {
+        a: facts({ guards: { ...none, ...own } }),
+        b: follower({ runId: 'run-b', guards: { ...none, ...others } }),
+      },
+      spec: 'failover: {guards: {minReplicas: Adaptive}}',
+    }).actions
+  const replicas = [{ address: 'a:1', runId: 'run-a' }]
+  const protect = { kind: 'protect', address: 'b:1', runId: 'run-b', user: 'respmesh-e5', replicas }
+  assert.deepEqual(begin({}, {}), [protect])
+  assert.deepEqual(begin({}, { minReplicas: 1 }), [
+    protect,
+    { kind: 'minReplicas', address: 'b:1', runId: 'run-b', count: 0 },
+  ])
+  assert.deepEqual(begin({ refused: 'no' }, {}), [])
+  assert.deepEqual(begin({}, { refused: 'no' }), [])
+})
+
 test('begin: refused with a reason where it could not be done without loss', () => {
   const cases: [Partial<Parameters<typeof planFor>[0]>, RegExp][] = [
     [{ expected: ['p', 'q'] }, /not every sidecar/],

@@ -7,6 +7,7 @@ import { fastDownMs, switchoverLagBytesMax, switchoverPollMs } from '../../../co
 import { type Intent, type PrimaryStatus, durationMs } from '../../api/redis-proxy.ts'
 import type { ServerFacts } from '../observation.ts'
 import { type Context, complete, continueFailover, intentOf, record } from './failover.ts'
+import { wantedUser } from './guards.ts'
 import {
   type LiveMember,
   type Member,
@@ -17,7 +18,7 @@ import {
 } from './members.ts'
 import { asked, beginOperation, endOperation, refuseOperation } from './operation.ts'
 import { haveAllAcked } from './proof.ts'
-import type { Decision, Operation } from './types.ts'
+import type { Action, Decision, Operation } from './types.ts'
 
 /** Of `Decision.marks`. */
 const switchingMark = 'switching'
@@ -100,19 +101,50 @@ function begin(
     ...(operation && { operation: operation.name }),
   }
   const message = `${primary.address} hands over to ${target.address}`
+  const epoch = (context.status.epoch ?? 0) + 1
   return {
     record: record(context, {
-      epoch: (context.status.epoch ?? 0) + 1,
+      epoch,
       phase: 'Switching',
       intent,
       ...(operation && { operation: beginOperation(context, operation, message) }),
     }),
-    actions: [],
+    actions: prepare(context, { facts, epoch, from: primary.address, target }),
     verdict: { status: 'False', reason: 'SwitchoverInProgress', message },
     events: [{ type: 'Normal', reason: 'SwitchoverStarted', action: 'Switchover', message }],
     marks: [switchingMark],
     requeueAfterMs: switchoverPollMs,
   }
+}
+
+/**
+ * While sidecars let go of the old primary: it is given what it will log in with, for else it would be kept out by the
+ * target for up to a second; and the target takes writes although nobody follows it yet.
+ */
+function prepare(
+  context: Context,
+  change: {
+    readonly facts: ServerFacts
+    readonly epoch: number
+    readonly from: string
+    readonly target: LiveMember
+  },
+): readonly Action[] {
+  const { facts, epoch, from, target } = change
+  const { address, facts: own } = target
+  const user = wantedUser(context, own, epoch)
+  const mayTell = facts.guards !== undefined && facts.guards.refused === undefined
+  const replicas = [{ address: from, runId: facts.runId }]
+  const isBlocked = own.guards !== undefined && own.guards.minReplicas > 0
+  const isOurs = context.snapshot.proxy.spec.failover.guards.minReplicas === 'Adaptive'
+  return [
+    ...(user !== undefined && mayTell
+      ? [{ kind: 'protect', address, runId: own.runId, user, replicas } as const]
+      : []),
+    ...(isBlocked && isOurs
+      ? [{ kind: 'minReplicas', address, runId: own.runId, count: 0 } as const]
+      : []),
+  ]
 }
 
 export function continueSwitchover(context: Context, intent: Intent): Decision {
