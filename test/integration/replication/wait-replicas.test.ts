@@ -177,7 +177,7 @@ for (const state of await seriesStates()) {
     const rig = await start(t, program, { writes: patient })
     const { primary, replicas } = rig.servers
     const members = [primary, ...replicas.map(({ server }) => server)]
-    rig.plane.apply({
+    await rig.plane.apply({
       ...configOf(rig.servers, { writes: patient, reads: { policy: 'readsToReplicas' } }),
       version: 2,
       upstream: {
@@ -229,7 +229,7 @@ test('a changed rule holds from the next write on, and what waits is given up wi
   const client = await connect(t, portOf(plane))
   for (const replica of servers.replicas) servers.pause(replica)
   assert.equal(await client.ask('SET', 'a', '1'), '+OK\r\n')
-  plane.apply({ ...configOf(servers, { writes: hasty }), version: 2 })
+  await plane.apply({ ...configOf(servers, { writes: hasty }), version: 2 })
   assert.equal(await client.ask('SET', 'a', '2'), unconfirmed(0, 1))
   plane.apply({
     ...configOf(servers, { writes: { ...patient, waitTimeoutMs: 60_000 } }),
