@@ -35,6 +35,10 @@ export class LabOperator {
     return this.process?.isRunning === true
   }
 
+  get pid(): number {
+    return this.process?.pid ?? 0
+  }
+
   /** `dieAt`: see `DeathPoint`. */
   async start(dieAt?: string): Promise<void> {
     const { namespace, settings } = this.options

@@ -38,6 +38,10 @@ export class LabSidecar {
     return this.process?.isRunning === true
   }
 
+  get pid(): number {
+    return this.process?.pid ?? 0
+  }
+
   async start(): Promise<void> {
     const { namespace, directory, name, proxy, streamUrl, tokenFile, caFile } = this.options
     const stateDirectory = join(directory, name)
@@ -91,6 +95,12 @@ export class LabSidecar {
 
   async kill(): Promise<void> {
     await this.process?.kill()
+  }
+
+  /** Asks it to end, as Kubernetes does; resolves when it has. */
+  async terminate(): Promise<void> {
+    this.process?.signal('SIGTERM')
+    await this.process?.exited
   }
 
   async restart(): Promise<void> {
