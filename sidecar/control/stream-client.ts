@@ -61,6 +61,8 @@ export class StreamClient {
   /** The newest configuration that waits for its turn, and whether one is being taken. */
   private pending: { readonly value: unknown; readonly from: StreamConnection } | undefined
   private isTaking = false
+  /** The last one that was. */
+  private stored: ProxyConfig | undefined
   /** When the primary was heard last, as far as the control plane was told. */
   private reported: number | undefined
   private ticker: NodeJS.Timeout | undefined
@@ -232,26 +234,33 @@ export class StreamClient {
 
   /** @returns why it was refused, or undefined when it is in force and stored */
   private async obey(value: unknown, from: StreamConnection): Promise<string | undefined> {
-    const { keeper, store } = this.modules
+    const { keeper } = this.modules
+    const former = this.stored
     try {
       const config = this.parse(value)
       // What lets clients go on until all is ready is stored while they do: they would wait for it otherwise.
       const isEarly = handoverOf(config) !== undefined && keeper.wouldTake(config)
-      if (isEarly) await store.save(config)
+      if (isEarly) await this.save(config)
       const offered = await keeper.offer(config)
       if (offered.kind === 'refused') {
         this.log.warn({ code: offered.code, reason: offered.reason }, 'configuration refused')
         return `${offered.code}: ${offered.reason}`
       }
-      if (offered.kind === 'applied' && !isEarly) await store.save(config)
+      if (offered.kind === 'applied' && !isEarly) await this.save(config)
       return undefined
     } catch (err) {
+      if (this.stored !== former && former !== undefined) await this.save(former)
       const code = codeOf(err)
       if (code === undefined || !(err instanceof Error)) throw err
       this.log.error({ err }, 'configuration refused; the last good one stays in force')
       if (code === 'RM_LISTEN_FAILED') this.retry(value, from)
       return `${code}: ${err.message}`
     }
+  }
+
+  private async save(config: ProxyConfig): Promise<void> {
+    await this.modules.store.save(config)
+    this.stored = config
   }
 
   private parse(value: unknown): ProxyConfig {

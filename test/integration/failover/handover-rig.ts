@@ -37,6 +37,9 @@ export class HandoverRig {
   readonly controlPlane: ControlPlane
   readonly sidecar: SidecarProcess
   readonly port: number
+  readonly state: string
+  /** Of the configurations that are published from now on. */
+  clientAuth: ProxyConfig['clientAuth']
   private primary: RedisServer
   private replica: RedisServer
   private readonly admins = new Map<RedisServer, WireClient>()
@@ -51,6 +54,7 @@ export class HandoverRig {
       readonly process: SidecarProcess
       readonly port: number
       readonly controlPlane: ControlPlane
+      readonly state: string
     },
     options: RigOptions,
   ) {
@@ -59,6 +63,7 @@ export class HandoverRig {
     this.sidecar = sidecar.process
     this.port = sidecar.port
     this.controlPlane = sidecar.controlPlane
+    this.state = sidecar.state
     this.options = options
   }
 
@@ -176,6 +181,7 @@ export class HandoverRig {
       admin: { host: '127.0.0.1', port: 0 },
       commands: { allow: ['monitor'] },
       ...(options.workers !== undefined && { workers: options.workers }),
+      ...(this.clientAuth && { clientAuth: this.clientAuth }),
       proxy: { namespace: 'shop', name: 'cache', uid: 'u1' },
       epoch,
       version,
@@ -214,7 +220,7 @@ export async function startHandoverRig(
     RESPMESH_STATE_DIR: state,
     RESPMESH_LOG_LEVEL: 'info',
   })
-  const rig = new HandoverRig([first, second], { process, port, controlPlane }, options)
+  const rig = new HandoverRig([first, second], { process, port, controlPlane, state }, options)
   context.after(async () => {
     rig.close()
     await controlPlane.end()

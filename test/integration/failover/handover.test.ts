@@ -1,5 +1,7 @@
 /** A planned change of the primary under clients that write: what they notice of it, and what is there afterwards. */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { type TestContext, test } from 'node:test'
 import { Redis } from 'ioredis'
@@ -169,6 +171,35 @@ test('a switch that is called off leaves clients where they were', async (contex
   await rig.name(rig.serving)
   assert.equal(numberOf(await held), 2)
   assert.equal(await connectionsOf(rig), before, 'over the connections of before')
+})
+
+test('from the acknowledgement on nothing reaches the old primary', async (context) => {
+  const rig = await startHandoverRig(context)
+  const clients = Array.from({ length: 8 }, () => new WireClient(rig.port, () => {}))
+  for (const client of clients) context.after(() => client.close())
+  for (const client of clients.slice(4)) await client.ask('SELECT', '1')
+  for (const client of clients) await client.ask('INCR', 'n')
+  await rig.withdraw()
+  const calls = async () => textOf(await rig.admin(rig.serving).ask('INFO', 'commandstats'))
+  const before = /^cmdstat_incr:\S+/m.exec(await calls())?.[0]
+  const held = clients.map((client) => client.askAny('INCR', 'n'))
+  const status = async () => JSON.parse((await rig.sidecar.get('/status')).body)
+  await until('all are held', async () => (await status()).heldCommands === clients.length)
+  assert.equal(/^cmdstat_incr:\S+/m.exec(await calls())?.[0], before)
+  await rig.exchange()
+  await rig.name(rig.following)
+  assert.deepEqual((await Promise.all(held)).map(numberOf).toSorted(), [5, 5, 6, 6, 7, 7, 8, 8])
+})
+
+test('a withdrawal that is refused is not what a restart begins with', async (context) => {
+  const rig = await startHandoverRig(context)
+  const stored = () => readFileSync(join(rig.state, 'config.json'), 'utf8')
+  const before = stored()
+  rig.clientAuth = { users: [{ password: { file: join(rig.state, 'missing') } }] }
+  await rig.withdraw()
+  const ack = rig.controlPlane.messages.findLast(({ kind }) => kind === 'ack')
+  assert.match(ack?.kind === 'ack' ? (ack.error ?? '') : '', /^RM_SECRET_UNREADABLE/)
+  assert.equal(stored(), before)
 })
 
 test('what does not end in time is cut, and the acknowledgement comes after that', async (context) => {
