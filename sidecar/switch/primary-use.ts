@@ -4,7 +4,6 @@
  */
 import type { Clock } from '../../common/clock.ts'
 import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
-import { defaultTiming } from '../../common/limits.ts'
 import type { Log } from '../../common/log.ts'
 import type { Authority, DataPlaneCounters, DataPlaneView } from '../data-plane.ts'
 import type { Session } from '../session/session.ts'
@@ -53,8 +52,7 @@ export class PrimaryUse implements Authority {
   suspect(epoch: number, forMs: number): void {
     const { config } = this
     if (config?.upstream.primary === undefined || config.epoch !== epoch) return
-    const { holdTimeoutMs } = config.timing ?? defaultTiming
-    this.modules.primary.attention.suspect(Math.min(forMs, holdTimeoutMs))
+    this.modules.primary.attention.suspect(Math.min(forMs, config.timing.holdTimeoutMs))
   }
 
   onEvidence(listener: () => void): void {

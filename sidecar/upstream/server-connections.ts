@@ -121,10 +121,7 @@ export class ServerConnections implements Supervised {
     return this.allLanes().reduce((sum, lane) => sum + lane.inFlightCommands, 0)
   }
 
-  /**
-   * Leads to `target` from now on; everything that leads to another is closed when this returns. `opened`: connections
-   * to it that were opened ahead.
-   */
+  /** Leads to `target` from now on, over what was `opened` ahead; what leads to another is closed when this returns. */
   use(
     target: Target | undefined,
     settings: ServerSettings,
@@ -186,12 +183,13 @@ export class ServerConnections implements Supervised {
   disconnect(): void {
     const { generation } = this
     this.generation = undefined
-    this.liveness.reset()
-    this.attention.reset()
     generation?.abort.abort()
     this.reserve.end()
     for (const lane of this.allLanes()) lane.discard()
     this.pinned.end()
+    // Last, since those who wait for the server try again then, and must find nothing open.
+    this.liveness.reset()
+    this.attention.reset()
   }
 
   /** The shared lane of a client; it may not be ready. Those who ask for much, or may, have others. */
