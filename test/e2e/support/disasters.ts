@@ -249,7 +249,8 @@ async function withoutApi(world: World, writer: Writer, t: TestContext): Promise
   const former = (await world.redisProxy()).status
   const { metadata, status } = await world.readyPod('app=writer')
   const stats = async () => {
-    const response = await fetch(`http://${status.podIP}:8080/stats`)
+    const signal = AbortSignal.timeout(30_000)
+    const response = await fetch(`http://${status.podIP}:8080/stats`, { signal })
     return (await response.json()) as WriterStats
   }
   const api = await apiServerProcess(world)
@@ -270,9 +271,10 @@ async function withoutApi(world: World, writer: Writer, t: TestContext): Promise
     process.kill(primary, 'SIGCONT')
     while (performance.now() - beganMs < apiAwayMs) {
       const { acked } = await stats()
-      await waitFor(async () => (await stats()).acked > acked + 50, {
+      // How long that takes is the machine's business; what must not be is told by errors and gaps.
+      await waitFor(async () => (await stats()).acked > acked, {
         what: 'writes to go on without the API server',
-        timeoutMs: 10_000,
+        timeoutMs: 60_000,
       })
       during.push(await Promise.all(addresses.map(roleOf)))
       await pause(1000)
