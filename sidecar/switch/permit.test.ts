@@ -85,7 +85,7 @@ test('a primary is held back until it is granted, and used until that ends', (t)
 test('a timer ends it where nothing comes', async (t) => {
   const { events, use, give } = scene(t)
   use(at(3))
-  give(3, 20)
+  give(3, 200)
   assert.equal(events.at(-1), 'used')
   await ended(events)
   assert.deepEqual(events.slice(-2), ['held', 'end'])
@@ -94,7 +94,7 @@ test('a timer ends it where nothing comes', async (t) => {
 test('a timer that is early looks again', async (t) => {
   const { events, use, give, lost } = scene(t)
   use(at(3))
-  give(3, 30)
+  give(3, 200)
   lost.ms -= 20
   await ended(events)
 })
