@@ -33,7 +33,7 @@ export interface DataPlaneCounters {
   commandsLost: number
   /** Commands answered with an error of our own because no primary took them in time. */
   commandsHeldTooLong: number
-  /** Commands that a server did not run and that were sent again: redirects and retries. */
+  /** Commands that were sent again: not run, by redirects and refusals, or reads whose connection ended. */
   commandsSentAgain: number
   /** Why servers did not run commands that they were sent: redirects and refusals, by their first word. */
   refusedMoved: number

@@ -101,7 +101,7 @@ const counters: readonly Definition[] = [
   counter(
     'respmesh_commands_sent_again_total',
     'commandsSentAgain',
-    'Commands that a server did not run, by redirects and refusals, and that were sent again.',
+    'Commands that were sent again: not run, by redirects and refusals, or reads that were lost.',
   ),
   counter(
     'respmesh_commands_shed_total',
