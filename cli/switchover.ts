@@ -170,7 +170,11 @@ async function request<T extends object>(url: string, init: RequestInit = {}): P
     status = response.status
     text = (await response.text()).slice(0, statusBytesMax)
   } catch (cause) {
-    throw failed(origin, 'nobody answers there; is respmesh up running?', cause)
+    throw failed(
+      origin,
+      'nobody answers there: is respmesh up running? For a cluster, use --yaml',
+      cause,
+    )
   }
   const value = parse(text)
   if (value === undefined) throw failed(origin, 'it is not the status page of respmesh up')
