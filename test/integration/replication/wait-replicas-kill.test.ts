@@ -19,6 +19,10 @@ const isFull = process.env.RESPMESH_TEST_SIZE === 'full'
 const rounds = isFull ? 10 : 2
 const ackedMin = isFull ? 3000 : 600
 const pipelineSize = 40
+/** What the primary runs alone before it is killed: more than is acknowledged meanwhile by chance. */
+const aloneBytes = 500
+/** Looks in a row at which nothing more was acknowledged: it will not be. */
+const stillLooks = 30
 
 /** What writers were told: the last value of each key that was acknowledged, and how many were not. */
 class Ledger {
@@ -131,6 +135,17 @@ test('whatever was acknowledged before the primary was killed is on the best rep
     await until('some is written', () => ledger.count >= ackedMin / 2)
     if (behind !== undefined) servers.pauseLink(behind)
     await until('more is written', () => ledger.count >= ackedMin, 30_000)
+    // And then the primary runs on alone for a while.
+    for (const replica of servers.replicas) servers.pauseLink(replica)
+    const offset = async () => Number(await servers.primary.info('master_repl_offset'))
+    const before = await offset()
+    let stillCount = 0
+    let last = 0
+    await until('the primary has what nobody else has, or nobody writes', async () => {
+      stillCount = ledger.count === last ? stillCount + 1 : 0
+      last = ledger.count
+      return stillCount === stillLooks || (await offset()) > before + aloneBytes
+    })
     await servers.primary.kill()
     const acknowledged = new Map(ledger.acknowledged)
     const best = await bestOf(servers)
