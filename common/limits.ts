@@ -205,6 +205,8 @@ export const clusterFailoverMs = 15_000
 export const switchoverPollMs = 20
 /** Sidecars are told of a suspicion for downAfter and this. */
 export const suspectMarginMs = 2000
+/** Former failovers that a status keeps, beside the last: what each lost may be known only later. */
+export const failoversKeptMax = 8
 /** Fewer keys than these say nothing about how complete a data set is. */
 export const datasetKeysMin = 100
 /** A key is looked at this often even if nothing was heard of it. */

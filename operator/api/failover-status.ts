@@ -94,6 +94,9 @@ export const lastFailover = Type.Object(
     detectedAt: time('when the primary was taken for down, or the change began'),
     completedAt: time('when the new primary was published'),
     durationMs: Type.Integer({ minimum: 0 }),
+    branchOffset: Type.Optional(
+      bytes('where the new primary’s history branched off from that of the old one'),
+    ),
     lostBytes: Type.Optional(
       bytes(
         'bytes of the old primary’s history that the new one did not have; known once it returned',

@@ -3,6 +3,7 @@
  * validator for local files from it. Fields that need more than one field to judge have a rule in `rules.ts`.
  */
 import { Type } from 'typebox'
+import { failoversKeptMax } from '../../common/limits.ts'
 import { backendSchema } from './backend-schema.ts'
 import { failoverSchema } from './failover-schema.ts'
 import { closed, oneOf, time } from './fields.ts'
@@ -132,6 +133,13 @@ export const statusSchema = Type.Object(
     ),
     guards: Type.Optional(guards),
     lastFailover: Type.Optional(lastFailover),
+    failovers: Type.Optional(
+      Type.Array(lastFailover, {
+        maxItems: failoversKeptMax,
+        description: 'those before the last, newest first',
+        'x-kubernetes-list-type': 'atomic',
+      }),
+    ),
     operation: Type.Optional(operation),
     conditions: Type.Optional(
       Type.Array(condition, {

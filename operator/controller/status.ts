@@ -54,8 +54,8 @@ export function failedStatus(
 
 /** What another leader goes on from; the rest is for people. */
 function decided(status: RedisProxyStatus): object {
-  const { epoch, phase, primary, intent, guards, lastFailover, operation } = status
-  return { epoch, phase, primary, intent, guards, lastFailover, operation }
+  const { epoch, phase, primary, intent, guards, lastFailover, failovers, operation } = status
+  return { epoch, phase, primary, intent, guards, lastFailover, failovers, operation }
 }
 
 function withoutProgress(status: RedisProxyStatus): RedisProxyStatus {
@@ -144,29 +144,35 @@ function observed(type: ProxyEvent['type'], reason: string, message: string): Pr
   return { type, reason, action: 'Observe', message }
 }
 
+/** Each failover's loss is told once, however many came after it. */
 function lossEvents(
   former: RedisProxyStatus | undefined,
   next: RedisProxyStatus,
 ): readonly ProxyEvent[] {
-  const { lastFailover } = next
-  if (lastFailover === undefined) return []
-  const { lostBytes, lostUnknown, epoch, kind } = lastFailover
-  const before = former?.lastFailover
-  const isKnown = before?.epoch === epoch
-  const from = lastFailover.from ?? 'the old primary'
-  if (lostUnknown !== undefined && (!isKnown || before.lostUnknown === undefined)) {
+  const before = new Map(failoversOf(former).map((each) => [each.epoch, each]))
+  return failoversOf(next).flatMap((each) => lossEvent(before.get(each.epoch), each))
+}
+
+type Failover = NonNullable<RedisProxyStatus['lastFailover']>
+
+function failoversOf(status: RedisProxyStatus | undefined): readonly Failover[] {
+  const { lastFailover, failovers = [] } = status ?? {}
+  return lastFailover === undefined ? failovers : [lastFailover, ...failovers]
+}
+
+function lossEvent(before: Failover | undefined, failover: Failover): readonly ProxyEvent[] {
+  const { lostBytes, lostUnknown, kind } = failover
+  const from = failover.from ?? 'the old primary'
+  if (lostUnknown !== undefined) {
+    if (before?.lostUnknown !== undefined) return []
     return [observed('Warning', 'LossUnknown', `${from} came back: ${lostUnknown}`)]
   }
-  if (lostBytes === undefined || (isKnown && before.lostBytes === lostBytes)) return []
+  if (lostBytes === undefined || before?.lostBytes === lostBytes) return []
+  if (lostBytes > 0) {
+    const message = `${from} came back: ${lostBytes} bytes of its history had not reached the new primary`
+    return [observed('Warning', 'WritesLost', message)]
+  }
   // A planned change loses nothing, and says so itself.
-  if (kind === 'Switchover' && lostBytes === 0) return []
-  return lostBytes === 0
-    ? [observed('Normal', 'NothingLost', `${from} came back: nothing was lost in the failover`)]
-    : [
-        observed(
-          'Warning',
-          'WritesLost',
-          `${from} came back: ${lostBytes} bytes of its history had not reached the new primary`,
-        ),
-      ]
+  if (kind === 'Switchover') return []
+  return [observed('Normal', 'NothingLost', `${from} came back: nothing was lost in the failover`)]
 }

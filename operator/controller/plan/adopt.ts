@@ -9,6 +9,7 @@ import {
   isLive,
   isPromotable,
 } from './members.ts'
+import { historyOf } from './loss.ts'
 import type { Decision, Now, Snapshot } from './types.ts'
 
 interface Context {
@@ -108,7 +109,6 @@ function byData(a: LiveMember, b: LiveMember): number {
 }
 
 function bootstrap(context: Context, best: LiveMember): Decision {
-  const { lastFailover } = context.status
   return {
     record: {
       epoch: (context.status.epoch ?? 0) + 1,
@@ -120,7 +120,7 @@ function bootstrap(context: Context, best: LiveMember): Decision {
         reason: 'only replicas were found',
         startedAt: new Date(context.now.wallMs).toISOString(),
       },
-      ...(lastFailover && { lastFailover }),
+      ...historyOf(context.status),
     },
     actions: [{ kind: 'promote', address: best.address, runId: best.facts.runId }],
     verdict: {
@@ -141,7 +141,6 @@ function bootstrap(context: Context, best: LiveMember): Decision {
 }
 
 function adopt(context: Context, { address, facts }: LiveMember): Decision {
-  const { lastFailover } = context.status
   const epoch = (context.status.epoch ?? 0) + 1
   return {
     record: {
@@ -153,7 +152,7 @@ function adopt(context: Context, { address, facts }: LiveMember): Decision {
         replId: facts.replId,
         since: new Date(context.now.wallMs).toISOString(),
       },
-      ...(lastFailover && { lastFailover }),
+      ...historyOf(context.status),
     },
     actions: [],
     verdict: { status: 'True', reason: 'Steady', message: `${address} is the primary` },
@@ -181,13 +180,13 @@ function hold(
   { status, snapshot, now }: Context,
   { phase, reason, message }: { phase: 'Waiting' | 'Stalled'; reason: string; message: string },
 ): Decision {
-  const { epoch, lastFailover } = status
+  const { epoch } = status
   const waitedMs = now.monotonicMs - snapshot.watchedSinceMs
   return {
     record: {
       ...(epoch !== undefined && { epoch }),
       phase,
-      ...(lastFailover && { lastFailover }),
+      ...historyOf(status),
     },
     actions: [],
     verdict: { status: 'False', reason, message },

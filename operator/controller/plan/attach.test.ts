@@ -18,6 +18,7 @@ const after = (over: Partial<NonNullable<RedisProxyStatus['lastFailover']>> = {}
       detectedAt: '2026-01-01T00:00:00Z',
       completedAt: '2026-01-01T00:00:00Z',
       durationMs: 1,
+      branchOffset: 100,
       ...over,
     },
   })
@@ -44,7 +45,21 @@ test('lost: a restarted server counts anew, which is said once and stays', () =>
   assert.equal(known.lastFailover.lostUnknown, undefined)
   const follows = follower({ replId: 'new', source: { host: 'b', port: 1 } })
   const { lastFailover: still } = planFor({ servers: { a: follows, b }, status: after() }).status
-  assert.deepEqual([still?.lostBytes, still?.lostUnknown], [undefined, undefined])
+  assert.equal(still?.lostBytes, undefined)
+  assert.match(still?.lostUnknown ?? '', /followed the new one/)
+})
+
+test('lost: of each failover, however many came after it', () => {
+  const first = after().lastFailover
+  assert.ok(first)
+  const { lostBytes: _none, ...last } = { ...first, from: 'c:1', fromReplId: 'h2', epoch: 6 }
+  const status = { ...after(), lastFailover: last, failovers: [{ ...first, branchOffset: 100 }] }
+  const result = planFor({ servers: { a: parkedAt(6740), b }, status })
+  assert.equal(result.status.failovers?.[0]?.lostBytes, 6640)
+  assert.equal(result.status.lastFailover?.lostBytes, undefined)
+  const own = { ...status, lastFailover: { ...last, from: 'b:1', to: 'c:1' } }
+  const again = planFor({ servers: { a: parkedAt(6740), b }, status: own })
+  assert.match(again.status.lastFailover?.lostUnknown ?? '', /became the primary again/)
 })
 
 test('diverged: joins again, or is kept as it is where the user wants that', () => {

@@ -1,7 +1,7 @@
-/** The members around a primary that is well: who is made its replica, who is left alone, and what was lost on the way. Pure. */
-import type { RedisProxyStatus } from '../../api/redis-proxy.ts'
+/** The members around a primary that is well: who is made its replica, who is left alone. Pure. */
 import { type ServerFacts, isParked } from '../observation.ts'
 import type { Context } from './failover.ts'
+import { type Failover, isUncounted, lossBy } from './loss.ts'
 import { type LiveMember, type Member, isAttached, mayBeReplaced } from './members.ts'
 import type { Action } from './types.ts'
 
@@ -9,8 +9,6 @@ export interface Around {
   readonly primary: Member
   readonly facts: ServerFacts
 }
-
-type LastFailover = NonNullable<RedisProxyStatus['lastFailover']>
 
 /**
  * Makes those its replicas that follow nobody or another, `parallelSyncs` at a time, each once it has the credentials to
@@ -32,22 +30,11 @@ export function attachAll(
   const joining = wanted
     .filter((member) => isToJoin(member, { others, lastFailover }, around))
     .slice(0, room)
-  const isFrozen = (member: LiveMember) => !isUncounted(lastFailover, member, around.facts)
+  const isFrozen = (member: LiveMember) => !isUncounted(context.status, member)
   return [
     ...parking,
     ...joining.map((member) => (isFrozen(member) ? join(member, around) : park(member))),
   ]
-}
-
-/** The old primary before it was seen how much it had: it may still run what it was sent, until it is parked. */
-function isUncounted(
-  last: LastFailover | undefined,
-  { address, facts }: LiveMember,
-  primary: ServerFacts,
-): boolean {
-  if (last === undefined || last.from !== address || facts.role !== 'primary') return false
-  if (last.lostBytes !== undefined || last.lostUnknown !== undefined) return false
-  return lossBy(last, facts, primary).lostBytes !== undefined
 }
 
 function park({ address, facts }: LiveMember): Action {
@@ -56,7 +43,7 @@ function park({ address, facts }: LiveMember): Action {
 
 interface Beside {
   readonly others: readonly LiveMember[]
-  readonly lastFailover: LastFailover | undefined
+  readonly lastFailover: Failover | undefined
 }
 
 function isToJoin(
@@ -93,7 +80,7 @@ function join({ address, facts }: LiveMember, { primary }: Around): Action {
 }
 
 interface Loss {
-  readonly lastFailover: LastFailover | undefined
+  readonly lastFailover: Failover | undefined
   readonly facts: ServerFacts
 }
 
@@ -106,40 +93,8 @@ export function isQuarantined(
   if (snapshot.proxy.spec.failover.divergedPrimary !== 'Quarantine') return false
   if (former?.state === 'Quarantined') return !isAttached(facts, loss.facts)
   if (address !== loss.lastFailover?.from) return false
-  const lost = lossBy(loss.lastFailover, facts, loss.facts)
+  const lost = lossBy(loss.lastFailover, facts)
   return lost.lostUnknown !== undefined || (lost.lostBytes ?? 0) > 0
-}
-
-/**
- * What the old primary had and the new one has not, once it is back and parked. Exact while the old one still counts in
- * the history that the new one branched off from; a restarted one counts anew.
- */
-export function withLoss(
-  last: LastFailover | undefined,
-  others: readonly LiveMember[],
-  primary: ServerFacts,
-): LastFailover | undefined {
-  if (last === undefined || last.lostBytes !== undefined || last.lostUnknown !== undefined) {
-    return last
-  }
-  const old = others.find(({ address }) => address === last.from)
-  if (old === undefined || old.facts.isLoading || last.from === last.to) return last
-  if (isUncounted(last, old, primary)) return last
-  return { ...last, ...lossBy(last, old.facts, primary) }
-}
-
-function lossBy(
-  { fromReplId }: LastFailover,
-  old: ServerFacts,
-  primary: ServerFacts,
-): Pick<LastFailover, 'lostBytes' | 'lostUnknown'> {
-  const isOfHistory = old.replId === primary.replId2 && old.replId === (fromReplId ?? old.replId)
-  // Of a replica that follows again the offset counts in the new history.
-  if (isOfHistory && (old.role === 'primary' || isParked(old))) {
-    return { lostBytes: Math.max(0, old.offset - (primary.secondReplOffset - 1)) }
-  }
-  if (old.replId === primary.replId) return {}
-  return { lostUnknown: 'the old primary was restarted and counts its history anew' }
 }
 
 function partition<T>(all: readonly T[], is: (each: T) => boolean): readonly [T[], T[]] {

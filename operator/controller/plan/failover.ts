@@ -14,6 +14,7 @@ import {
   durationMs,
 } from '../../api/redis-proxy.ts'
 import { isParked } from '../observation.ts'
+import { type Failover, historyOf, remember } from './loss.ts'
 import { type LiveMember, type Member, isLive, mayBeReplaced, offsetIn } from './members.ts'
 import { endOperation } from './operation.ts'
 import { areParked, fenceProof, fencingMark, isUnfencedAllowed, parkedMark } from './proof.ts'
@@ -250,11 +251,11 @@ export function complete(
   const { now, status } = context
   const completedAt = new Date(now.wallMs).toISOString()
   const epoch = status.epoch ?? 0
-  const lastFailover =
-    intent.kind === 'Bootstrap' ? status.lastFailover : summary(context, intent, address)
+  const done =
+    intent.kind === 'Bootstrap' ? undefined : summary(context, intent, { address, facts })
   const isSame = address === intent.from
   const what = isSame ? 'is the primary again' : 'was promoted'
-  const { durationMs: tookMs = 0 } = lastFailover ?? {}
+  const tookMs = Math.max(0, now.wallMs - Date.parse(intent.startedAt))
   const operation = endOperation(context, intent, {
     phase: 'Succeeded',
     message: `${intent.from ?? ''} → ${address} within ${tookMs} ms`,
@@ -264,7 +265,7 @@ export function complete(
       epoch,
       phase: 'Steady',
       primary: { address, runId: facts.runId, replId: facts.replId, since: completedAt },
-      ...(lastFailover && { lastFailover }),
+      ...(done === undefined ? historyOf(status) : remember(status, done)),
       ...(operation && { operation }),
     },
     actions: [],
@@ -284,8 +285,8 @@ export function complete(
 function summary(
   { now, status, members }: Context,
   intent: Intent,
-  to: string,
-): NonNullable<RedisProxyStatus['lastFailover']> {
+  { address: to, facts }: Pick<LiveMember, 'address' | 'facts'>,
+): Failover {
   const { kind, from, fromReplId, proof, reason, startedAt } = intent
   const old = members.find(({ address }) => address === from)?.facts
   // The old primary was blocked when the target had all of it, and cannot have taken anything since.
@@ -301,16 +302,17 @@ function summary(
     detectedAt: startedAt,
     completedAt: new Date(now.wallMs).toISOString(),
     durationMs: Math.max(0, now.wallMs - Date.parse(startedAt)),
+    ...(facts.replId2 === fromReplId && { branchOffset: Math.max(0, facts.secondReplOffset - 1) }),
     ...(isWhole && { lostBytes: 0 }),
   }
 }
 
 /** Guards are of a primary, and end with it. */
 export function record(context: Context, next: Decision['record']): Decision['record'] {
-  const { epoch, lastFailover, operation } = context.status
+  const { epoch, operation } = context.status
   return {
     ...(epoch !== undefined && { epoch }),
-    ...(lastFailover && { lastFailover }),
+    ...historyOf(context.status),
     ...(operation && { operation }),
     ...next,
   }

@@ -7,6 +7,7 @@ import { type RedisProxyStatus, isChosenByOperator } from '../../api/redis-proxy
 import { planAdoption } from './adopt.ts'
 import { conditionsOf } from './conditions.ts'
 import { type Context, continueFailover } from './failover.ts'
+import { historyOf } from './loss.ts'
 import { type Member, membersOf } from './members.ts'
 import { observedMembers, planObserved, topologyOf } from './observed.ts'
 import { haveAllAcked } from './proof.ts'
@@ -52,14 +53,14 @@ function decide(
 
 /** Switched off in mid-failover: nothing is sent and nothing recorded until it is switched on again. */
 function paused({ status }: Context, decision: Decision): Decision {
-  const { epoch, phase, intent, lastFailover, operation } = status
+  const { epoch, phase, intent, operation } = status
   return {
     record: {
       ...(operation && { operation }),
       ...(epoch !== undefined && { epoch }),
       ...(phase !== undefined && { phase }),
       ...(intent && { intent }),
-      ...(lastFailover && { lastFailover }),
+      ...historyOf(status),
     },
     actions: [],
     verdict: {

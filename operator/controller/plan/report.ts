@@ -75,9 +75,15 @@ function stateOf(member: LiveMember, { snapshot, record, primary }: Around): Mem
   ) {
     return 'Quarantined'
   }
-  if (facts.role === 'primary') return address === record.primary?.address ? 'Online' : 'Stray'
+  if (facts.role === 'primary') return isExpected(address, record) ? 'Online' : 'Stray'
   if (primary === undefined) return facts.isSyncing ? 'Syncing' : 'Online'
   return isAttached(facts, primary) ? 'Online' : 'Syncing'
+}
+
+/** In a change that is under way its two sides may both be primaries for a moment. */
+function isExpected(address: string, { primary, intent }: DecisionRecord): boolean {
+  if (primary !== undefined) return address === primary.address
+  return address === intent?.target || (intent?.kind === 'Switchover' && address === intent.from)
 }
 
 function messageOf(

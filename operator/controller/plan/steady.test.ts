@@ -41,6 +41,8 @@ test('steady: an old primary that returns becomes a replica and what it lost is 
     detectedAt: 'x',
     completedAt: 'x',
     durationMs: 1,
+    fromReplId: 'old',
+    branchOffset: 80,
   }
   const a = facts({ replId2: 'old', secondReplOffset: 81 })
   const returned = facts({ runId: 'run-b', replId: 'old', offset: 95 })

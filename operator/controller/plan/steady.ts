@@ -8,10 +8,11 @@ import {
   durationMs,
 } from '../../api/redis-proxy.ts'
 import type { ServerFacts } from '../observation.ts'
-import { attachAll, withLoss } from './attach.ts'
+import { attachAll } from './attach.ts'
 import { type Context, type Loss, beginFailover } from './failover.ts'
 import { guard } from './guards.ts'
 import { type Health, judgePrimary } from './judge.ts'
+import { historyOf, withLosses } from './loss.ts'
 import {
   type LiveMember,
   type Member,
@@ -66,9 +67,10 @@ function keep(context: Context, primary: PrimaryStatus, facts: ServerFacts): Dec
   const { guards, actions } = mayAct(context)
     ? arrange(context, around)
     : { guards: context.status.guards, actions: [] }
-  const lastFailover = withLoss(context.status.lastFailover, others, facts)
+  const losses = withLosses(context.status, { others, primary: primary.address })
   const operation = change?.refusal ?? refusePromotion(context) ?? context.status.operation
   const isMoving = !self.isListed
+  const isAsked = change === undefined && asked(context, 'Switchover') !== undefined
   return {
     record: {
       ...(context.status.epoch !== undefined && { epoch }),
@@ -76,7 +78,7 @@ function keep(context: Context, primary: PrimaryStatus, facts: ServerFacts): Dec
       // The history of a living primary changes when its first replica comes; candidates are judged by it.
       primary: { ...primary, replId: facts.replId },
       ...(guards && { guards }),
-      ...(lastFailover && { lastFailover }),
+      ...losses,
       ...(operation && { operation }),
     },
     actions,
@@ -84,7 +86,7 @@ function keep(context: Context, primary: PrimaryStatus, facts: ServerFacts): Dec
     events: [],
     ...(context.status.phase === 'Suspect' && { suspectForMs: 0 }),
     ...lookAgain(context, self),
-    ...((actions.length > 0 || isMoving) && { requeueAfterMs: attachRetryMs }),
+    ...((actions.length > 0 || isMoving || isAsked) && { requeueAfterMs: attachRetryMs }),
   }
 }
 
@@ -261,7 +263,7 @@ function bless(
   { address, facts }: LiveMember,
   event: { readonly reason: string; readonly message: string },
 ): Decision {
-  const { lastFailover, operation } = context.status
+  const { operation } = context.status
   return {
     record: {
       epoch: (context.status.epoch ?? 0) + 1,
@@ -273,7 +275,7 @@ function bless(
         replId: facts.replId,
         since: new Date(context.now.wallMs).toISOString(),
       },
-      ...(lastFailover && { lastFailover }),
+      ...historyOf(context.status),
     },
     actions: [],
     verdict: { status: 'True', reason: 'Steady', message: `${address} is the primary` },
@@ -308,7 +310,7 @@ function report(
     phase: 'Steady',
     primary,
     ...(status.guards && { guards: status.guards }),
-    ...(status.lastFailover && { lastFailover: status.lastFailover }),
+    ...historyOf(status),
     ...(status.operation && { operation: status.operation }),
   }
   return {

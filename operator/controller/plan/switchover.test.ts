@@ -26,6 +26,7 @@ const asked = {
   operation,
   sidecars: [sidecar(4)],
   expected: ['p'],
+  watchedForMs: 60_000,
 }
 
 test('begin: the intent names the target, the primary is withdrawn, and no server is touched', () => {
@@ -82,6 +83,12 @@ test('begin: refused with a reason where it could not be done without loss', () 
     assert.equal(result.status.primary?.address, 'a:1')
     assert.equal(result.status.epoch, 4)
   }
+})
+
+test('begin: a leader that has just begun waits for whoever comes back to it', () => {
+  const young = planFor({ ...asked, sidecars: [], watchedForMs: 2999 })
+  assert.equal(young.status.operation, undefined)
+  assert.equal(young.requeueAfterMs, 250)
 })
 
 const switching = (over = {}): RedisProxyStatus => ({

@@ -3,7 +3,12 @@
  * blocked, the target is seen to have all of it, roles change, clients go on. It is called off as long as the old primary
  * still is one and the target is not. Pure.
  */
-import { fastDownMs, switchoverLagBytesMax, switchoverPollMs } from '../../../common/limits.ts'
+import {
+  fastDownMs,
+  sidecarGraceMs,
+  switchoverLagBytesMax,
+  switchoverPollMs,
+} from '../../../common/limits.ts'
 import { type Intent, type PrimaryStatus, durationMs } from '../../api/redis-proxy.ts'
 import type { ServerFacts } from '../observation.ts'
 import { type Context, complete, continueFailover, intentOf, record } from './failover.ts'
@@ -41,12 +46,18 @@ export function planChange(
   const choice = chooseTarget(context, steady, operation?.to)
   if (operation !== undefined) {
     const why = 'why' in choice ? choice.why : obstacle(context, choice)
+    if (why !== undefined && isNew(context)) return undefined
     if (why !== undefined) return { refusal: refuseOperation(context, operation, why) }
   }
   const isMove = operation === undefined && !steady.self.isListed
   if ('why' in choice || (isMove && obstacle(context, choice) !== undefined)) return undefined
   if (operation === undefined && !isMove) return undefined
   return { decision: begin(context, steady, { target: choice.target, operation }) }
+}
+
+/** Sidecars and servers of a leader that has just begun are still coming back to it. */
+function isNew({ snapshot, now }: Context): boolean {
+  return now.monotonicMs - snapshot.watchedSinceMs < sidecarGraceMs
 }
 
 function chooseTarget(

@@ -108,7 +108,7 @@ export interface Verdict {
 /** The part of the status that decides; the rest of it only reports. */
 export type DecisionRecord = Pick<
   RedisProxyStatus,
-  'epoch' | 'phase' | 'primary' | 'intent' | 'guards' | 'lastFailover' | 'operation'
+  'epoch' | 'phase' | 'primary' | 'intent' | 'guards' | 'lastFailover' | 'failovers' | 'operation'
 >
 
 export interface Decision {
