@@ -1,7 +1,7 @@
 /** Does the faults of a schedule to a lab, and undoes them. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Lab, type Undo, serverPort } from './lab/index.ts'
-import type { Fault, Schedule, Target } from './schedule.ts'
+import type { Back, Fault, Schedule, Target } from './schedule.ts'
 
 const nothing: Undo = async () => {}
 
@@ -50,7 +50,7 @@ async function begin(lab: Lab, fault: Fault, index: number): Promise<Undo> {
   const named = (target: Target) => nameOf(lab, target)
   switch (fault.kind) {
     case 'kill':
-      return kill(lab, named(fault.at), fault.back === 'empty')
+      return kill(lab, named(fault.at), fault.back)
     case 'stop':
       return stop(lab, named(fault.at))
     case 'unplug':
@@ -86,12 +86,13 @@ function nameOf(lab: Lab, target: Target): string {
   return others[(Number(match[1]) - 1) % others.length]?.name ?? ''
 }
 
-async function kill(lab: Lab, name: string, isEmpty: boolean): Promise<Undo> {
+async function kill(lab: Lab, name: string, back: Back): Promise<Undo> {
   const server = lab.servers.find((each) => each.name === name)
   if (server !== undefined) {
     if (!server.isRunning) return nothing
     await server.kill()
-    return () => server.restart({ isEmpty })
+    const as = back === 'emptyPrimary' ? 'primary' : 'parked'
+    return () => server.restart({ as, isEmpty: back !== 'data' })
   }
   const sidecar = lab.sidecars.find((each) => each.name === name)
   if (sidecar !== undefined) {

@@ -107,6 +107,7 @@ function problemsOf(found: Found, mode: Mode): readonly string[] {
     [found.failovers === 0 && found.lost > 0, 'writes are lost although the primary stayed'],
     [isLossless && found.registers.wrong > 0, `${found.registers.wrong} registers make no sense`],
     ...found.losses.map(lossProblem),
+    ...found.losses.map(unexplained),
   ]
   return rules.filter(([isWrong]) => isWrong).map(([, text]) => text)
 }
@@ -119,6 +120,22 @@ function lossProblem(loss: LossReport): readonly [boolean, string] {
   return [
     isWrong,
     `epoch ${epoch}: ${reported} bytes lost as told, ${seen} seen, ${acknowledgedBytes} acknowledged`,
+  ]
+}
+
+/** What one lost of the last moments before its death, which nobody saw, bytes. */
+const unseenMax = 65_536
+
+/** More is lost than what the new primary lacked of the old one’s history: replicas were overwritten. */
+function unexplained({
+  epoch,
+  seen = 0,
+  acknowledgedBytes,
+}: LossReport): readonly [boolean, string] {
+  const isWrong = acknowledgedBytes > seen + unseenMax
+  return [
+    isWrong,
+    `epoch ${epoch}: ${acknowledgedBytes} acknowledged bytes lost, ${seen} explained`,
   ]
 }
 

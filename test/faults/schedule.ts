@@ -4,8 +4,14 @@ import { Random } from '../sim/random.ts'
 /** A server by its role when the fault begins, or a node by its name. */
 export type Target = 'primary' | `replica-${number}` | `sidecar-${number}` | 'operator'
 
+/**
+ * What a server has when it is started again. It follows nobody then, as in our examples, until it is told to; as
+ * `emptyPrimary` it is a primary without data, as a plain container is.
+ */
+export type Back = 'data' | 'empty' | 'emptyPrimary'
+
 export type Fault =
-  | { readonly kind: 'kill'; readonly at: Target; readonly back: 'data' | 'empty' }
+  | { readonly kind: 'kill'; readonly at: Target; readonly back: Back }
   | { readonly kind: 'stop'; readonly at: Target }
   | { readonly kind: 'unplug'; readonly at: Target }
   | { readonly kind: 'part'; readonly a: Target; readonly b: Target }
@@ -75,7 +81,7 @@ export function scheduleOf(seed: number, options: ScheduleOptions): Schedule {
   let emptyLeft = options.emptyMax
   const planned = Array.from({ length: count }, (): Planned => {
     const fault = faultOf(random, options, emptyLeft > 0)
-    if (fault.kind === 'kill' && fault.back === 'empty') emptyLeft -= 1
+    if (fault.kind === 'kill' && fault.back !== 'data') emptyLeft -= 1
     const atMs = leadMs + random.below(durationMs - leadMs)
     return { atMs, forMs: faultMinMs + random.below(faultMaxMs - faultMinMs), fault }
   })
@@ -130,8 +136,9 @@ function serverOf(random: Random, { servers }: ScheduleOptions): Target {
   return random.chance(0.5) ? 'primary' : `replica-${1 + random.below(servers - 1)}`
 }
 
-function backOf(random: Random, mayBeEmpty: boolean): 'data' | 'empty' {
-  return mayBeEmpty && random.chance(0.4) ? 'empty' : 'data'
+function backOf(random: Random, mayBeEmpty: boolean): Back {
+  if (!mayBeEmpty || random.chance(0.6)) return 'data'
+  return random.pick(['empty', 'emptyPrimary'])
 }
 
 /** One side of a split: never nobody, never all. */
@@ -143,10 +150,12 @@ function leftOf(random: Random, { servers, sidecars }: ScheduleOptions): readonl
   return left.length === 0 || left.length === all.length ? ['primary'] : left
 }
 
+const afterwards = { data: '', empty: ', back empty', emptyPrimary: ', back as an empty primary' }
+
 export function describeFault(fault: Fault): string {
   switch (fault.kind) {
     case 'kill':
-      return fault.back === 'empty' ? `kill ${fault.at}, back empty` : `kill ${fault.at}`
+      return `kill ${fault.at}${afterwards[fault.back]}`
     case 'stop':
     case 'unplug':
       return `${fault.kind} ${fault.at}`

@@ -30,7 +30,7 @@ export interface Op {
   readonly error?: string
 }
 
-const paceMs = 4
+const paceMs = 8
 const afterErrorMs = 20
 const patienceMs = 12_000
 /** How long one register is used before the next: what is checked together stays small. */

@@ -19,7 +19,8 @@ import { LabSidecar } from './sidecar.ts'
 export const streamPort = 9443
 const operatorName = 'operator'
 const operatorHost = '10.77.0.100'
-const readyDeadlineMs = 30_000
+/** Machines are busy. */
+const readyDeadlineMs = 90_000
 
 export interface LabOptions {
   readonly servers: number

@@ -3,6 +3,7 @@
  * to kill itself right before or after any step; nothing of that is in the product.
  */
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { systemClock } from '../../../common/clock.ts'
 import { createLog } from '../../../common/log.ts'
@@ -135,6 +136,7 @@ const controller = new Controller({
   backend: mortal(new Prober({ clock: systemClock })),
 })
 controller.start()
+flushCompileCache()
 log.info({ proxy: keyOf(record.read()) }, 'operator of the lab is up')
 setInterval(() => {
   const { spec, metadata } = record.read()

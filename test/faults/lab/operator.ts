@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { until } from '../../support/servers.ts'
 import type { RedisProxyStatus } from '../../../operator/api/redis-proxy.ts'
+import { programEnv, programOf } from './compile-cache.ts'
 import type { Namespace } from './namespaces.ts'
 import type { OperatorSettings } from './operator-settings.ts'
 import { LabProcess } from './process.ts'
@@ -46,8 +47,8 @@ export class LabOperator {
     const given: OperatorSettings = { ...settings, ...(dieAt !== undefined && { dieAt }) }
     this.process = await LabProcess.start({
       namespace,
-      command: [process.execPath, '--disable-warning=ExperimentalWarning', program],
-      env: { LAB_OPERATOR: JSON.stringify(given) },
+      command: programOf(program),
+      env: { ...programEnv(), LAB_OPERATOR: JSON.stringify(given) },
       logFile: join(settings.directory, 'operator.log'),
       hasChannel: true,
     })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { until } from '../../support/servers.ts'
 import { Client } from './client.ts'
+import { programEnv, programOf } from './compile-cache.ts'
 import type { Namespace } from './namespaces.ts'
 import { LabProcess } from './process.ts'
 
@@ -48,8 +49,9 @@ export class LabSidecar {
     mkdirSync(stateDirectory, { recursive: true })
     this.process = await LabProcess.start({
       namespace,
-      command: [process.execPath, '--disable-warning=ExperimentalWarning', program, 'sidecar'],
+      command: programOf(program, 'sidecar'),
       env: {
+        ...programEnv(),
         RESPMESH_ID: name,
         RESPMESH_PROXY: proxy,
         RESPMESH_LISTEN: `127.0.0.1:${port}`,
