@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict'
 import { type TestContext, after, before, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { judge } from './judge.ts'
 import { Lab, namespaceObstacle } from './lab/index.ts'
 import { settledData } from './settle.ts'
@@ -68,7 +67,7 @@ for (const point of isFull ? ofChange : smallOfChange) {
   )
 }
 
-/** Whether writers have what they were promised, whatever `disturb` did; the next operator comes after a while. */
+/** Whether writers have what they were promised, whatever `disturb` did and wherever the operator died. */
 async function survives(
   t: TestContext,
   point: string,
@@ -84,7 +83,6 @@ async function survives(
     lab.operator.dieAt(point)
     const mend = await disturb()
     await lab.operator.died(15_000)
-    await delay(100)
     await lab.operator.start()
     await mend()
   } finally {
