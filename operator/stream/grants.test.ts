@@ -13,6 +13,7 @@ import {
   serverMessageKinds,
 } from '../../common/contract/stream.ts'
 import { silentLog } from '../../common/log.ts'
+import { until } from '../../test/support/servers.ts'
 import { createStreamServer, sharedTokenAuthentication } from './index.ts'
 
 const base = standaloneConfig({
@@ -67,9 +68,8 @@ async function scene(t: TestContext) {
   const settled = async () => {
     version += 1
     send({ kind: 'ack', version, epoch: 0 })
-    while (publisher.sidecars(key)[0]?.acked?.version !== version) {
-      await new Promise((resolve) => setTimeout(resolve, 2))
-    }
+    const isDone = () => publisher.sidecars(key)[0]?.acked?.version === version
+    await until('what was sent is dealt with', isDone)
   }
   send({ kind: 'hello', sidecar: { id: 'pod-1', version: '0' } })
   await settled()
@@ -80,9 +80,8 @@ async function scene(t: TestContext) {
     send({ kind: 'renew', seq, epoch, ttlMs })
     await settled()
     publisher.suspect(key, 0, seq)
-    while (!seen.some((one) => one.kind === 'suspect' && one.forMs === seq)) {
-      await new Promise((resolve) => setTimeout(resolve, 2))
-    }
+    const isAfter = (one: ServerMessage) => one.kind === 'suspect' && one.forMs === seq
+    await until('what came after the renewal is here', () => seen.some(isAfter))
     return seen.some((one) => one.kind === 'grant' && one.seq === seq && one.epoch === epoch)
   }
   return { publisher, state, send, settled, isGranted, changes: () => changes }

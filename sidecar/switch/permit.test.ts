@@ -4,6 +4,7 @@ import { systemClock } from '../../common/clock.ts'
 import { type ProxyConfig, standaloneConfig } from '../../common/contract/proxy-config.ts'
 import { silentLog } from '../../common/log.ts'
 import { newCounters } from '../data-plane.ts'
+import { until } from '../../test/support/servers.ts'
 import { Hearing } from '../upstream/hearing.ts'
 import { machineMs } from './machine-time.ts'
 import { Permit } from './permit.ts'
@@ -57,13 +58,7 @@ function scene(t: TestContext) {
   return { permit, hearing, counters, events, use, give, lost }
 }
 
-async function ended(events: readonly string[]): Promise<void> {
-  const deadline = systemClock.monotonicMs() + 5000
-  while (events.at(-1) !== 'end') {
-    assert.ok(systemClock.monotonicMs() < deadline, 'it ends')
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
+const ended = (events: readonly string[]) => until('it ends', () => events.at(-1) === 'end')
 
 test('a primary is held back until it is granted, and used until that ends', (t) => {
   const { permit, events, use, give, lost, hearing, counters } = scene(t)
