@@ -162,6 +162,8 @@ export class SimWorld {
       let requeueAfterMs: number | undefined
       try {
         ;({ requeueAfterMs } = await this.turn())
+        // A command to a server that ends the process is taken for one that failed.
+        if (this.callsUntilCrash < 0) throw new Crash('the controller crashed')
       } catch (error) {
         if (!(error instanceof Crash)) throw error
         this.note('controller crashed')
@@ -252,7 +254,9 @@ export class SimWorld {
   }
 
   private makeReconciler(): Reconciler {
-    const clock = { monotonicMs: () => this.nowMs, wallMs: () => this.nowMs }
+    // Each controller may run on another machine, and their clocks do not agree.
+    const skewMs = this.random.below(20_000)
+    const clock = { monotonicMs: () => this.nowMs, wallMs: () => this.nowMs + skewMs }
     return new Reconciler({
       provider: this.makeProvider(),
       backend: this.makeBackend(),
