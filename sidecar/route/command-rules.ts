@@ -1,4 +1,5 @@
 /** What the sidecar goes by when it looks at the name of a command: the table, the policy and what the server told. */
+import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '../../common/clock.ts'
 import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
 import { commandKind, isContainerCommand } from '../../common/redis/command-table.ts'
@@ -13,6 +14,7 @@ export class CommandRules {
   readonly filter: NameFilter = createNameFilter()
   readonly live: LiveCommands
   policy = new CommandPolicy(undefined)
+  private used: ProxyConfig['commands']
   private marks: ReadonlyMap<string, number> | undefined
 
   constructor(clock: Clock, ask: LiveCommandsModules['ask']) {
@@ -22,6 +24,9 @@ export class CommandRules {
 
   /** Obeys the lists of a configuration, for clients that are connected too. */
   use(config: ProxyConfig['commands']): void {
+    // Most configurations change something else, and some while everybody waits for it.
+    if (isDeepStrictEqual(config, this.used)) return
+    this.used = config
     this.policy = new CommandPolicy(config)
     this.fill()
   }

@@ -32,8 +32,7 @@ export class Ahead {
     if (isSameTarget(this.target, target)) return
     this.end()
     this.target = target
-    const { signal } = this.abort
-    for (const protocol of wanted) void this.open(target, protocol, signal)
+    void this.openAll(target, wanted, this.abort.signal)
   }
 
   /** Those that are open, if they lead where `target` does; all others are ended. */
@@ -52,6 +51,21 @@ export class Ahead {
     this.taught = undefined
     for (const { connection } of this.opened) connection.destroy()
     this.opened = []
+  }
+
+  /** One in each turn: replies that everybody waits for come in between. */
+  private async openAll(
+    target: Target,
+    wanted: readonly ProtocolVersion[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (const protocol of wanted) {
+      if (signal.aborted) return
+      void this.open(target, protocol, signal)
+      await new Promise((resolve) => {
+        setImmediate(resolve)
+      })
+    }
   }
 
   /** Never rejects: what cannot be opened is tried again until this ends. */
