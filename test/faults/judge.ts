@@ -11,7 +11,7 @@ import {
 } from './checks.ts'
 import type { Lab } from './lab/index.ts'
 import { type RegisterOp, isLinearizable } from './linearizable.ts'
-import type { Execution, ServerWatch } from './watch.ts'
+import type { Execution, Sample, ServerWatch } from './watch.ts'
 import { type Op, wordsOf } from './workload.ts'
 
 /** confirmed: replicas have a write before its client hears of it. */
@@ -42,7 +42,7 @@ export interface Found {
   readonly overlapMs: number
   /** Ran acknowledged writes without ever having been the recorded primary. */
   readonly usurpers: readonly string[]
-  /** Was a primary, and never the recorded one. */
+  /** Were promoted, and never the recorded primary. */
   readonly strays: readonly string[]
   /** Epochs that had more than one primary on record. */
   readonly epochsShared: readonly number[]
@@ -83,10 +83,7 @@ export function judge(evidence: Evidence): Found & { readonly problems: readonly
     refusedButDone: keeping.refusedButDone.length,
     overlapMs: Math.round(Math.max(0, ...overlaps.map(({ ms }) => ms))),
     usurpers: findUsurpers(tenures, executions),
-    strays: findUsurpers(
-      tenures,
-      watch.samples.filter(({ isPrimary }) => isPrimary),
-    ),
+    strays: findUsurpers(tenures, promoted(watch.samples)),
     epochsShared: epochsShared(tenures),
     registers: registersOf(ops),
     ...troubleOf(ops),
@@ -99,7 +96,7 @@ function problemsOf(found: Found, mode: Mode): readonly string[] {
   const rules: readonly (readonly [boolean, string])[] = [
     [found.overlapMs > 0, `two primaries ran acknowledged writes, ${found.overlapMs} ms`],
     [found.usurpers.length > 0, `writes of ${found.usurpers.join()}, never on record as primary`],
-    [found.strays.length > 0, `${found.strays.join()} were primaries, never on record`],
+    [found.strays.length > 0, `${found.strays.join()} were promoted, never on record`],
     [found.epochsShared.length > 0, `two primaries in epoch ${found.epochsShared.join()}`],
     [found.doubled.length > 0, `done twice: ${found.doubled.slice(0, 5).join()}`],
     [found.refusedButDone > 0, `${found.refusedButDone} refused writes were done`],
@@ -150,6 +147,15 @@ function tenuresOf(lab: Lab): readonly Tenure[] {
     tenures.push({ epoch, runId: primary.runId, fromMs: atMs })
   }
   return tenures
+}
+
+/** Of processes that were replicas before; one that was started as a primary was not made one. */
+function promoted(samples: readonly Sample[]): readonly Sample[] {
+  const replicas = new Set<string>()
+  return samples.filter(({ runId, isPrimary }) => {
+    if (!isPrimary) replicas.add(runId)
+    return isPrimary && replicas.has(runId)
+  })
 }
 
 function epochsShared(tenures: readonly Tenure[]): readonly number[] {
