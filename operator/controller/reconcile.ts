@@ -8,7 +8,7 @@ import { secretCacheMs } from '../../common/limits.ts'
 import type { Log } from '../../common/log.ts'
 import type { ProxyKey, RedisProxy } from '../api/redis-proxy.ts'
 import type { Backend } from '../backend/index.ts'
-import { addressesOf, carryOut } from './carry-out.ts'
+import { addressesOf, carryOut, releaseOf } from './carry-out.ts'
 import { compileConfig, configDigest } from './compile.ts'
 import { hasEnded, observeServers } from './observe.ts'
 import { type Plan, type Snapshot, plan } from './plan/index.ts'
@@ -16,6 +16,7 @@ import type { Provider } from './provider.ts'
 import type { WorkResult } from './queue.ts'
 import { type ServerAccess, readAccess } from './secrets.ts'
 import { changeEvents, failedStatus, needsWrite } from './status.ts'
+import { newestObeyed, nextVersion } from './version.ts'
 
 export interface ReconcileModules {
   readonly provider: Provider
@@ -57,8 +58,9 @@ export class Reconciler {
     const { provider } = this.modules
     const proxy = provider.store.get(key)
     if (proxy === undefined || proxy.metadata.deletionTimestamp !== undefined) {
-      this.forget(key)
       provider.publisher.withdraw(key)
+      if (provider.isLeader()) await this.release(key)
+      this.forget(key)
       return {}
     }
     if (!provider.isLeader()) {
@@ -108,6 +110,14 @@ export class Reconciler {
     this.hint(key, recorded, planned)
     await this.act(key, planned)
     return { requeueAfterMs: planned.requeueAfterMs }
+  }
+
+  /** Of a resource that was removed: replicas get back what they logged in with before us, as far as they answer. */
+  private async release(key: ProxyKey): Promise<void> {
+    const { backend, provider, log } = this.modules
+    const isLeader = () => provider.isLeader()
+    const actions = releaseOf(backend.observations(key))
+    await Promise.all(actions.map((action) => carryOut(key, action, { backend, isLeader, log })))
   }
 
   private forget(key: ProxyKey): void {
@@ -215,8 +225,13 @@ export class Reconciler {
     { memory, access }: { readonly memory: Memory; readonly access: ServerAccess },
   ): void {
     const { provider, clock } = this.modules
-    const { met } = memory
-    const version = Math.max((memory.published?.version ?? 0) + 1, Math.floor(clock.wallMs()))
+    const { met, published } = memory
+    const obeyed = newestObeyed(provider.publisher.sidecars(key), proxy.status?.epoch ?? 0)
+    const version = nextVersion({
+      published: published?.version,
+      obeyed,
+      wallMs: clock.wallMs(),
+    })
     const config = compileConfig({
       proxy,
       version,
@@ -227,11 +242,10 @@ export class Reconciler {
       ...(met?.runId === proxy.status?.primary?.runId && met && { primaryHost: met.host }),
     })
     const digest = configDigest(config)
-    if (memory.published?.digest === digest) return
+    if (published?.digest === digest && published.version >= obeyed) return
     const atMs = clock.monotonicMs()
     const { epoch } = config
-    const isSame = memory.published?.epoch === epoch
-    const epochAtMs = (isSame ? memory.published?.epochAtMs : undefined) ?? atMs
+    const epochAtMs = (published?.epoch === epoch ? published.epochAtMs : undefined) ?? atMs
     const { grantTtlMs } = config.upstream
     memory.published = {
       version,
