@@ -3,7 +3,7 @@ import { assertNever } from '../../common/errors.ts'
 import type { Log } from '../../common/log.ts'
 import type { ProxyKey } from '../api/redis-proxy.ts'
 import type { Backend } from '../backend/index.ts'
-import { parkSource } from './observation.ts'
+import { type Observation, factsOf, isReplicationUser, parkSource } from './observation.ts'
 import type { Action } from './plan/index.ts'
 
 export interface CarryOutModules {
@@ -29,6 +29,16 @@ export async function carryOut(
   } catch (err) {
     log.warn({ err, proxy: key, action: kind, address, runId }, 'server did not obey')
   }
+}
+
+/** What is undone on servers that are no longer ours to look after. */
+export function releaseOf(observations: readonly Observation[]): readonly Action[] {
+  return observations.flatMap((observation): readonly Action[] => {
+    const facts = factsOf(observation)
+    const isOurs = isReplicationUser(facts?.guards?.sourceUser ?? '')
+    if (facts === undefined || !isOurs) return []
+    return [{ kind: 'unprotect', address: observation.address, runId: facts.runId }]
+  })
 }
 
 /** Whom to look at after an action. */

@@ -14,6 +14,7 @@ import {
   durationMs,
 } from '../../api/redis-proxy.ts'
 import { isParked } from '../observation.ts'
+import { standingGuards } from './guards.ts'
 import { type Failover, historyOf, remember } from './loss.ts'
 import { type LiveMember, type Member, isLive, mayBeReplaced, offsetIn } from './members.ts'
 import { endOperation } from './operation.ts'
@@ -37,12 +38,13 @@ export interface Loss {
 }
 
 /** What the record keeps of a primary that is withdrawn: all that fence, choice and count of losses need later. */
-export function intentOf({ status, members, now }: Context, loss: Loss): Intent {
+export function intentOf(context: Context, loss: Loss): Intent {
+  const { members, now } = context
   const { kind, primary, fromReplId, reason } = loss
   const { address, runId, since } = primary
   const last = members.find((member) => member.address === address)?.observation.last
   const seen = last?.runId === runId ? last : undefined
-  const { grantTtlMs, minReplicasRunId, waitReplicas } = status.guards ?? {}
+  const { grantTtlMs, minReplicasRunId, waitReplicas } = standingGuards(context) ?? {}
   return {
     kind,
     from: address,

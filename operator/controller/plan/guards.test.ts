@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { GuardFacts } from '../observation.ts'
-import { condition, facts, follower, kinds, nowMs, planFor, steady } from './fixture.ts'
+import { condition, down, facts, follower, kinds, nowMs, planFor, steady } from './fixture.ts'
 
 const own = (over: Partial<GuardFacts> = {}): GuardFacts => ({
   sourceUser: '',
@@ -103,6 +103,35 @@ test('grants: a guard once every sidecar obeys them, until they change', () => {
   assert.deepEqual(guards({ sidecars: [], status: recorded }), { grantTtlMs: 3000 })
   const longer = spec.replace('3s', '5s')
   assert.equal(guards({ sidecars: [sidecar(7)], status: recorded, spec: longer }), undefined)
+})
+
+test('replicas: one that is turned away for seconds is told anew', () => {
+  const out = replica(own({ sourceUser: user }), {
+    isLinkUp: false,
+    source: { host: 'a', port: 1 },
+  })
+  const servers = { a: primary(guarded), b: out }
+  const first = planFor({ servers, status })
+  assert.deepEqual([kinds(first), first.marks], [[], ['keptOut']])
+  const early = planFor({ servers, status, marks: { keptOut: nowMs - 2999 } })
+  assert.deepEqual(kinds(early), [])
+  const late = planFor({ servers, status, marks: { keptOut: nowMs - 3000 } })
+  assert.deepEqual([kinds(late), late.marks], [['protect a:1'], []])
+})
+
+test('grants and quorum follow the spec of the turn, whatever else the turn is about', () => {
+  const recorded = steady({ guards: { grantTtlMs: 3000, waitReplicas: 2 } })
+  const gone = down('refused', 300)
+  const lostIt = follower({ isLinkUp: false, runId: 'run-b' })
+  const at = (a: Parameters<typeof planFor>[0]['servers'][string], spec: string) =>
+    planFor({ servers: { a, b: lostIt, c: lostIt }, status: recorded, spec }).status
+  const spec = 'failover: {operatorAway: StopWrites}\n  proxy: {writes: {waitReplicas: 1}}'
+  assert.deepEqual(at(down('timeout', 1), spec).guards, { grantTtlMs: 3000, waitReplicas: 1 })
+  const { intent } = at(gone, spec)
+  assert.deepEqual([intent?.grantTtlMs, intent?.waitReplicas], [3000, 1])
+  assert.equal(at(down('timeout', 1), '').guards, undefined)
+  const { intent: other } = at(gone, '')
+  assert.deepEqual([other?.grantTtlMs, other?.waitReplicas], [undefined, undefined])
 })
 
 test('confirmed writes: the fewest replicas of the epoch are what a failover counts on', () => {

@@ -3,6 +3,7 @@
  * min-replicas-to-write, and grants. A guard counts once it was seen to be in force; it is taken off the record before it
  * is undone. Pure.
  */
+import { keptOutMs } from '../../../common/limits.ts'
 import { type RedisProxyStatus, durationMs } from '../../api/redis-proxy.ts'
 import { type ServerFacts, isReplicationUser, replicationUser } from '../observation.ts'
 import { isFollowing } from './attach.ts'
@@ -20,9 +21,28 @@ interface Around {
   readonly epoch: number
 }
 
+/**
+ * What is on record, less what the spec of this turn no longer says: it is published to sidecars after this turn's record,
+ * whatever else the turn is about.
+ */
+export function standingGuards(context: Context): Guards | undefined {
+  const { replicationUser: user, minReplicasRunId } = context.status.guards ?? {}
+  const guards = {
+    ...(user !== undefined && { replicationUser: user }),
+    ...(minReplicasRunId !== undefined && { minReplicasRunId }),
+    ...(context.status.guards?.grantTtlMs !== undefined && grants(context)),
+    ...confirmation(context),
+  }
+  return Object.keys(guards).length === 0 ? undefined : guards
+}
+
+/** Of `Decision.marks`: a replica has been kept out by the primary since then. */
+export const keptOutMark = 'keptOut'
+
 interface Guarding {
   readonly guards: Guards | undefined
   readonly actions: readonly Action[]
+  readonly marks?: readonly string[]
 }
 
 /** The user that replicas are to log in as; undefined: none of ours. */
@@ -52,6 +72,7 @@ export function guard(context: Context, around: Around): Guarding {
   return {
     guards: Object.keys(guards).length === 0 ? undefined : guards,
     actions: [...users.actions, ...minimum.actions],
+    ...(users.marks && { marks: users.marks }),
   }
 }
 
@@ -74,20 +95,26 @@ function protectReplicas(context: Context, around: Around): Guarding {
   const untold = able.filter(({ facts: own }) => own.guards?.sourceUser !== user)
   const isMade = facts.guards?.replicationUsers.includes(user) === true
   // One that logs in as the user and is kept out was told a password that is not known any more.
-  const keptOut = able.filter(
-    ({ facts: own }) =>
-      own.guards?.sourceUser === user &&
-      isFollowing(own, primary) &&
-      !own.isLinkUp &&
-      !own.isSyncing,
-  )
-  const replicas = [...untold, ...(isMade ? [] : keptOut)].map(process)
+  const keptOut = able.filter((member) => isKeptOut(member, primary, user))
+  const sinceMs = context.snapshot.marks?.[keptOutMark]
+  const isLong = sinceMs !== undefined && context.now.monotonicMs - sinceMs >= keptOutMs
+  const replicas = [...untold, ...(isMade && !isLong ? [] : keptOut)].map(process)
   const actions: readonly Action[] =
     isMade && replicas.length === 0
       ? []
       : [{ kind: 'protect', address: primary.address, runId: facts.runId, user, replicas }]
   const isWhole = isMade && untold.length === 0
-  return { guards: isWhole ? { replicationUser: user } : undefined, actions }
+  return {
+    guards: isWhole ? { replicationUser: user } : undefined,
+    actions,
+    // Told anew, it has as long again to come in.
+    ...(keptOut.length > 0 && !isLong && { marks: [keptOutMark] }),
+  }
+}
+
+function isKeptOut({ facts }: LiveMember, primary: Member, user: string): boolean {
+  const isWaiting = !facts.isLinkUp && !facts.isSyncing
+  return facts.guards?.sourceUser === user && isFollowing(facts, primary) && isWaiting
 }
 
 /**

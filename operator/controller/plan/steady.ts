@@ -10,7 +10,7 @@ import {
 import type { ServerFacts } from '../observation.ts'
 import { attachAll } from './attach.ts'
 import { type Context, type Loss, beginFailover } from './failover.ts'
-import { guard } from './guards.ts'
+import { guard, standingGuards } from './guards.ts'
 import { type Health, judgePrimary } from './judge.ts'
 import { historyOf, withLosses } from './loss.ts'
 import {
@@ -64,9 +64,9 @@ function keep(context: Context, primary: PrimaryStatus, facts: ServerFacts): Dec
   const others = context.members.filter(isLive).filter((member) => member !== self)
   const epoch = context.status.epoch ?? 0
   const around = { primary: self, facts, others, epoch }
-  const { guards, actions } = mayAct(context)
+  const { guards, actions, marks } = mayAct(context)
     ? arrange(context, around)
-    : { guards: context.status.guards, actions: [] }
+    : { guards: standingGuards(context), actions: [], marks: [] }
   const losses = withLosses(context.status, { others, primary: primary.address })
   const operation = change?.refusal ?? refusePromotion(context) ?? context.status.operation
   const isMoving = !self.isListed
@@ -86,6 +86,7 @@ function keep(context: Context, primary: PrimaryStatus, facts: ServerFacts): Dec
     events: [],
     ...(context.status.phase === 'Suspect' && { suspectForMs: 0 }),
     ...lookAgain(context, self),
+    ...(marks.length > 0 && { marks }),
     ...((actions.length > 0 || isMoving || isAsked) && { requeueAfterMs: attachRetryMs }),
   }
 }
@@ -117,12 +118,16 @@ function unlisted(context: Context, primary: PrimaryStatus): Decision {
 function arrange(
   context: Context,
   around: Parameters<typeof guard>[1],
-): { readonly guards: RedisProxyStatus['guards']; readonly actions: readonly Action[] } {
-  const { guards, actions } = guard(context, around)
+): {
+  readonly guards: RedisProxyStatus['guards']
+  readonly actions: readonly Action[]
+  readonly marks: readonly string[]
+} {
+  const { guards, actions, marks = [] } = guard(context, around)
   // Those that are being told how to log in follow at the next turn.
   const told = new Set(actions.flatMap(toldBy))
   const ready = around.others.filter(({ address }) => !told.has(address))
-  return { guards, actions: [...actions, ...attachAll(context, ready, around)] }
+  return { guards, actions: [...actions, ...attachAll(context, ready, around)], marks }
 }
 
 function toldBy(action: Action): readonly string[] {
@@ -301,15 +306,17 @@ function unavailable(
 }
 
 function report(
-  { status, snapshot }: Context,
+  context: Context,
   primary: PrimaryStatus,
   { verdict, requeueAfterMs }: { readonly verdict: Verdict; readonly requeueAfterMs?: number },
 ): Decision {
+  const { status, snapshot } = context
+  const guards = standingGuards(context)
   const record: DecisionRecord = {
     ...(status.epoch !== undefined && { epoch: status.epoch }),
     phase: 'Steady',
     primary,
-    ...(status.guards && { guards: status.guards }),
+    ...(guards && { guards }),
     ...historyOf(status),
     ...(status.operation && { operation: status.operation }),
   }
