@@ -230,6 +230,7 @@ test('where replies cannot be followed no write is sent', () => {
   const another = new Rig()
   another.send('MULTI')
   another.send('SUBSCRIBE a')
+  assert.deepEqual(another.send('SET a 1'), ['SET a 1'])
   assert.equal(another.send('EXEC'), undefined)
 })
 

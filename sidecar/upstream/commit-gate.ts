@@ -86,6 +86,7 @@ export class CommitGate implements ConnectionOwner {
   private owner: ConnectionOwner | undefined
   private isTransaction = false
   private hasQueuedWrite = false
+  private hasQueuedSubscription = false
   /** Replies cannot be told apart any more. */
   private isBlind = false
   private isEnded = false
@@ -179,21 +180,29 @@ export class CommitGate implements ConnectionOwner {
   private noteQueued(kind: WriteKind): boolean {
     const { frame, due } = this
     if (kind === 'exec') {
+      const { hasQueuedWrite } = this
       this.isTransaction = false
-      this.hasWrite ||= this.hasQueuedWrite
-      due.push(this.hasQueuedWrite ? Due.attempt : Due.plain, 1)
+      this.hasWrite ||= hasQueuedWrite
+      due.push(hasQueuedWrite ? Due.attempt : Due.plain, 1)
       this.hasQueuedWrite = false
+      if (this.hasQueuedSubscription) return this.blind(hasQueuedWrite)
     } else if (kind === 'discard' && frame.argumentCount === 1) {
       this.isTransaction = false
       this.hasQueuedWrite = false
+      this.hasQueuedSubscription = false
       due.push(Due.plain, 1)
     } else {
-      // What EXEC would answer to a subscription cannot be told from messages.
-      if (kind === 'subscription') this.isBlind = true
+      this.hasQueuedSubscription ||= kind === 'subscription' && this.protocol === 2
       this.hasQueuedWrite ||= kind === 'write' || kind === 'blocking'
       due.push(Due.queued, 1)
     }
     return true
+  }
+
+  /** What EXEC answers to a subscription cannot be told from messages, nor a WAIT be sent behind it. */
+  private blind(hasWrite: boolean): boolean {
+    this.isBlind = true
+    return !hasWrite
   }
 
   private commitRequest(): Buffer | undefined {

@@ -8,8 +8,16 @@ import { type ChaosKind, ClusterChaos } from './chaos.ts'
 import { type Backend, Control, Group } from './control.ts'
 import { type Profile, profiles, ringNames } from './profile.ts'
 
-export type Mode = 'standalone' | 'perClient' | 'replication' | 'cluster' | 'ring'
-export const modes: readonly Mode[] = ['standalone', 'perClient', 'replication', 'cluster', 'ring']
+export type Mode = (typeof modes)[number]
+export const modes = [
+  'standalone',
+  'perClient',
+  'replication',
+  'confirmed',
+  'confirmedPerClient',
+  'cluster',
+  'ring',
+] as const
 
 export interface ModeRig {
   readonly profile: Profile
@@ -33,6 +41,8 @@ export async function startMode(
   if (mode === 'cluster') return startSlots(t, chaos)
   if (mode === 'ring') return startRing(t)
   if (mode === 'replication') return startReplication(t)
+  if (mode === 'confirmed') return startConfirmed(t, 'shared')
+  if (mode === 'confirmedPerClient') return startConfirmed(t, 'perClient')
   return startOne(t, mode === 'perClient' ? 'perClient' : 'shared')
 }
 
@@ -74,6 +84,26 @@ async function startOne(t: TestContext, isolation: 'shared' | 'perClient'): Prom
     oracleArgs: telling,
     backend: await openControl(t, server.port),
     config: configFor([server], { isolation, primary: addressOf(server) }),
+    told: () => '',
+  }
+}
+
+/** A primary whose writes are acknowledged when a replica has them. */
+async function startConfirmed(t: TestContext, isolation: 'shared' | 'perClient'): Promise<ModeRig> {
+  const rig = await startReplicated({ args: telling, replicas: 1 })
+  t.after(() => rig.stop())
+  const { primary } = rig
+  const upstream = {
+    mode: 'replication',
+    isolation,
+    primary: addressOf(primary),
+    writes: { waitReplicas: 1, waitTimeoutMs: 60_000 },
+  } as const
+  return {
+    profile: profiles.replicated,
+    oracleArgs: telling,
+    backend: await openControl(t, primary.port),
+    config: configFor([primary], upstream),
     told: () => '',
   }
 }
