@@ -100,7 +100,7 @@ async function startConfirmed(t: TestContext, isolation: 'shared' | 'perClient')
     writes: { waitReplicas: 1, waitTimeoutMs: 60_000 },
   } as const
   return {
-    profile: profiles.replicated,
+    profile: profiles.confirmed,
     oracleArgs: telling,
     backend: await openControl(t, primary.port),
     config: configFor([primary], upstream),

@@ -48,6 +48,8 @@ const spread = [
 ]
 /** What a server does not have from the one that it follows: that knows other scripts, and goes on knowing them. */
 const ofServers = [/^CONFIG/, /^SCRIPT (EXISTS|FLUSH)/, /^EVALSHA/]
+/** Whoever does this and writes over the same connection is closed where writes have to be confirmed. */
+const untold = [/^MONITOR/, /^[PS]?SUBSCRIBE/]
 /** Of all keys: one that is on its way from server to server is met twice, or at neither. */
 const ofAllKeys = [/^FLUSH/, /^DBSIZE/, /^KEYS/]
 /** What the sidecar is asked in place of a server is refused in transactions, and another protocol ends a watch. */
@@ -73,6 +75,7 @@ function without(left: readonly RegExp[], more: readonly string[] = []): Vocabul
 export const profiles = {
   oneServer: { vocabulary: lists, isSpread: false },
   replicated: { vocabulary: without(replication), isSpread: false },
+  confirmed: { vocabulary: without([...replication, ...untold]), isSpread: false },
   spread: { vocabulary: without(spread, [...split, ...split]), isSpread: true },
   moving: {
     vocabulary: without([...spread, ...ofServers, ...ofAllKeys], [...split, ...split]),
