@@ -385,16 +385,11 @@ async function unasked(): Promise<void> {
 }
 
 function manifest(servers: readonly ModelServer[]): RedisProxy {
-  const endpoints = servers
-    .map(({ host, port }) => `      - {host: ${host}, port: ${port}}`)
-    .join('\n')
+  const endpoints = servers.map(({ host, port }) => `{host: ${host}, port: ${port}}`).join(', ')
   const text = `apiVersion: respmesh.io/v1alpha1
 kind: RedisProxy
 metadata: {name: sim}
-spec:
-  backend:
-    endpoints:
-${endpoints}
+spec: {backend: {endpoints: [${endpoints}]}}
 `
   const [proxy] = parseManifests(text, 'sim').proxies
   if (proxy === undefined) throw new Error('the manifest of the simulation is not one')
