@@ -135,12 +135,16 @@ export class Pause {
     context.isHandedOver = this.isOnlyHandedOver
     this.modules.onChange()
     const start = clock.monotonicMs()
+    let wasQuiet = false
     for (;;) {
       const waitedMs = clock.monotonicMs() - start
       const graceMs = some(sessions, isInMidst) ? switchFinishMaxMs : switchFinishMs
       const isGrace = mayFinish && !this.isSealed && waitedMs < graceMs
       context.isFinishing = isGrace && some(sessions, hasMore)
-      if (!context.isFinishing && (this.inFlightCommands === 0 || isHopeless())) return true
+      const isQuiet = !context.isFinishing && (this.inFlightCommands === 0 || isHopeless())
+      // Who was answered a moment ago goes on in the same turn, and finds that commands are held.
+      if (isQuiet && (wasQuiet || waitedMs >= timeoutMs)) return true
+      wasQuiet = isQuiet
       if (waitedMs >= timeoutMs) {
         context.isFinishing = false
         return false
