@@ -118,7 +118,8 @@ async function handOverOften(
   }
   const sorted = stalls.toSorted((one, other) => one - other)
   context.diagnostic(
-    `longest wait of any client, ms: p50 ${median(stalls).toFixed(1)} max ${sorted.at(-1)?.toFixed(1)}; ` +
+    `longest wait of any client, ms: least ${sorted[0]?.toFixed(1)} p50 ${median(stalls).toFixed(1)} ` +
+      `max ${sorted.at(-1)?.toFixed(1)}; ` +
       `acknowledged + exchanged + released: ${steps.slice(-5).join(' ')}`,
   )
   assert.ok(median(stalls) < 250, `the median stall is ${median(stalls)} ms`)
@@ -170,7 +171,9 @@ test('a switch that is called off leaves clients where they were', async (contex
   const held = client.ask('INCR', 'a')
   await rig.name(rig.serving)
   assert.equal(numberOf(await held), 2)
-  assert.equal(await connectionsOf(rig), before, 'over the connections of before')
+  // More may have been on their way when it was looked.
+  const after = await connectionsOf(rig)
+  for (const id of before) assert.ok(after.includes(id), `connection ${id} was closed`)
 })
 
 test('from the acknowledgement on nothing reaches the old primary', async (context) => {
@@ -234,7 +237,7 @@ test('connections that were opened ahead are not used if the server is no primar
 test('workers go over together', (context) =>
   handOverOften(context, { workers: 2 }, Math.min(handovers, 5)))
 
-async function connectionsOf(rig: HandoverRig): Promise<string> {
+async function connectionsOf(rig: HandoverRig): Promise<readonly (string | undefined)[]> {
   const list = textOf(await rig.admin(rig.serving).ask('CLIENT', 'LIST', 'TYPE', 'normal'))
-  return [...list.matchAll(/^id=(\d+)/gm)].map(([, id]) => id).join(' ')
+  return [...list.matchAll(/^id=(\d+)/gm)].map(([, id]) => id)
 }
