@@ -22,6 +22,8 @@ export interface HistoryResult extends Found {
   readonly mode: Mode
   readonly variant: Variant
   readonly faults: readonly string[]
+  /** See `Settled`. */
+  readonly isDecided: boolean
   /** From the end of the last fault until all was in order and level; absent: it did not come to that. */
   readonly convergedMs?: number
   /** What is wrong by all rules; empty: nothing. */
@@ -48,11 +50,14 @@ export async function runHistory(options: HistoryOptions): Promise<HistoryResult
   try {
     const ops = await disturb(lab, schedule)
     const healedMs = performance.now()
-    const trouble = await settle(lab)
+    const { trouble, isDecided } = await settle(lab)
     const convergedMs = Math.round(performance.now() - healedMs)
     await watch.stop()
-    const judged = judge({ lab, ops, watch, mode, data: await dataOf(lab) })
-    const problems = [...(trouble === undefined ? [] : [trouble]), ...judged.problems]
+    // Whoever said which data count has accepted what others lack; then it is as without confirmation.
+    const promised = isDecided ? 'async' : mode
+    const judged = judge({ lab, ops, watch, mode: promised, data: await dataOf(lab) })
+    // Without a primary there are no data to judge.
+    const problems = trouble === undefined ? judged.problems : [trouble]
     return {
       seed,
       mode,
@@ -60,6 +65,7 @@ export async function runHistory(options: HistoryOptions): Promise<HistoryResult
       faults: schedule.planned.map(
         ({ atMs, forMs, fault }) => `${atMs}+${forMs} ${describeFault(fault)}`,
       ),
+      isDecided,
       ...judged,
       ...(trouble === undefined && { convergedMs }),
       problems,
@@ -74,7 +80,7 @@ export async function runHistory(options: HistoryOptions): Promise<HistoryResult
 /** Ways of guarding that differ in what they prove and what they stop; the seed picks one unless one is asked for. */
 export const variants = {
   plain: 'guards: {replicationUsers: Auto, minReplicas: Disabled}',
-  grants: 'operatorAway: StopWrites, grantTtl: 1s',
+  grants: 'operatorAway: StopWrites, grantTtl: 2s',
   selfFencing: 'guards: {replicationUsers: Auto, minReplicas: Adaptive}',
 } as const
 

@@ -18,6 +18,7 @@ export function historyLine(result: HistoryResult): string {
     `errors ${result.errors} ${codes(result)}`,
     `stall ${result.longestStallMs} ms`,
     result.convergedMs === undefined ? 'NOT in order' : `in order after ${result.convergedMs} ms`,
+    ...(result.isDecided ? ['a person decided'] : []),
     result.faults.join('; '),
   ]
   const lines = [parts.join(' | '), ...problems.map((problem) => `  PROBLEM ${problem}`)]
@@ -51,6 +52,7 @@ export function sumLine(results: readonly HistoryResult[]): string {
   return [
     `${results.length} histories`,
     `${of(({ problems }) => (problems.length > 0 ? 1 : 0))} with problems`,
+    `${of(({ isDecided }) => Number(isDecided))} decided by a person`,
     `failovers ${losses.length}`,
     `acked ${of(({ acknowledged }) => acknowledged)}`,
     `unknown ${of(({ unknown }) => unknown)}`,

@@ -48,7 +48,7 @@ process.on('exit', () => {
 })
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   // Processes and namespaces go with us, by the kernel; folders by the handler of `exit`.
-  process.on(signal, () => open.size > 0 && process.exit(128 + (signal === 'SIGINT' ? 2 : 15)))
+  process.on(signal, () => process.exit(128 + (signal === 'SIGINT' ? 2 : 15)))
 }
 
 export class Lab {

@@ -37,6 +37,7 @@ export class LabServer {
   private readonly options: ServerOptions
   private readonly dataPath: string
   private process: LabProcess | undefined
+  private killed: LabProcess | undefined
   private client: Promise<Client> | undefined
   private stopped = false
 
@@ -62,12 +63,15 @@ export class LabServer {
     const { namespace, program, directory, name } = this.options
     mkdirSync(this.dataPath, { recursive: true })
     this.stopped = false
-    this.process = await LabProcess.start({
+    const started = await LabProcess.start({
       namespace,
       command: [...program, ...this.arguments(), ...sourceArguments(as)],
       logFile: join(directory, `${name}.log`),
     })
+    this.process = started
     await until(`${name} answers`, async () => {
+      // Killed again before it was up.
+      if (this.process !== started || this.killed === started) return true
       if (!this.isRunning) throw new Error(`${name} ended at its start; see its log`)
       const reply = await this.call('PING').catch(() => undefined)
       return (
@@ -85,6 +89,7 @@ export class LabServer {
 
   async kill(): Promise<void> {
     if (!this.isRunning) return
+    this.killed = this.process
     await this.process?.kill()
     writeWhole(join(this.options.directory, `ended-${this.host}`), String(wallMs()))
   }
