@@ -76,3 +76,18 @@ test('a person may choose in so many words', () => {
   assert.equal(targetOf({ servers, operation }), 'b:1')
   assert.equal(targetOf({ servers, operation: { ...operation, to: 'c:1' } }), undefined)
 })
+
+test('an empty one is not chosen beside data that may not be promoted', () => {
+  const servers = {
+    a: parkedAt(5, { runId: 'run-a2', replId: 'x', priority: 0 }),
+    b: b(0, { replId: 'y', keyCount: 0 }),
+  }
+  const result = planFor({ servers, status: fencing() })
+  assert.equal(result.status.intent?.target, undefined)
+  assert.match(condition(result, 'PrimaryAvailable'), /NoEligibleCandidate/)
+  const empty = {
+    a: parkedAt(5, { runId: 'run-a2', replId: 'x', priority: 0, keyCount: 0 }),
+    b: servers.b,
+  }
+  assert.equal(targetOf({ servers: empty }), 'b:1')
+})

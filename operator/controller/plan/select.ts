@@ -159,6 +159,12 @@ function selectReturned(
   if (best === undefined || intent.fromReplId === undefined) {
     return none('no member that answers may be promoted')
   }
+  const holder = parked.find(({ facts }) => best.facts.keyCount < facts.keyCount * fairShare)
+  if (holder !== undefined) {
+    return none(
+      `${holder.address} has ${holder.facts.keyCount} keys, ${best.address} ${best.facts.keyCount}; list the former and let it be promotable, or ask for the latter`,
+    )
+  }
   return { kind: 'chosen', member: best }
 }
 

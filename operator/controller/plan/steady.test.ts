@@ -213,6 +213,18 @@ test('followed: a switchover made by someone else is obeyed once the old primary
   assert.deepEqual(result.actions, [])
 })
 
+test('followed: not one that was restarted as a primary and lacks what another has', () => {
+  const servers = {
+    a: facts({ runId: 'run-a2', replId: 'fresh' }),
+    b: facts({ runId: 'run-b2', replId: 'new', replId2: history, secondReplOffset: 81 }),
+    c: follower({ runId: 'run-c', offset: 90 }),
+  }
+  const { status, actions } = planFor({ servers, status: steady({ members: joined('b', 'c') }) })
+  assert.equal(status.primary, undefined)
+  assert.equal(status.intent?.from, 'a:1')
+  assert.ok(actions.every(({ kind }) => kind === 'park'))
+})
+
 test('members: one that shares the recorded history is of the set, also while there is no primary', () => {
   const servers = {
     a: down('timeout', 9000),

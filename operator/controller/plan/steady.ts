@@ -170,6 +170,10 @@ function followOther(context: Context, primary: PrimaryStatus, health: Lost): De
   const self = context.members.find(({ address }) => address === primary.address)
   const mayStillWrite = health.kind === 'down' && self?.fate === undefined
   if (!isHeir || mayStillWrite) return undefined
+  // One that was restarted looks the same; nobody made it the primary who would have passed over another with more.
+  const reached = (member: LiveMember) => offsetIn(history, member.facts) ?? -1
+  const isBehind = context.members.filter(isLive).some((each) => reached(each) > reached(other))
+  if (isBehind) return undefined
   return bless(context, other, {
     reason: 'PrimaryFollowed',
     message: `${other.address} was made the primary by someone else; followed`,
