@@ -44,7 +44,7 @@ export const suites: readonly Suite[] = [
   },
   {
     name: 'faults',
-    patterns: ['test/faults/**/*.test.ts'],
+    patterns: ['test/{faults,failover-bench}/**/*.test.ts'],
     concurrency: 1,
     timeoutMs: 2_400_000,
   },

@@ -51,7 +51,7 @@ What clients notice when a primary is lost or replaced. Real servers, sidecars, 
 comparison, each in a network namespace of its own; 8 writers with ioredis and its defaults, each with one unique write after the
 other, the next only after the reply. A stall is the longest that any one writer had no acknowledgement. Writers of Sentinel use
 ioredis with its own Sentinel support and \`failoverDetector\`; they send again by themselves what was not answered, so that they
-see stalls where others see errors. Both have the same \`downAfter\`, and take turns in one run.
+see stalls where others see errors; one that has ended for good is replaced by a new one. Both have the same \`downAfter\`, and take turns in one run.
 
 Repeat it, as root on Linux: \`npm run bench:failover -- --all --json figures.json --page\`; \`--only R6\` for one check,
 \`--seed\` for the same moments of faults.

@@ -25,7 +25,7 @@ function connect(): Redis {
 }
 
 class Writer {
-  private readonly client = connect()
+  private client = connect()
   private readonly name: string
   private running: Promise<void> | undefined
   private isStopping = false
@@ -69,6 +69,8 @@ class Writer {
         const text = error instanceof Error ? error.message : String(error)
         result.failures.push({ value, atMs: wallMs(), text })
         await delay(afterErrorMs)
+        // With the detector one that is told of a failover while it reconnects has ended for good.
+        if (this.client.status === 'end') this.client = connect()
         continue
       }
       const nowMs = wallMs()
