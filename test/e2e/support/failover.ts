@@ -32,6 +32,8 @@ export interface Trial {
   readonly lostBytes: number | undefined
 }
 
+const verifyMs = 600_000
+
 export class Writer {
   private readonly world: World
   private readonly path: string
@@ -45,8 +47,9 @@ export class Writer {
     return this.world.get(`${this.path}/stats`)
   }
 
+  /** Reads all of it back, which takes a while after a long time of writing. */
   verify(): Promise<Verified> {
-    return this.world.get(`${this.path}/verify`)
+    return this.world.get(`${this.path}/verify`, verifyMs)
   }
 
   start(): Promise<WriterStats> {

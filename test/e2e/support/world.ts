@@ -128,12 +128,12 @@ export class World {
     return (await this.cluster.kubectl(args, { input: JSON.stringify(list) })).stderr
   }
 
-  async get<T>(path: string): Promise<T> {
-    return JSON.parse(await this.text(path)) as T
+  async get<T>(path: string, timeoutMs?: number): Promise<T> {
+    return JSON.parse(await this.text(path, timeoutMs)) as T
   }
 
-  async text(path: string): Promise<string> {
-    const response = await fetch(this.origin + path, { signal: AbortSignal.timeout(60_000) })
+  async text(path: string, timeoutMs = 60_000): Promise<string> {
+    const response = await fetch(this.origin + path, { signal: AbortSignal.timeout(timeoutMs) })
     const text = await response.text()
     if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`)
     return text
