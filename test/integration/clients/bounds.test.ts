@@ -92,8 +92,8 @@ test('a listener that was added and removed at once is not there', async (t) => 
   const own = { host: '127.0.0.1', port: 0 }
   const extra = await freePort()
   const listeners = [own, { host: '127.0.0.1', port: extra }, { unixPath: path }]
-  plane.apply(configFor(server, { listeners, version: 2 }))
-  plane.apply(configFor(server, { listeners: [own], version: 3 }))
+  await plane.apply(configFor(server, { listeners, version: 2 }))
+  await plane.apply(configFor(server, { listeners: [own], version: 3 }))
   await until('only one is left', () => plane.addresses().length === 1)
   const one = await connect(t, port)
   assert.equal(await one.ask('PING'), '+PONG\r\n')
@@ -143,7 +143,7 @@ test('commands that were not sent to a stuck server are sent to the next, all of
   const value = 'x'.repeat(200_000)
   for (const one of clients) one.send(encodeCommand(['SET', 'k', value]).repeat(12))
   await until('the server is full', () => plane.view().inFlightCommands >= 30)
-  plane.apply(configFor(next, { epoch: 2 }))
+  await plane.apply(configFor(next, { epoch: 2 }))
   for (const one of clients) {
     const replies = await one.replies(12)
     assert.ok(replies.every((reply) => /^(\+OK|-PROXY RM_UPSTREAM_LOST)/.test(reply)))

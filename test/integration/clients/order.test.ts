@@ -11,14 +11,14 @@ test('replies keep their order when the number of shared connections changes', a
     await one.replies(32)
   }
   const more = configFor(server, { upstream: { connectionsMax: 4 } })
-  plane.apply(more)
+  await plane.apply(more)
   for (const one of clients) assert.equal(await one.ask('PING'), '+PONG\r\n')
-  plane.apply(configFor(server))
+  await plane.apply(configFor(server))
   // A paused write stops its connection at the server; a read on another passes.
   await server.command('CLIENT', 'PAUSE', '60000', 'WRITE')
   for (const one of clients) one.send(encodeCommand(['SET', 'k', 'v']))
   await until('they are in flight', () => plane.view().inFlightCommands === clients.length)
-  plane.apply(more)
+  await plane.apply(more)
   for (const one of clients) one.send(encodeCommand(['ECHO', 'second']))
   // One of these is carried by the paused connection, the others show that their replies could have come.
   const later = await Promise.all([1, 2, 3, 4].map(client))

@@ -70,9 +70,9 @@ test('a switchover under writes: another primary, no error, nothing lost, there 
   client.on('error', (error: Error) => errors.push(error.message))
   context.after(() => client.disconnect())
   let written = 0
-  let isWriting = true
+  const ending = new AbortController()
   const writing = (async () => {
-    for (; isWriting; written += 1) await client.set(`k${written}`, String(written))
+    for (; !ending.signal.aborted; written += 1) await client.set(`k${written}`, String(written))
   })()
   writing.catch((error: unknown) => errors.push(String(error)))
 
@@ -106,7 +106,7 @@ test('a switchover under writes: another primary, no error, nothing lost, there 
   const back = await switchover(started, '--to', from)
   assert.match(back.out, line, back.err)
   await more(50)
-  isWriting = false
+  ending.abort()
   await writing
   assert.deepEqual(errors, [])
   const keys = Array.from({ length: written }, (_each, index) => `k${index}`)

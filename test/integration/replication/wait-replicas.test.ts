@@ -231,7 +231,7 @@ test('a changed rule holds from the next write on, and what waits is given up wi
   assert.equal(await client.ask('SET', 'a', '1'), '+OK\r\n')
   await plane.apply({ ...configOf(servers, { writes: hasty }), version: 2 })
   assert.equal(await client.ask('SET', 'a', '2'), unconfirmed(0, 1))
-  plane.apply({
+  await plane.apply({
     ...configOf(servers, { writes: { ...patient, waitTimeoutMs: 60_000 } }),
     version: 3,
   })

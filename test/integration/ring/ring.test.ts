@@ -75,7 +75,7 @@ test('a server more takes its share of the keys, all others stay where they are'
   const plane = await startPlane(t, ringConfig(servers.slice(0, 3)))
   const client = await connect(t, portOf(plane))
   await setAll(client)
-  plane.apply({ ...ringConfig(servers), version: 2 })
+  await plane.apply({ ...ringConfig(servers), version: 2 })
   const moved = keys.filter((key) => placeOf(key, 4) === 3).length
   assert.deepEqual(await readAll(client), { value: keyCount - moved, none: moved, error: 0 })
   assert(moved > 0.15 * keyCount && moved < 0.35 * keyCount, `${moved} of ${keyCount}`)
@@ -159,7 +159,7 @@ test('nothing goes to a server any more that is in the ring no longer', async (t
   assert.equal(await client.ask('MULTI'), '+OK\r\n')
   assert.equal(await client.ask('SET', key, 'v'), '+QUEUED\r\n')
   assert.equal(await other.ask('WATCH', key), '+OK\r\n')
-  plane.apply({ ...ringConfig(servers.slice(0, 1)), version: 2 })
+  await plane.apply({ ...ringConfig(servers.slice(0, 1)), version: 2 })
   assert.equal(await client.ask('EXEC'), '*1\r\n+OK\r\n')
   assert.equal(await other.ask('GET', key), '$1\r\nv\r\n')
   assert.equal(await other.ask('MULTI'), '+OK\r\n')

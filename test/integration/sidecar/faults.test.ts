@@ -79,7 +79,7 @@ test('what a hung primary was not sent goes on at its successor, after seconds t
   // As long as a controller may take to find it down.
   await until('it is replaced', () => performance.now() - start > 2000)
   assert.equal(late.text(), '', 'it waits')
-  plane.apply(configFor(next, { epoch: 1 }))
+  await plane.apply(configFor(next, { epoch: 1 }))
   assert.equal(await late.reply(), ':1\r\n')
   assert.match(await sent.reply(), /^-PROXY RM_UPSTREAM_LOST/)
   assert.equal(plane.view().counters.commandsShed, 0)

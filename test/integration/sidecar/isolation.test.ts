@@ -76,10 +76,10 @@ for (const isolation of ['shared', 'perClient'] as const) {
     await one.ask('SET', 'where', 'old')
     const config = { ...configFor(next, changes), listeners: [{ host: '127.0.0.1', port: 0 }] }
     const { primary: _none, ...upstream } = config.upstream
-    plane.apply({ ...config, epoch: 1, upstream })
+    await plane.apply({ ...config, epoch: 1, upstream })
     one.send(encodeCommand(['SET', 'where', 'new']) + encodeCommand(['GET', 'where']))
     await until('they are held', () => plane.view().heldCommands === 2)
-    plane.apply({ ...config, epoch: 2 })
+    await plane.apply({ ...config, epoch: 2 })
     assert.deepEqual(await one.replies(2), ['+OK\r\n', bulk('new')])
     assert.equal(await server.command('GET', 'where'), bulk('old'))
   })

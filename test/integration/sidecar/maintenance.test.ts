@@ -181,12 +181,12 @@ test('subscribers, blocked clients and transactions hear of it between their rep
 
 test('a primary that is withdrawn and replaced is a failover', async (t) => {
   const { plane, client, config } = await withdrawn(t)
-  plane.apply(config)
+  await plane.apply(config)
   assert.equal(words(await client.reply())[0], 'FAILING_OVER')
   client.send(encodeCommand(['SET', 'k', '2']))
   const next = await startServer()
   t.after(() => next.stop())
-  plane.apply({ ...configFor(next), epoch: 2 })
+  await plane.apply({ ...configFor(next), epoch: 2 })
   const replies = await client.replies(2)
   assert.ok(replies.includes('+OK\r\n'), replies.join())
   assert.equal(words(replies.find((reply) => reply.startsWith('>')) ?? '')[0], 'FAILED_OVER')

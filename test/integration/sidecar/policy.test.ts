@@ -192,13 +192,15 @@ test('a changed policy holds for clients that are connected', async (t) => {
   const plane = await startPlane(t, configFor(rig.server))
   const client = await connect(t, portOf(plane))
   assert.match(await client.ask('CONFIG', 'RESETSTAT'), refusal)
-  plane.apply(configFor(rig.server, { version: 2, commands: { allow: ['config'] } }))
+  await plane.apply(configFor(rig.server, { version: 2, commands: { allow: ['config'] } }))
   assert.equal(await client.ask('CONFIG', 'RESETSTAT'), '+OK\r\n')
-  plane.apply(configFor(rig.server, { version: 3, commands: { deny: ['*'], allow: ['get'] } }))
+  await plane.apply(
+    configFor(rig.server, { version: 3, commands: { deny: ['*'], allow: ['get'] } }),
+  )
   assert.equal(await client.ask('GET', 'k'), '$-1\r\n')
   assert.match(await client.ask('SET', 'k', 'v'), /^-NOPERM 'set'/)
   assert.match(await client.ask('EVAL', 'return 1', '0'), /^-NOPERM 'eval'/)
-  plane.apply(configFor(rig.server, { version: 4 }))
+  await plane.apply(configFor(rig.server, { version: 4 }))
   assert.equal(await client.ask('SET', 'k', 'v'), '+OK\r\n')
 })
 

@@ -72,7 +72,7 @@ test('without a primary clients are told so after the hold, and get through when
   assert.match(await one.ask('GET', 'a'), /^-PROXY RM_NO_PRIMARY /)
   one.send(encodeCommand(['SET', 'a', 'b']))
   await until('it is held', () => plane.view().heldCommands === 1)
-  plane.apply({ ...config, epoch: 1 })
+  await plane.apply({ ...config, epoch: 1 })
   assert.equal(await one.reply(), '+OK\r\n')
 })
 
@@ -91,7 +91,7 @@ test('nothing of a client is sent to a process that is not the recorded one', as
   assert.ok(plane.view().counters.upstreamIdentityErrors > 0)
   assert.match(await server.command('EXISTS', 'a'), /^:0/)
   const primary = { host, port, runId: await server.info('run_id') }
-  plane.apply({ ...config, epoch: 1, upstream: { ...config.upstream, primary } })
+  await plane.apply({ ...config, epoch: 1, upstream: { ...config.upstream, primary } })
   assert.equal(await one.ask('SET', 'a', 'b'), '+OK\r\n')
 })
 
@@ -125,7 +125,7 @@ test('a new primary takes over at once and the old one gets nothing more', async
   await subscriber.ask('SUBSCRIBE', 'c')
   blocked.send(encodeCommand(['BLPOP', 'l', '0']))
   await until('it blocks', () => plane.view().inFlightCommands === 1)
-  plane.apply({ ...configFor(next), listeners: [{ host: '127.0.0.1', port: 0 }], epoch: 1 })
+  await plane.apply({ ...configFor(next), listeners: [{ host: '127.0.0.1', port: 0 }], epoch: 1 })
   assert.match(await blocked.reply(), lost)
   assert.equal(await steady.ask('SET', 'where', 'new'), '+OK\r\n')
   assert.match(await inTransaction.ask('SET', 'half', '2'), lost)
@@ -190,7 +190,7 @@ test('listeners come and go with the configuration', async (t) => {
   const plane = await startPlane(t, configFor(server, { listeners: listen(first) }))
   const early = await connect(t, first)
   assert.equal(await early.ask('PING'), '+PONG\r\n')
-  plane.apply(configFor(server, { listeners: listen(second), version: 1 }))
+  await plane.apply(configFor(server, { listeners: listen(second), version: 1 }))
   await until('the new one is open', async () => {
     const one = await connect(t, second).catch(() => undefined)
     return (await one?.ask('PING')) === '+PONG\r\n'

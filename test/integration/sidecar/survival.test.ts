@@ -34,7 +34,7 @@ const ways = {
   ) => {
     const next = await startServer()
     t.after(() => next.stop())
-    plane.apply({
+    await plane.apply({
       ...configFor(next, changes),
       listeners: [{ host: '127.0.0.1', port: 0 }],
       epoch: 1,

@@ -277,10 +277,10 @@ test('a listener goes over to TLS by a new configuration; its clients stay', opt
   const tcp = { host: '127.0.0.1', port }
   const apply = (listener: Listener, version: number) =>
     rig.plane.apply(configFor(rig.server, { listeners: [listener], version }))
-  apply(tcp, 1)
+  await apply(tcp, 1)
   assert.equal(await (await connect(t, port)).ask('PING'), '+PONG\r\n', 'plain')
   assert.equal(await before.client.ask('PING'), '+PONG\r\n')
-  apply({ ...tcp, tls: server }, 2)
+  await apply({ ...tcp, tls: server }, 2)
   assert.ok(await isServed(t, { port, ...clientFiles(authority.caFile) }))
 })
 

@@ -84,7 +84,7 @@ test('a server is used by the path of its socket, if it is the recorded process'
   await until('the loss is seen', () => plane.view().primary === 'failing')
   await server.restart()
   assert.match(await client.ask('GET', 'k'), /^-PROXY RM_HOLD_TIMEOUT/)
-  plane.apply(configFor(address, { ...at(await server.info('run_id')), epoch: 1 }))
+  await plane.apply(configFor(address, { ...at(await server.info('run_id')), epoch: 1 }))
   assert.equal(await client.ask('GET', 'k'), '$-1\r\n')
 })
 

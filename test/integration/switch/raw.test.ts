@@ -86,7 +86,7 @@ test('all end in the turn in which the primary changes, or is withdrawn', async 
   const { plane, first, second, configOf, client } = await scene(t)
   const one = await client()
   assert.equal(await one.ask('SET', 'a', '1'), '+OK\r\n')
-  plane.apply({ ...configOf(second), epoch: 1 })
+  await plane.apply({ ...configOf(second), epoch: 1 })
   one.send(encodeCommand(['SET', 'a', '2']))
   await isEnded(one)
   assert.equal(await first.command('GET', 'a'), '$1\r\n1\r\n')
@@ -94,7 +94,7 @@ test('all end in the turn in which the primary changes, or is withdrawn', async 
   assert.equal(await other.ask('SET', 'a', '3'), '+OK\r\n')
   assert.equal(await second.command('GET', 'a'), '$1\r\n3\r\n')
   const { primary: _withdrawn, ...upstream } = configOf(second).upstream
-  plane.apply({ ...configOf(second), epoch: 2, upstream })
+  await plane.apply({ ...configOf(second), epoch: 2, upstream })
   await isEnded(other)
   await isEnded(await client())
 })
@@ -102,7 +102,7 @@ test('all end in the turn in which the primary changes, or is withdrawn', async 
 test('a server that is no primary gets nothing', async (t) => {
   const { plane, first, second, configOf, client } = await scene(t)
   await second.command('REPLICAOF', first.host, String(first.port))
-  plane.apply({ ...configOf(second), epoch: 1 })
+  await plane.apply({ ...configOf(second), epoch: 1 })
   const one = await client()
   one.send(encodeCommand(['SET', 'a', '1']))
   assert.equal(await one.rest(), '')
