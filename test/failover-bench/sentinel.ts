@@ -15,7 +15,7 @@ const sentinelPort = 26_379
 const sentinelCount = 3
 const quorum = 2
 /** A Sentinel begins no failover before twice this after the last one. */
-const failoverTimeoutMs = 3000
+const failoverTimeoutMs = 2000
 const readyMs = 40_000
 
 export class Sentinels implements Contender {

@@ -17,7 +17,11 @@ test('writers go on after every fault, with at most one error each and nothing l
 }, async (t) => {
   const rig = await Respmesh.start({ downAfter: '1s', paceMs: 2 })
   t.after(() => rig.stop())
-  const { trials, stuck } = await runSeries([rig], { faults, trials: 1, random: new Random(1) })
+  const { trials, stuck } = await runSeries([rig], {
+    faults,
+    trials: () => 1,
+    random: new Random(1),
+  })
   assert.deepEqual(stuck, [])
   assert.equal(trials.length, faults.length)
   for (const trial of trials) {

@@ -12,19 +12,20 @@ export interface Series {
 
 export interface SeriesOptions {
   readonly faults: readonly FaultKind[]
-  readonly trials: number
+  readonly trials: (fault: FaultKind) => number
   readonly random: Random
   readonly onTrial?: (trial: Trial, number: number) => void
 }
 
 export async function runSeries(
   contenders: readonly Contender[],
-  { faults, trials: count, random, onTrial }: SeriesOptions,
+  { faults, trials: countOf, random, onTrial }: SeriesOptions,
 ): Promise<Series> {
   const trials: Trial[] = []
   const stuck: string[] = []
-  for (let number = 0; number < count; number += 1) {
-    for (const fault of faults) {
+  const most = Math.max(...faults.map(countOf))
+  for (let number = 0; number < most; number += 1) {
+    for (const fault of faults.filter((each) => number < countOf(each))) {
       for (const contender of contenders) {
         const pass = `${fault}-${number}`
         try {
