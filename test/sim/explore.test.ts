@@ -1,0 +1,53 @@
+/**
+ * The plan in worlds where everything goes wrong: histories drawn by seeds, every interleaving of a small world, and each
+ * guard switched off once, which has to be noticed. `npm run sim -- failover` runs more, and replays one.
+ */
+import assert from 'node:assert/strict'
+import { availableParallelism } from 'node:os'
+import { test } from 'node:test'
+import { exhaust, scopes } from './explore/exhaustive.ts'
+import { play } from './explore/history.ts'
+import { findMutation, mutationNames } from './explore/mutate.ts'
+import { exploreInThreads } from './explore/pool.ts'
+
+const isFull = process.env['RESPMESH_TEST_SIZE'] === 'full'
+const histories = isFull ? 100_000 : 10_000
+
+test(`no invariant is broken in ${histories} histories`, async () => {
+  const threads = availableParallelism()
+  const { counts, failures } = await exploreInThreads({ from: 1, count: histories }, { threads })
+  assert.deepEqual(failures, [], 'replay one: npm run sim -- failover --seed SEED --trace')
+  // Worlds in which nothing happens prove nothing.
+  assert.ok(counts.failovers > histories / 10 && counts.switchovers > histories / 50)
+  const proofs = [
+    'ProcessDead',
+    'ServerDemoted',
+    'ProxiesAcked',
+    'GrantExpired',
+    'ServerSelfFenced',
+  ]
+  for (const proof of proofs) assert.ok((counts.proofs[proof] ?? 0) > 0, `never proved: ${proof}`)
+})
+
+test('a seed names one history', () => {
+  const [first, second] = [7, 7].map((seed) => play(seed, { isTraced: true }).trace)
+  assert.ok((first?.length ?? 0) > 10)
+  assert.deepEqual(first, second)
+})
+
+for (const scope of scopes) {
+  test(`no interleaving of a small world breaks an invariant: ${scope.name}`, () => {
+    const { violation, path, states } = exhaust(scope, isFull ? 60_000 : 1500)
+    assert.equal(violation, undefined, path.join('\n'))
+    assert.ok(states > 100)
+  })
+}
+
+// Three are rare: they are looked for at full size.
+const rare = ['epoch not compared', 'granted by a deposed leader', 'grant expiry too early']
+for (const name of mutationNames.filter((each) => isFull || !rare.includes(each))) {
+  test(`it is noticed when a guard is off: ${name}`, () => {
+    const { failure, histories: tried } = findMutation(name)
+    assert.ok(failure !== undefined, `not within ${tried} histories`)
+  })
+}

@@ -1,0 +1,124 @@
+/**
+ * `npm run sim -- failover`: explores what becomes of the plan in worlds where everything goes wrong.
+ *
+ *   --seeds N [--from SEED]   so many histories; exit code 1 if an invariant does not hold in one of them
+ *   --seed S [--trace]        one of them, readably
+ *   --profile NAME            only worlds of this kind
+ *   --exhaustive              every interleaving in a small world, up to a bound
+ *   --mutate NAME             with one guard switched off: must find a violation
+ *   --mutations               each of them, one after the other
+ */
+import { availableParallelism } from 'node:os'
+import { parseArgs } from 'node:util'
+import { exhaust, scopes } from './explore/exhaustive.ts'
+import { play } from './explore/history.ts'
+import { findMutation, mutationNames } from './explore/mutate.ts'
+import { type Summary, exploreInThreads } from './explore/pool.ts'
+import { profileNames } from './explore/profiles.ts'
+
+const { values, positionals } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '10000' },
+    from: { type: 'string', default: '1' },
+    seed: { type: 'string' },
+    trace: { type: 'boolean' },
+    profile: { type: 'string' },
+    exhaustive: { type: 'boolean' },
+    states: { type: 'string', default: '200000' },
+    mutate: { type: 'string' },
+    mutations: { type: 'boolean' },
+    threads: { type: 'string', default: String(Math.max(1, availableParallelism())) },
+  },
+  allowPositionals: true,
+})
+
+const usage = (message: string): never => {
+  console.error(message)
+  process.exit(2)
+}
+if (positionals[0] !== 'failover') usage('say what: npm run sim -- failover --seeds 10000')
+if (values.profile !== undefined && !profileNames.includes(values.profile)) {
+  usage(`no profile "${values.profile}"; there are: ${profileNames.join(', ')}`)
+}
+
+const profile = values.profile === undefined ? {} : { profile: values.profile }
+if (values.seed !== undefined) replay(Number(values.seed))
+else if (values.exhaustive === true) exhaustAll()
+else if (values.mutate !== undefined) process.exitCode = mutate(values.mutate) ? 0 : 1
+else if (values.mutations === true) mutateAll()
+else await run()
+
+async function run(): Promise<void> {
+  const startedMs = performance.now()
+  const count = Number(values.seeds)
+  let done = 0
+  let toldMs = startedMs
+  const onProgress = (histories: number) => {
+    done += histories
+    if (performance.now() - toldMs < 10_000) return
+    toldMs = performance.now()
+    console.log(`${done} of ${count} histories, ${seconds(startedMs)} s`)
+  }
+  const range = { from: Number(values.from), count, ...profile }
+  const summary = await exploreInThreads(range, { threads: Number(values.threads), onProgress })
+  for (const { seed, profile: name, invariant, message } of summary.failures) {
+    console.log(`seed ${seed} (${name}), ${invariant}: ${message}`)
+    console.log(`  replay: npm run sim -- failover --seed ${seed} --trace`)
+  }
+  console.log(`${told(summary)}, ${seconds(startedMs)} s`)
+  process.exitCode = summary.failures.length === 0 ? 0 : 1
+}
+
+function told({ histories, counts, failures }: Summary): string {
+  const proofs = Object.entries(counts.proofs).map(([name, count]) => `${name} ${count}`)
+  const { steps, failovers, switchovers, acknowledged, waiting } = counts
+  return `${histories} histories, ${steps} steps, ${acknowledged} acknowledged writes, ${failovers} failovers, ${switchovers} switchovers, promotions by proof: ${proofs.sort().join(', ')}; ${waiting} left to a person, ${failures.length} violations`
+}
+
+function replay(seed: number): void {
+  const mutations = values.mutate === undefined ? [] : [values.mutate]
+  const outcome = play(seed, { mutations, isTraced: values.trace === true, ...profile })
+  for (const line of outcome.trace) console.log(line)
+  const { violation } = outcome
+  console.log(
+    `seed ${seed} (${outcome.profile}): ${violation ? `${violation.invariant}: ${violation.message}` : 'all invariants hold'}`,
+  )
+  process.exitCode = violation === undefined ? 0 : 1
+}
+
+function exhaustAll(): void {
+  for (const scope of scopes) {
+    const startedMs = performance.now()
+    const result = exhaust(scope, Number(values.states))
+    const end = result.isComplete ? 'all of them' : `not all: the bound is ${values.states} states`
+    console.log(
+      `${scope.name}: ${result.states} states, ${result.steps} steps, depth ${result.depth}, ${end}; ${seconds(startedMs)} s`,
+    )
+    if (result.violation === undefined) continue
+    console.log(result.path.join('\n'))
+    console.log(result.violation)
+    process.exitCode = 1
+  }
+}
+
+function mutate(name: string): boolean {
+  if (!mutationNames.includes(name))
+    usage(`no mutation "${name}"; there are: ${mutationNames.join(', ')}`)
+  const startedMs = performance.now()
+  const found = findMutation(name)
+  const text = found.failure
+    ? `found by seed ${found.failure.seed} (${found.failure.profile}): ${found.failure.invariant}: ${found.failure.message.slice(0, 160)}`
+    : 'NOT FOUND'
+  console.log(`${name}: ${text}; ${found.histories} histories, ${seconds(startedMs)} s`)
+  return found.failure !== undefined
+}
+
+function mutateAll(): void {
+  const missed = mutationNames.filter((name) => !mutate(name))
+  console.log(`${mutationNames.length - missed.length} of ${mutationNames.length} mutations found`)
+  process.exitCode = missed.length === 0 ? 0 : 1
+}
+
+function seconds(startedMs: number): string {
+  return ((performance.now() - startedMs) / 1000).toFixed(1)
+}
