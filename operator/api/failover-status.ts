@@ -38,6 +38,9 @@ export const intent = Type.Object(
       Type.String({ maxLength: 300, description: 'address of the primary that is replaced' }),
     ),
     fromRunId: Type.Optional(Type.String({ maxLength: 64 })),
+    fromHost: Type.Optional(
+      Type.String({ maxLength: 253, description: 'where that process was met' }),
+    ),
     fromSince: Type.Optional(time('since when it had been the primary')),
     fromReplId: Type.Optional(
       Type.String({
@@ -87,6 +90,7 @@ export const lastFailover = Type.Object(
     kind: Type.Optional(oneOf(['Failover', 'Rebless', 'Switchover'], 'what was done')),
     reason: Type.String({ maxLength: 256 }),
     from: Type.Optional(Type.String({ maxLength: 300 })),
+    fromRunId: Type.Optional(Type.String({ maxLength: 64 })),
     fromReplId: Type.Optional(Type.String({ maxLength: 64 })),
     to: Type.String({ maxLength: 300 }),
     epoch: Type.Integer({ minimum: 0 }),

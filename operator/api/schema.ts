@@ -45,6 +45,9 @@ const serverStatus = Type.Object(
     address: Type.String({ maxLength: 300, description: 'host:port as in the spec' }),
     runId: Type.String({ maxLength: 64 }),
     replId: Type.String({ maxLength: 64 }),
+    host: Type.Optional(
+      Type.String({ maxLength: 253, description: 'where the process was met, if not by its name' }),
+    ),
     since: time('since when it is the primary'),
   },
   {

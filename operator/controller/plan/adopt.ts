@@ -140,7 +140,7 @@ function bootstrap(context: Context, best: LiveMember): Decision {
   }
 }
 
-function adopt(context: Context, { address, facts }: LiveMember): Decision {
+function adopt(context: Context, { address, host, facts }: LiveMember): Decision {
   const epoch = (context.status.epoch ?? 0) + 1
   return {
     record: {
@@ -150,6 +150,7 @@ function adopt(context: Context, { address, facts }: LiveMember): Decision {
         address,
         runId: facts.runId,
         replId: facts.replId,
+        host,
         since: new Date(context.now.wallMs).toISOString(),
       },
       ...historyOf(context.status),

@@ -105,6 +105,16 @@ test('fence: what is no proof', () => {
   }
 })
 
+test('fence: another process elsewhere under the same name is no proof', () => {
+  const a = facts({ runId: 'run-a2', isLoading: true })
+  const servers = { a, b: parkedAt(9, { runId: 'run-b' }) }
+  const given = { servers, expected: ['deaf'] }
+  const here = planFor({ ...given, status: fencing({ fromHost: 'a' }) })
+  assert.equal(here.status.intent?.proof, 'ProcessDead')
+  const elsewhere = planFor({ ...given, status: fencing({ fromHost: '10.0.0.9' }) })
+  assert.equal(condition(elsewhere, 'PrimaryAvailable'), 'False/WaitingForFencing')
+})
+
 test('fence: without proof only where the user said so in so many words', () => {
   const servers = { a: down('timeout', 60_000), b: parkedAt(9, { runId: 'run-b' }) }
   const given = { servers, status: fencing(), expected: ['deaf'] }
@@ -190,6 +200,7 @@ test('promote: repeated on the same process until it is seen as a primary, then 
     address: 'b:1',
     runId: 'run-b',
     replId: 'new',
+    host: 'b',
     since: '2026-01-02T03:04:05.000Z',
   })
   assert.equal(done.status.intent, undefined)

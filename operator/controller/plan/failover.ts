@@ -41,7 +41,7 @@ export interface Loss {
 export function intentOf(context: Context, loss: Loss): Intent {
   const { members, now } = context
   const { kind, primary, fromReplId, reason } = loss
-  const { address, runId, since } = primary
+  const { address, runId, since, host } = primary
   const last = members.find((member) => member.address === address)?.observation.last
   const seen = last?.runId === runId ? last : undefined
   const { grantTtlMs, minReplicasRunId, waitReplicas } = standingGuards(context) ?? {}
@@ -49,6 +49,7 @@ export function intentOf(context: Context, loss: Loss): Intent {
     kind,
     from: address,
     fromRunId: runId,
+    ...(host !== undefined && { fromHost: host }),
     fromSince: since,
     fromReplId,
     ...(seen && { fromOffset: seen.offset, fromKeys: seen.keyCount }),
@@ -248,7 +249,7 @@ function dropTarget(context: Context, intent: Intent, why: string): Decision {
 export function complete(
   context: Context,
   intent: Intent,
-  { address, facts }: LiveMember,
+  { address, host, facts }: LiveMember,
 ): Decision {
   const { now, status } = context
   const completedAt = new Date(now.wallMs).toISOString()
@@ -266,7 +267,7 @@ export function complete(
     record: {
       epoch,
       phase: 'Steady',
-      primary: { address, runId: facts.runId, replId: facts.replId, since: completedAt },
+      primary: { address, runId: facts.runId, replId: facts.replId, host, since: completedAt },
       ...(done === undefined ? historyOf(status) : remember(status, done)),
       ...(operation && { operation }),
     },
@@ -289,7 +290,7 @@ function summary(
   intent: Intent,
   { address: to, facts }: Pick<LiveMember, 'address' | 'facts'>,
 ): Failover {
-  const { kind, from, fromReplId, proof, reason, startedAt } = intent
+  const { kind, from, fromRunId, fromReplId, proof, reason, startedAt } = intent
   const old = members.find(({ address }) => address === from)?.facts
   // The old primary was blocked when the target had all of it, and cannot have taken anything since.
   const isWhole = proof === 'HandedOver' && old?.role === 'replica'
@@ -297,6 +298,7 @@ function summary(
     ...(kind !== 'Bootstrap' && { kind }),
     reason,
     ...(from !== undefined && { from }),
+    ...(fromRunId !== undefined && { fromRunId }),
     ...(fromReplId !== undefined && { fromReplId }),
     to,
     epoch: status.epoch ?? 0,

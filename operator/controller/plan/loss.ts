@@ -59,19 +59,24 @@ export function isUncounted(history: History, member: LiveMember): boolean {
 }
 
 /** One that has just come back may still run what it had been sent, until it is parked. */
-function isStillWriting({ fromReplId, branchOffset }: Failover, { facts }: LiveMember): boolean {
-  return facts.role === 'primary' && branchOffset !== undefined && facts.replId === fromReplId
+function isStillWriting(failover: Failover, { facts }: LiveMember): boolean {
+  return facts.role === 'primary' && isCountable(failover, facts)
+}
+
+/** A restarted server may tell the same history, from what it had stored of it, and count from there. */
+function isCountable({ fromRunId, fromReplId, branchOffset }: Failover, old: ServerFacts): boolean {
+  const isSame = fromRunId === undefined || old.runId === fromRunId
+  return isSame && branchOffset !== undefined && old.replId === fromReplId
 }
 
 /**
  * Exact while the old one still counts in the history that the new one branched off from: a restarted one counts anew,
  * and of a replica that follows again the offset counts in the new history.
  */
-export function lossBy({ fromReplId, branchOffset }: Failover, old: ServerFacts): Loss {
-  if (branchOffset !== undefined && old.replId === fromReplId) {
-    if (old.role === 'primary' || isParked(old)) {
-      return { lostBytes: Math.max(0, old.offset - branchOffset) }
-    }
+export function lossBy(failover: Failover, old: ServerFacts): Loss {
+  const isFinal = old.role === 'primary' || isParked(old)
+  if (isFinal && isCountable(failover, old)) {
+    return { lostBytes: Math.max(0, old.offset - (failover.branchOffset ?? 0)) }
   }
   return { lostUnknown: old.role === 'replica' && old.isLinkUp ? followed : restarted }
 }

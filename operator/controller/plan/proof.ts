@@ -25,13 +25,22 @@ interface Context {
 export function fenceProof(context: Context, intent: Intent): Proof | undefined {
   const from = context.members.find(({ address }) => address === intent.from)
   if (from?.facts !== undefined) {
-    if (from.facts.runId !== intent.fromRunId) return 'ProcessDead'
-    if (from.facts.role === 'replica') return 'ServerDemoted'
+    const isSame = from.facts.runId === intent.fromRunId
+    if (isSame && from.facts.role === 'replica') return 'ServerDemoted'
+    if (!isSame && !hasMoved(from, intent.fromHost)) return 'ProcessDead'
   }
   if (from?.fate !== undefined) return 'ProcessDead'
   if (haveAllAcked(context)) return 'ProxiesAcked'
   if (haveGrantsExpired(context, intent)) return 'GrantExpired'
   return hasFencedItself(context, intent) ? 'ServerSelfFenced' : undefined
+}
+
+/** Another process in the place of the recorded one means its end; one elsewhere under the same name does not. */
+export function hasMoved(
+  { host }: Pick<Member, 'host'>,
+  recordedHost: string | undefined,
+): boolean {
+  return recordedHost !== undefined && host !== recordedHost
 }
 
 /** Every sidecar that exists or is connected obeys the present epoch, or a later one. */

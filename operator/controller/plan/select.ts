@@ -90,7 +90,10 @@ function missingAnswers(
   const others = members.filter((member) => member !== lost)
   const count = Math.max(others.length, lost?.observation.last?.connectedReplicas ?? 0)
   const needed = count - waitReplicas + 1
-  const answers = related.filter(({ member }) => member !== lost).length
+  // What one that is loading or synchronising will have in the end is not known.
+  const answers = related.filter(
+    ({ member }) => member !== lost && !member.facts.isLoading && !member.facts.isSyncing,
+  ).length
   if (answers >= needed) return undefined
   // More was lost than the guarantee covers; whoever came back is asked for what it has.
   const isEveryoneBack = members.every((member) => isLive(member) && !member.facts.isLoading)

@@ -237,3 +237,16 @@ test('members: one that shares the recorded history is of the set, also while th
     [undefined, true, undefined],
   )
 })
+
+test('restarted elsewhere: fenced first, even where there is no other server', () => {
+  const a = facts({ runId: 'run-a2' })
+  const at = (host: string) => ({
+    ...steady(),
+    primary: { address: 'a:1', runId: 'run-a', replId: history, host, since: 'x' },
+  })
+  const same = planFor({ servers: { a }, backend: 'mode: Standalone', status: at('a') })
+  assert.equal(same.status.primary?.runId, 'run-a2')
+  const other = planFor({ servers: { a }, backend: 'mode: Standalone', status: at('10.0.0.9') })
+  assert.equal(other.status.primary, undefined)
+  assert.equal(other.status.phase, 'Fencing')
+})

@@ -22,6 +22,7 @@ import {
   primaryHistory,
 } from './members.ts'
 import { asked, refuseOperation } from './operation.ts'
+import { hasMoved } from './proof.ts'
 import { planChange } from './switchover.ts'
 import type { Action, Decision, DecisionRecord, Verdict } from './types.ts'
 
@@ -76,7 +77,8 @@ function keep(context: Context, primary: PrimaryStatus, facts: ServerFacts): Dec
       ...(context.status.epoch !== undefined && { epoch }),
       phase: 'Steady',
       // The history of a living primary changes when its first replica comes; candidates are judged by it.
-      primary: { ...primary, replId: facts.replId },
+      // It cannot move, while its name may lead elsewhere by now.
+      primary: { ...primary, replId: facts.replId, host: primary.host ?? self.host },
       ...(guards && { guards }),
       ...losses,
       ...(operation && { operation }),
@@ -168,7 +170,9 @@ function followOther(context: Context, primary: PrimaryStatus, health: Lost): De
   const [other] = found
   const isHeir = other !== undefined && found.length === 1 && other.facts.replId2 === history
   const self = context.members.find(({ address }) => address === primary.address)
-  const mayStillWrite = health.kind === 'down' && self?.fate === undefined
+  const isElsewhere =
+    health.kind === 'restarted' && self !== undefined && hasMoved(self, primary.host)
+  const mayStillWrite = (health.kind === 'down' || isElsewhere) && self?.fate === undefined
   if (!isHeir || mayStillWrite) return undefined
   // One that was restarted looks the same; nobody made it the primary who would have passed over another with more.
   const reached = (member: LiveMember) => offsetIn(history, member.facts) ?? -1
@@ -186,6 +190,11 @@ function replace(context: Context, primary: PrimaryStatus, health: Lost): Decisi
   const self = members.find((member) => member.address === primary.address)
   const isAlone = others.length === 0
   if (health.kind === 'restarted' && self !== undefined && isLive(self)) {
+    // The process that was the primary may live on at its address, with sidecars that write to it.
+    const isElsewhere = hasMoved(self, primary.host) && self.fate === undefined
+    if (isElsewhere && mayAct(context)) {
+      return failOver(context, primary, { health, why: describeLoss(primary, health) })
+    }
     if ((isAlone || !mayAct(context)) && self.facts.role === 'primary' && !self.facts.isLoading) {
       return bless(context, self, {
         reason: 'PrimaryReblessed',
@@ -269,7 +278,7 @@ const suspectLookMs = 250
 /** A new epoch for a primary that is one already: no command is needed, only the record. */
 function bless(
   context: Context,
-  { address, facts }: LiveMember,
+  { address, host, facts }: LiveMember,
   event: { readonly reason: string; readonly message: string },
 ): Decision {
   const { operation } = context.status
@@ -282,6 +291,7 @@ function bless(
         address,
         runId: facts.runId,
         replId: facts.replId,
+        host,
         since: new Date(context.now.wallMs).toISOString(),
       },
       ...historyOf(context.status),

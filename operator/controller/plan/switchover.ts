@@ -221,13 +221,13 @@ function abort(
   intent: Intent,
   { from, why }: { readonly from: LiveMember; readonly why: string },
 ): Decision {
-  const { address, facts } = from
+  const { address, host, facts } = from
   const operation = endOperation(context, intent, { phase: 'Failed', message: why })
   const since = intent.fromSince ?? new Date(context.now.wallMs).toISOString()
   return {
     record: record(context, {
       phase: 'Steady',
-      primary: { address, runId: facts.runId, replId: facts.replId, since },
+      primary: { address, runId: facts.runId, replId: facts.replId, host, since },
       ...(operation && { operation }),
     }),
     actions: [{ kind: 'unpause', address, runId: facts.runId }],
