@@ -1,10 +1,10 @@
 /** What a turn sees of the servers: those of the spec, and the recorded primary even if it is no longer listed. */
 import { probeTimeoutMinMs, probeTimeoutMs } from '../../common/limits.ts'
-import type { EndpointSpec, OperationStatus, ProxyKey, RedisProxy } from '../api/redis-proxy.ts'
+import type { EndpointSpec, ProxyKey, RedisProxy, RedisProxyStatus } from '../api/redis-proxy.ts'
 import { durationMs, isChosenByOperator } from '../api/redis-proxy.ts'
 import type { Backend } from '../backend/index.ts'
 import { addressOf } from './compile.ts'
-import type { WatchedServer } from './plan/index.ts'
+import type { Operation, WatchedServer } from './plan/index.ts'
 import type { Provider } from './provider.ts'
 import type { ServerAccess } from './secrets.ts'
 
@@ -61,9 +61,18 @@ export async function observeServers(
   })
 }
 
-/** Whether the operation `name` is over, by what the status says of the last one. */
-export function hasEnded(name: string, last: OperationStatus | undefined): boolean {
-  return last?.name === name && last.phase !== 'Running'
+/**
+ * What is to be worked on of `pending`, oldest first: the next that is not over by what the status says. While there is no
+ * primary a Promote comes first: it is what a waiting failover may end by, and everything else waits for that end.
+ */
+export function nextOperation(
+  pending: readonly Operation[],
+  { operation: last, primary, intent }: RedisProxyStatus = {},
+): Operation | undefined {
+  const open = pending.filter(({ name }) => last?.name !== name || last.phase === 'Running')
+  const isWaiting = primary === undefined && intent !== undefined
+  const promote = isWaiting ? open.find(({ kind }) => kind === 'Promote') : undefined
+  return promote ?? open[0]
 }
 
 /** The primary that the record names, or that is being replaced, where the spec lists it no more. */

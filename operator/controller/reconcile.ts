@@ -10,7 +10,7 @@ import type { ProxyKey, RedisProxy } from '../api/redis-proxy.ts'
 import type { Backend } from '../backend/index.ts'
 import { addressesOf, carryOut, releaseOf } from './carry-out.ts'
 import { compileConfig, configDigest } from './compile.ts'
-import { hasEnded, observeServers } from './observe.ts'
+import { nextOperation, observeServers } from './observe.ts'
 import { type Plan, type Snapshot, plan } from './plan/index.ts'
 import type { Provider } from './provider.ts'
 import type { WorkResult } from './queue.ts'
@@ -172,8 +172,8 @@ export class Reconciler {
   ): Promise<Snapshot> {
     const { backend, provider } = this.modules
     const servers = await observeServers(key, proxy, { backend, provider, access })
-    const { operation } = proxy.status ?? {}
-    const wanted = provider.operations?.pending(key).find(({ name }) => !hasEnded(name, operation))
+    const pending = provider.operations?.pending(key) ?? []
+    const wanted = nextOperation(pending, proxy.status)
     return {
       proxy,
       servers,

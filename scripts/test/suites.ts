@@ -33,7 +33,7 @@ export const suites: readonly Suite[] = [
       'test/{sim,bench,conformance}/**/*.test.ts',
     ],
     concurrency: 2,
-    timeoutMs: 300_000,
+    timeoutMs: 600_000,
   },
   {
     name: 'integration',

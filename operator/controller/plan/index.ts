@@ -1,2 +1,2 @@
 export { plan } from './plan.ts'
-export type { Action, Now, Plan, Snapshot, WatchedServer } from './types.ts'
+export type { Action, Now, Operation, Plan, Snapshot, WatchedServer } from './types.ts'
