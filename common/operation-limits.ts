@@ -25,6 +25,13 @@ export const nodeLookMs = 2000
  * any more after at most 50 s (node-monitor-grace-period).
  */
 export const nodeSilenceMaxMs = 60_000
+/** Sidecars of deleted pods that may live on and are remembered, of all RedisProxies together; the oldest is forgotten. */
+export const ghostsMax = 1024
+/**
+ * Where nothing can be known of the node of such a sidecar it counts for so long and the grace period of its pod: one that
+ * is cut off from the control plane is assumed to be found by then.
+ */
+export const ghostBlindMs = 900_000
 
 /** In the midst of a change of the primary a status that only reports is written this long after the last one. */
 export const statusReportDelayMs = 1000

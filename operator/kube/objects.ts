@@ -8,6 +8,7 @@ export interface ObjectMeta {
   readonly generation?: number
   readonly creationTimestamp?: string
   readonly deletionTimestamp?: string
+  readonly deletionGracePeriodSeconds?: number
   readonly labels?: Readonly<Record<string, string>>
   readonly annotations?: Readonly<Record<string, string>>
 }
@@ -49,11 +50,21 @@ export interface ContainerStatus {
   readonly lastState?: ContainerState
 }
 
+export interface PodCondition {
+  readonly type: string
+  readonly status: string
+  readonly reason?: string
+}
+
 /** Of a pod, what tells whether its sidecar exists. */
 export interface PodView extends KubeObject {
-  readonly spec?: { readonly nodeName?: string }
+  readonly spec?: {
+    readonly nodeName?: string
+    readonly terminationGracePeriodSeconds?: number
+  }
   readonly status?: {
     readonly phase?: string
+    readonly conditions?: readonly PodCondition[]
     readonly initContainerStatuses?: readonly ContainerStatus[]
   }
 }

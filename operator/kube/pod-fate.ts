@@ -3,7 +3,7 @@
  * container and by what became of its pod. Pure. Where it is not certain the answer is that nothing is known.
  */
 import { nodeClockSkewMs, nodeSilenceMaxMs } from '../../common/limits.ts'
-import type { ContainerStatus, KubeObject } from './objects.ts'
+import type { ContainerStatus, KubeObject, PodCondition } from './objects.ts'
 
 /** Of a pod, what tells how its server fares. */
 export interface ServerPod extends KubeObject {
@@ -22,12 +22,6 @@ export interface ServerPod extends KubeObject {
     readonly conditions?: readonly PodCondition[]
     readonly containerStatuses?: readonly ContainerStatus[]
   }
-}
-
-interface PodCondition {
-  readonly type: string
-  readonly status: string
-  readonly reason?: string
 }
 
 export interface NodeObject extends KubeObject {
@@ -114,7 +108,7 @@ function serverContainers(pod: ServerPod, port: number): readonly ContainerStatu
  * The kubelet gives a pod its last phase when all of its containers have ended, and starts none after it. A collector of
  * orphaned pods gives it too, without knowing anything of containers.
  */
-function hasEndedForGood({ status }: ServerPod): boolean {
+export function hasEndedForGood({ status }: Pick<ServerPod, 'status'>): boolean {
   const isOver = status?.phase === 'Failed' || status?.phase === 'Succeeded'
   const isCollected = status?.conditions?.some(
     ({ type, reason }) => type === 'DisruptionTarget' && reason === 'DeletionByPodGC',
@@ -177,7 +171,8 @@ function endByNode(
   return `pod ${pod.metadata.name} was deleted at ${at} and its node ${name} has been ready ever since`
 }
 
-const defaultGraceSeconds = 30
+/** As Kubernetes has it where a pod does not say. */
+export const defaultGraceSeconds = 30
 
 function createdMs({ metadata }: ServerPod): number {
   return timeMs(metadata.creationTimestamp)

@@ -21,10 +21,11 @@ import { Fates } from './fates.ts'
 import { Elector } from './lease.ts'
 import { operationsPath, podsPath, qualifyHost, redisProxiesPath } from './names.ts'
 import { Operations } from './operations.ts'
-import { createPodStore, sidecarPodSelector, sidecarsOf } from './pods.ts'
+import { sidecarPodSelector } from './pods.ts'
 import { ProxyCache } from './proxies.ts'
 import { type Reflector, type RestartReason, startReflector } from './reflector.ts'
 import { createSecretReader } from './secrets.ts'
+import { SidecarPods } from './sidecar-pods.ts'
 import { createTokenAuthentication } from './token.ts'
 
 export interface KubeOptions {
@@ -57,7 +58,7 @@ export class Kube implements Stoppable {
   private readonly options: KubeOptions
   private readonly modules: KubeModules
   private readonly connection: Connection
-  private readonly pods = createPodStore()
+  private readonly pods: SidecarPods
   private readonly addresses: Addresses
   private readonly fates: Fates
   private readonly operations: Operations
@@ -77,6 +78,7 @@ export class Kube implements Stoppable {
     this.addresses = new Addresses({ client, clock, log, random })
     const mayReadNodes = options.watchNamespace === undefined
     this.fates = new Fates({ client, clock, log, random, mayReadNodes })
+    this.pods = new SidecarPods({ client, clock, log, mayReadNodes })
     this.operations = new Operations({
       client,
       clock,
@@ -119,6 +121,7 @@ export class Kube implements Stoppable {
     parts.add('refresh', { stop: async () => clearInterval(refreshing) })
     parts.add('addresses', this.addresses)
     parts.add('fates', this.fates)
+    parts.add('sidecar pods', this.pods)
     parts.add('operations', this.operations)
     // Not waited for: an operator is of use where operations are not installed.
     parts.add('operations reflector', this.watchOperations())
@@ -140,7 +143,7 @@ export class Kube implements Stoppable {
   /** Everything that the core needs. */
   provider(publisher: ConfigPublisher): Provider {
     return {
-      store: withNews(this.proxies, this.fates),
+      store: withNews(this.proxies, [this.fates, this.pods]),
       status: this.proxies,
       secrets: createSecretReader(this.client),
       events: this.events,
@@ -151,7 +154,7 @@ export class Kube implements Stoppable {
       },
       qualifyHost: (proxy, host) => qualifyHost(proxy.metadata.namespace, host),
       locate: (proxy, host) => this.addresses.locate(proxy, host),
-      expectedSidecars: (key) => (this.hasSynced ? sidecarsOf(key, this.pods.values()) : undefined),
+      expectedSidecars: (key) => (this.hasSynced ? this.pods.expected(key) : undefined),
       fate: (proxy, server) => this.fates.fate(proxy, server),
       operations: this.operations,
       isLeader: () => this.elector.isLeader(),
@@ -193,13 +196,16 @@ export class Kube implements Stoppable {
   }
 }
 
-/** The resources; who listens hears as well when something became of the pod of a primary. */
-function withNews(proxies: ProxyCache, fates: Fates): ProxyStore {
+/** The resources; who listens hears as well when something became of the pod of a primary, or of a deleted sidecar. */
+function withNews(
+  proxies: ProxyCache,
+  others: readonly Pick<ProxyStore, 'onChange'>[],
+): ProxyStore {
   return {
     get: (key) => proxies.get(key),
     keys: () => proxies.keys(),
     onChange(listener) {
-      const stops = [proxies.onChange(listener), fates.onChange(listener)]
+      const stops = [proxies, ...others].map((each) => each.onChange(listener))
       return () => {
         for (const stop of stops) stop()
       }
