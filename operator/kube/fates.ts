@@ -11,7 +11,14 @@ import { type PodHost, podHostOf } from './addresses.ts'
 import { isApiStatus } from './api-error.ts'
 import type { KubeClient } from './client.ts'
 import { nodePath, podsPath } from './names.ts'
-import { type NodeObject, type PodRecord, type ServerPod, fateOf, needsNode } from './pod-fate.ts'
+import {
+  type NodeObject,
+  type PodRecord,
+  type SeenNode,
+  type ServerPod,
+  fateOf,
+  needsNode,
+} from './pod-fate.ts'
 import { type Reflector, type ReflectorSink, startReflector } from './reflector.ts'
 
 export interface FateModules {
@@ -37,7 +44,7 @@ interface Watched {
 }
 
 interface NodeLook {
-  node: NodeObject | undefined
+  node: SeenNode | undefined
   lookedMs: number
 }
 
@@ -65,7 +72,7 @@ export class Fates implements Stoppable {
     watched.askers.add(keyOf(proxy))
     watched.askedMs = this.modules.clock.monotonicMs()
     const records = watched.history.records().filter((record) => isOf(record.pod, pod))
-    const question = { port, sinceMs, nowMs: this.modules.clock.wallMs() }
+    const question = { port, sinceMs }
     const fate = fateOf(records, question, (name) => this.nodes.get(name)?.node)
     if (fate === undefined) {
       for (const record of records.filter(needsNode)) this.look(record.pod.spec?.nodeName, watched)
@@ -145,12 +152,15 @@ export class Fates implements Stoppable {
   }
 
   /** Never rejects. */
-  private async readNode(name: string): Promise<NodeObject | undefined> {
-    const { client, log } = this.modules
+  private async readNode(name: string): Promise<SeenNode | undefined> {
+    const { client, clock, log } = this.modules
+    // Before the question: the answer may be as old as it.
+    const seenMs = clock.wallMs()
     try {
       const path = nodePath(name)
       const { signal } = this.stopping
-      return await client.request<NodeObject>({ method: 'GET', path, attemptsMax: 1, signal })
+      const node = await client.request<NodeObject>({ method: 'GET', path, attemptsMax: 1, signal })
+      return { ...node, seenMs }
     } catch (err) {
       if (isApiStatus(err, 403)) this.mayReadNodes = false
       else log.debug({ err, node: name }, 'a node could not be read')

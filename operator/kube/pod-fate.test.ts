@@ -4,12 +4,12 @@ import { test } from 'node:test'
 import type { Clock } from '../../common/clock.ts'
 import { formerPodsMax } from '../../common/limits.ts'
 import { PodHistory } from './fates.ts'
-import { type NodeObject, type PodRecord, type ServerPod, fateOf, needsNode } from './pod-fate.ts'
+import { type PodRecord, type SeenNode, type ServerPod, fateOf, needsNode } from './pod-fate.ts'
 
 const created = '2026-03-01T10:00:00Z'
 const sinceMs = Date.parse('2026-03-01T11:00:00.250Z')
 const nowMs = Date.parse('2026-03-01T12:00:10Z')
-const question = { port: 6379, sinceMs, nowMs }
+const question = { port: 6379, sinceMs }
 const nowhere = () => undefined
 
 type Status = NonNullable<ServerPod['status']>
@@ -132,7 +132,8 @@ test('the last phase proves nothing that a collector of orphaned pods gave', () 
   assert.equal(fateOf([{ pod: pod({ ...status, conditions }) }], question, nowhere), undefined)
 })
 
-const node = (ready: string, since: string, taint?: string): NodeObject => ({
+const node = (ready: string, since: string, taint?: string): SeenNode => ({
+  seenMs: nowMs,
   metadata: { name: 'n1' },
   spec: { taints: taint === undefined ? [] : [{ key: taint }] },
   status: { conditions: [{ type: 'Ready', status: ready, lastTransitionTime: since }] },
@@ -148,6 +149,13 @@ test('a pod deleted by force is proof only once its node has been ready for long
   assert.equal(fateOf([goneFor(600_000)], question, lost), undefined)
   const back = () => node('True', '2026-03-01T11:59:50Z')
   assert.equal(fateOf([goneFor(76_000)], question, back), undefined)
+})
+
+test('a node is known to have been ready until it was looked at, not until now', () => {
+  const seen = (seenMs: number) => () => ({ ...node('True', '2026-03-01T08:00:00Z'), seenMs })
+  const forced: PodRecord = { pod: alive, removed: { wallMs: nowMs - 600_000 } }
+  assert.equal(fateOf([forced], question, seen(nowMs - 540_000)), undefined)
+  assert.match(fateOf([forced], question, seen(nowMs - 500_000)) ?? '', /has been ready/)
 })
 
 test('a node that someone says is out of service takes its pods with it', () => {

@@ -35,6 +35,11 @@ export interface NodeObject extends KubeObject {
   }
 }
 
+/** A node as it was when it was asked for, by the wall clock. */
+export interface SeenNode extends NodeObject {
+  readonly seenMs: number
+}
+
 /** A pod as it was last seen, and when it was seen to be gone. */
 export interface PodRecord {
   readonly pod: ServerPod
@@ -45,7 +50,6 @@ export interface Question {
   readonly port: number
   /** Wall clock: since when the process is the primary; it lived then. */
   readonly sinceMs: number
-  readonly nowMs: number
 }
 
 /** Set by people, or by what they run, when a machine is down for certain; Kubernetes gives up its pods and volumes then. */
@@ -58,7 +62,7 @@ export const outOfServiceTaint = 'node.kubernetes.io/out-of-service'
 export function fateOf(
   pods: readonly PodRecord[],
   question: Question,
-  nodeOf: (name: string) => NodeObject | undefined,
+  nodeOf: (name: string) => SeenNode | undefined,
 ): string | undefined {
   const possible = pods.filter(({ pod }) => createdMs(pod) <= question.sinceMs + nodeClockSkewMs)
   // One that is not remembered may have been it.
@@ -81,7 +85,7 @@ export function needsNode({ pod, removed }: PodRecord): boolean {
 function endOf(
   record: PodRecord,
   question: Question,
-  nodeOf: (name: string) => NodeObject | undefined,
+  nodeOf: (name: string) => SeenNode | undefined,
 ): string | undefined {
   const { pod } = record
   const containers = serverContainers(pod, question.port)
@@ -89,7 +93,7 @@ function endOf(
     ? containers.map((each) => endedAt(each.state?.terminated, each, pod))
     : containers.map((each) => restarted(each, pod, question))
   const isSaid = said.length > 0 && !said.includes(undefined)
-  return isSaid ? said[0] : endByNode(record, question, nodeOf)
+  return isSaid ? said[0] : endByNode(record, nodeOf)
 }
 
 /** Those with the port of the server; where none names it, all: one of them is it. */
@@ -149,8 +153,7 @@ function endedAt(
  */
 function endByNode(
   { pod, removed }: PodRecord,
-  { nowMs }: Question,
-  nodeOf: (name: string) => NodeObject | undefined,
+  nodeOf: (name: string) => SeenNode | undefined,
 ): string | undefined {
   const name = pod.spec?.nodeName
   const node = name === undefined ? undefined : nodeOf(name)
@@ -162,7 +165,7 @@ function endByNode(
   const ready = node.status?.conditions?.find(({ type }) => type === 'Ready')
   const readySinceMs = timeMs(ready?.lastTransitionTime)
   const graceMs = (pod.spec?.terminationGracePeriodSeconds ?? defaultGraceSeconds) * 1000
-  const goneMs = nowMs - removed.wallMs
+  const goneMs = node.seenMs - removed.wallMs
   const isOld = goneMs >= nodeSilenceMaxMs + graceMs + nodeClockSkewMs
   const wasReady =
     ready?.status === 'True' && readySinceMs <= removed.wallMs - nodeClockSkewMs && isOld
