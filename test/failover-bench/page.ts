@@ -61,9 +61,9 @@ function timesTable(downAfterMs: number, summaries: readonly Summary[]): readonl
   return [
     `## Stalls, downAfter ${downAfterMs} ms`,
     '',
-    '| fault | | trials | stall p50 | p99 | max | before the fault, p50 | errors | acknowledged writes lost | run twice |',
-    '|---|---|---|---|---|---|---|---|---|---|',
-    ...summaries.map(({ fault, contender, count, stallMs, noiseMs, tally }) =>
+    '| fault | | trials | stall p50 | p99 | max | next primary named, p50 | stall before the fault, p50 | errors | acknowledged writes lost | run twice |',
+    '|---|---|---|---|---|---|---|---|---|---|---|',
+    ...summaries.map(({ fault, contender, count, stallMs, namedAfterMs, noiseMs, tally }) =>
       line([
         fault,
         names[contender],
@@ -71,6 +71,7 @@ function timesTable(downAfterMs: number, summaries: readonly Summary[]): readonl
         ms(stallMs.p50),
         ms(stallMs.p99),
         ms(stallMs.max),
+        ms(namedAfterMs.p50),
         ms(noiseMs.p50),
         kinds(tally.errors),
         `${tally.lost} of ${tally.acked}`,

@@ -43,6 +43,7 @@ test('figures are summed up by fault, and compared with what was aimed at', () =
     fault: 'switchover',
     contender: 'respmesh',
     noiseMs: 1,
+    namedAfterMs: 1,
     acked: 10,
     lost: 0,
     doubled: 0,

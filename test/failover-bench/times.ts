@@ -50,6 +50,7 @@ export interface Summary {
   readonly count: number
   readonly stallMs: Quantiles
   readonly noiseMs: Quantiles
+  readonly namedAfterMs: Quantiles
   readonly parts?: Readonly<Record<'detect' | 'fence' | 'promote' | 'resume', Quantiles>>
   readonly tally: Tally
 }
@@ -73,6 +74,7 @@ export function summarize(trials: readonly Trial[]): readonly Summary[] {
       count: group.length,
       stallMs: quantiles(group.map(({ stallMs }) => stallMs)),
       noiseMs: quantiles(group.map(({ noiseMs }) => noiseMs)),
+      namedAfterMs: quantiles(group.map(({ namedAfterMs }) => namedAfterMs)),
       ...(phases.length > 0 && {
         parts: {
           detect: quantiles(phases.map(({ detectMs }) => detectMs)),

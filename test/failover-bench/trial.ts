@@ -30,12 +30,15 @@ export interface Trial extends Tally {
   readonly stallMs: number
   /** The same before the fault, as a measure of the machine. */
   readonly noiseMs: number
+  /** When clients that ask were sent to the next primary, seen by asking now and then. */
+  readonly namedAfterMs: number
   readonly phases?: Phases
   /** The rest of the stall, from the naming of the next primary on. */
   readonly resumeMs?: number
 }
 
 const followMaxMs = 40_000
+const leaveMaxMs = 5000
 const chunk = 10_000
 
 export async function runTrial(
@@ -51,8 +54,12 @@ export async function runTrial(
   const faultMs = wallMs()
   const undo = await inflict(contender, fault, old)
   let results: readonly WriterResult[]
+  let namedAfterMs: number
   try {
     await until('another primary', () => isReplaced(contender, old), followMaxMs)
+    namedAfterMs = wallMs() - faultMs
+    // Until the old one is demoted clients may have stayed with it.
+    if (fault === 'switchover') await isLeft(old)
     await Promise.all(writers.map((each) => each.progress(50)))
     results = await end(writers)
   } finally {
@@ -69,6 +76,7 @@ export async function runTrial(
     contender: contender.name,
     stallMs: lengthOf(stall),
     noiseMs: lengthOf(longest(results, ([, untilMs]) => untilMs < faultMs)),
+    namedAfterMs,
     ...(phases && { phases }),
     ...(namedMs !== undefined && { resumeMs: stall[1] - namedMs }),
     ...(await tally(await contender.primary(), results)),
@@ -83,6 +91,15 @@ export async function begin(writers: readonly Writers[], pass: string): Promise<
 /** What each writer found since it began. */
 export async function end(writers: readonly Writers[]): Promise<readonly WriterResult[]> {
   return (await Promise.all(writers.map((each) => each.end()))).flat()
+}
+
+/** Resolves when it is a replica, or when that took too long to wait for. */
+async function isLeft(old: LabServer): Promise<void> {
+  const untilMs = performance.now() + leaveMaxMs
+  while (performance.now() < untilMs) {
+    if ((await old.info('replication')).get('role') === 'slave') return
+    await delay(10)
+  }
 }
 
 /** Whether clients are sent to another one. */
