@@ -32,6 +32,8 @@ export const ghostsMax = 1024
  * is cut off from the control plane is assumed to be found by then.
  */
 export const ghostBlindMs = 900_000
+/** Sidecars that a condition names; of the others it tells how many. */
+export const sidecarsNamedMax = 3
 
 /** In the midst of a change of the primary a status that only reports is written this long after the last one. */
 export const statusReportDelayMs = 1000

@@ -3,7 +3,7 @@
  * `docs/reference/conditions.md`. Messages hold nothing that changes by itself, so that a status is only
  * written when something happened. Pure.
  */
-import { sidecarGraceMs } from '../../../common/limits.ts'
+import { sidecarGraceMs, sidecarsNamedMax } from '../../../common/limits.ts'
 import { type Condition, type Phase, isChosenByOperator } from '../../api/redis-proxy.ts'
 import { describe } from './judge.ts'
 import { type Member, addresses, isAttached, isLive } from './members.ts'
@@ -229,6 +229,12 @@ function dataProtected(
       ]
 }
 
+function named(ids: readonly string[]): string {
+  const others = ids.length - sidecarsNamedMax
+  const some = ids.slice(0, sidecarsNamedMax).join(', ')
+  return others > 0 ? `${some} and ${others} more` : some
+}
+
 function sidecarsInSync(snapshot: Snapshot, { record }: Decision, now: Now): Bare {
   const type = 'SidecarsInSync'
   const { sidecars, expectedSidecars = [], published } = snapshot
@@ -244,7 +250,7 @@ function sidecarsInSync(snapshot: Snapshot, { record }: Decision, now: Now): Bar
     )
   })
   if (missing.length > 0) {
-    const message = `${missing.length} of ${expectedSidecars.length} sidecars are not connected`
+    const message = `${missing.length} of ${expectedSidecars.length} sidecars are not connected: ${named(missing)}`
     return { type, status: 'False', reason: 'SidecarsMissing', message }
   }
   if (behind.length > 0) {
