@@ -115,6 +115,29 @@ test('fence: another process elsewhere under the same name is no proof', () => {
   assert.equal(condition(elsewhere, 'PrimaryAvailable'), 'False/WaitingForFencing')
 })
 
+test('fence: where a sidecar was away, the old primary that may have its writes is waited for a moment', () => {
+  const b = parkedAt(9, { runId: 'run-b' })
+  const at = (fencedMs: number, ackedMs: number | undefined, a: Seen = down('timeout', 60_000)) =>
+    planFor({
+      servers: { a, b },
+      status: fencing(),
+      sidecars: [obedient('p', 5)],
+      expected: ['p'],
+      marks: {
+        fencing: nowMs - fencedMs,
+        ...(ackedMs !== undefined && { acked: nowMs - ackedMs }),
+      },
+    })
+  const waiting = at(10_000, 1999)
+  assert.equal(waiting.status.intent?.target, undefined)
+  assert.deepEqual(waiting.look, ['a:1'])
+  assert.equal(at(10_000, undefined).status.intent?.target, undefined)
+  assert.equal(at(10_000, 2000).status.intent?.target, 'b:1')
+  assert.equal(at(900, undefined).status.intent?.target, 'b:1')
+  assert.deepEqual(kinds(at(10_000, 10, facts({ offset: 90 }))), ['park a:1'])
+  assert.equal(at(10_000, 10, parkedAt(90)).status.intent?.target, 'a:1')
+})
+
 test('fence: without proof only where the user said so in so many words', () => {
   const servers = { a: down('timeout', 60_000), b: parkedAt(9, { runId: 'run-b' }) }
   const given = { servers, status: fencing(), expected: ['deaf'] }

@@ -6,7 +6,7 @@
  * recorded without proof that no sidecar can still write to the lost primary; the record has no primary until
  * the target was seen as one.
  */
-import { fastDownMs } from '../../../common/limits.ts'
+import { fastDownMs, oldPrimaryGraceMs } from '../../../common/limits.ts'
 import {
   type Intent,
   type PrimaryStatus,
@@ -18,7 +18,15 @@ import { standingGuards } from './guards.ts'
 import { type Failover, historyOf, remember } from './loss.ts'
 import { type LiveMember, type Member, isLive, mayBeReplaced, offsetIn } from './members.ts'
 import { endOperation } from './operation.ts'
-import { areParked, fenceProof, fencingMark, isUnfencedAllowed, parkedMark } from './proof.ts'
+import {
+  ackedMark,
+  areParked,
+  fenceProof,
+  fencingMark,
+  haveAllAcked,
+  isUnfencedAllowed,
+  parkedMark,
+} from './proof.ts'
 import { selectCandidate } from './select.ts'
 import type { Action, Decision, Now, Snapshot, Verdict } from './types.ts'
 
@@ -90,7 +98,11 @@ export function continueFailover(context: Context, intent: Intent): Decision {
 function fence(context: Context, intent: Intent): Decision {
   const actions = parkAll(context, intent)
   const others = context.members.filter(({ address }) => address !== intent.from)
-  const marks = areParked(others) ? [fencingMark, parkedMark] : [fencingMark]
+  const marks = [
+    fencingMark,
+    ...(areParked(others) ? [parkedMark] : []),
+    ...(haveAllAcked(context) ? [ackedMark] : []),
+  ]
   const stay = (phase: 'Fencing' | 'Selecting', reason: string, message: string): Decision => ({
     record: record(context, { phase, intent }),
     actions,
@@ -109,6 +121,11 @@ function fence(context: Context, intent: Intent): Decision {
       `${from} may still take writes: it is not known to be gone and not every sidecar has let go of it`,
     )
   }
+  if (isWorthWaiting(context, intent, proof)) {
+    const from = intent.from ?? 'the old primary'
+    const message = `a sidecar that was away may have written to ${from}; waiting a moment for it to answer`
+    return { ...stay('Fencing', 'FailoverInProgress', message), look: [from] }
+  }
   if (actions.length > 0) {
     const waiting = actions.map(({ address }) => address).join(', ')
     return stay('Fencing', 'FailoverInProgress', `waiting for ${waiting} to be parked`)
@@ -118,6 +135,22 @@ function fence(context: Context, intent: Intent): Decision {
   const selection = selectCandidate(intent, { members: context.members, failover, operation })
   if (selection.kind === 'none') return stay('Selecting', 'NoEligibleCandidate', selection.why)
   return choose(context, { ...intent, proof }, selection.member)
+}
+
+/**
+ * The last sidecar acknowledged late: it was cut off, and so maybe was the old primary with it, where writes went on. What
+ * brought the one back mostly brings the other, which is then the furthest of all.
+ */
+function isWorthWaiting(
+  { snapshot, members, now }: Context,
+  intent: Intent,
+  proof: string,
+): boolean {
+  const from = members.find(({ address }) => address === intent.from)
+  const isSilent = from !== undefined && from.facts === undefined && from.fate === undefined
+  const { [fencingMark]: fencedMs, [ackedMark]: ackedMs = now.monotonicMs } = snapshot.marks ?? {}
+  if (proof !== 'ProxiesAcked' || !isSilent || fencedMs === undefined) return false
+  return ackedMs - fencedMs > proofUsualMs && now.monotonicMs - ackedMs < oldPrimaryGraceMs
 }
 
 /** Proofs mostly come within a moment, and waiting for them is worth telling after that only. */

@@ -10,9 +10,10 @@ import type { Now, Snapshot } from './types.ts'
 
 export type Proof = NonNullable<Intent['proof']>
 
-/** Of `Decision.marks`: this leader has seen the fence, and everyone parked, since then. */
+/** Of `Decision.marks`: this leader has seen the fence, everyone parked, and every sidecar let go, since then. */
 export const fencingMark = 'fencing'
 export const parkedMark = 'parked'
+export const ackedMark = 'acked'
 
 interface Context {
   readonly snapshot: Snapshot
