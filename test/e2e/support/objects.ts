@@ -38,6 +38,6 @@ export function plainPod(annotations: Readonly<Record<string, string>>, name = '
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name, annotations },
-    spec: { terminationGracePeriodSeconds: 0, containers: [container] },
+    spec: { terminationGracePeriodSeconds: 1, containers: [container] },
   }
 }

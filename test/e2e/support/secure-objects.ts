@@ -162,7 +162,7 @@ export function guestPod(): object {
     kind: 'Pod',
     metadata: { name: 'guest', labels: { app: 'guest', 'respmesh.io/inject': 'vault' } },
     spec: {
-      terminationGracePeriodSeconds: 0,
+      terminationGracePeriodSeconds: 1,
       containers: [container],
       volumes: [{ name: 'tls', secret: { secretName: 'vault-guest' } }],
     },

@@ -13,6 +13,7 @@ import {
   answer,
   arrive,
   connect,
+  acknowledge,
   connectStream,
   hear,
   renew,
@@ -210,7 +211,11 @@ function heal(world: World, random: Random): void {
       note(world, () => `s${server.index} starts: ${server.process?.runId}`)
     }
   }
-  for (const sidecar of world.sidecars) startSidecar(world, sidecar)
+  for (const sidecar of world.sidecars) {
+    startSidecar(world, sidecar)
+    // A stream that lost a word is a broken one, and says all of it again.
+    acknowledge(sidecar)
+  }
   for (const operator of world.operators) {
     if (!operator.isUp) startOperator(world, operator, random)
     operator.isSuspended = false

@@ -24,7 +24,7 @@ export function say(sidecar: Sidecar, message: UpMessage): void {
   sidecar.stream = { ...stream, up: [...stream.up, message].slice(-queueMax) }
 }
 
-function acknowledge(sidecar: Sidecar, isRefusal = false): void {
+export function acknowledge(sidecar: Sidecar, isRefusal = false): void {
   const { config } = sidecar
   if (config === undefined) return
   say(sidecar, { kind: 'ack', version: config.version, epoch: config.epoch, isRefusal })
