@@ -19,6 +19,8 @@ export async function cli(args: readonly string[], input: string | Buffer = ''):
       printed += text
     })
   }
+  // One that has done what its arguments say may end before it is given nothing.
+  child.stdin.on('error', () => {})
   child.stdin.end(input)
   await new Promise((resolve) => child.once('close', resolve))
   return printed
