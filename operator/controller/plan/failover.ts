@@ -193,7 +193,7 @@ const retryMs = 250
  * Parks whoever is part of the set and answers, the lost primary too if it does: a parked server keeps its
  * data, takes no writes, and an empty one that comes back cannot overwrite it.
  */
-export function parkAll({ members }: Context, intent: Intent): readonly Action[] {
+function parkAll({ members }: Context, intent: Intent): readonly Action[] {
   return members
     .filter(isLive)
     .filter(({ facts }) => !isParked(facts) && !facts.isLoading)

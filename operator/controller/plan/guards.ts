@@ -37,7 +37,7 @@ export function standingGuards(context: Context): Guards | undefined {
 }
 
 /** Of `Decision.marks`: a replica has been kept out by the primary since then. */
-export const keptOutMark = 'keptOut'
+const keptOutMark = 'keptOut'
 
 interface Guarding {
   readonly guards: Guards | undefined
