@@ -9,6 +9,8 @@ export class GuardReader {
   private readonly target: ServerTarget
   private last: { readonly facts: GuardFacts | undefined; readonly atMs: number } | undefined
   private refusal: { readonly why: string; readonly atMs: number } | undefined
+  /** Rises with each change: what was asked for before it may be of before it. */
+  private changes = 0
 
   constructor(target: ServerTarget) {
     this.target = target
@@ -16,6 +18,7 @@ export class GuardReader {
 
   /** They are read at the next look. */
   changed(): void {
+    this.changes += 1
     this.last = this.last && { ...this.last, atMs: Number.NEGATIVE_INFINITY }
   }
 
@@ -32,8 +35,10 @@ export class GuardReader {
    */
   async read(connection: ServerConnection, nowMs: number): Promise<GuardFacts | undefined> {
     if (this.last === undefined || nowMs - this.last.atMs >= guardReadMs) {
+      const { changes } = this
       const facts = await this.ask(connection)
-      this.last = { facts: facts === 'busy' ? this.last?.facts : facts, atMs: nowMs }
+      const atMs = changes === this.changes ? nowMs : Number.NEGATIVE_INFINITY
+      this.last = { facts: facts === 'busy' ? this.last?.facts : facts, atMs }
     }
     const { facts } = this.last
     if (this.refusal === undefined || facts === undefined) return facts
