@@ -34,6 +34,8 @@ export class MemberProbe {
   private observed: Observation
   private timer: NodeJS.Timeout | undefined
   private running: Promise<void> | undefined
+  /** The look that is wanted after it. */
+  private next: Promise<void> | undefined
   /** When the server last ended the connection of its own accord; undefined once it answers again. */
   private endedAtMs: number | undefined
   private isStopped = false
@@ -67,9 +69,14 @@ export class MemberProbe {
   }
 
   /** Looks now; resolves when the answer or failure of a look begun after this call is recorded. */
-  async probeNow(): Promise<void> {
-    await this.running
-    await this.probe()
+  probeNow(): Promise<void> {
+    if (this.running === undefined) return this.probe()
+    // Whoever asks meanwhile means the same one.
+    this.next ??= this.running.then(() => {
+      this.next = undefined
+      return this.probe()
+    })
+    return this.next
   }
 
   /**

@@ -273,11 +273,13 @@ export class Reconciler {
   }
 
   private async act(key: ProxyKey, { actions, look }: Plan): Promise<void> {
-    if (actions.length === 0 && look.length === 0) return
     const { backend, provider, log } = this.modules
+    // Not waited for: whoever is silent would hold up the turns that judge its silence. What changes leads to a turn.
+    if (look.length > 0) void backend.probeNow(key, look)
+    if (actions.length === 0) return
     const isLeader = () => provider.isLeader()
     await Promise.all(actions.map((action) => carryOut(key, action, { backend, isLeader, log })))
-    await backend.probeNow(key, [...new Set([...actions.flatMap(addressesOf), ...look])])
+    await backend.probeNow(key, [...new Set(actions.flatMap(addressesOf))])
   }
 }
 
