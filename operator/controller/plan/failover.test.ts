@@ -117,25 +117,34 @@ test('fence: another process elsewhere under the same name is no proof', () => {
 
 test('fence: where a sidecar was away, the old primary that may have its writes is waited for a moment', () => {
   const b = parkedAt(9, { runId: 'run-b' })
-  const at = (fencedMs: number, ackedMs: number | undefined, a: Seen = down('timeout', 60_000)) =>
+  const at = (
+    agoMs: { readonly fencing?: number; readonly late?: number; readonly acked?: number },
+    { a = down('timeout', 60_000), acked = 5 }: { readonly a?: Seen; readonly acked?: number } = {},
+  ) =>
     planFor({
       servers: { a, b },
       status: fencing(),
-      sidecars: [obedient('p', 5)],
+      sidecars: [obedient('p', acked)],
       expected: ['p'],
       marks: {
-        fencing: nowMs - fencedMs,
-        ...(ackedMs !== undefined && { acked: nowMs - ackedMs }),
+        fencing: nowMs - (agoMs.fencing ?? 10_000),
+        ...(agoMs.late !== undefined && { late: nowMs - agoMs.late }),
+        ...(agoMs.acked !== undefined && { acked: nowMs - agoMs.acked }),
       },
     })
-  const waiting = at(10_000, 1999)
+  const waiting = at({ late: 9000, acked: 1999 })
   assert.equal(waiting.status.intent?.target, undefined)
   assert.deepEqual(waiting.look, ['a:1'])
-  assert.equal(at(10_000, undefined).status.intent?.target, undefined)
-  assert.equal(at(10_000, 2000).status.intent?.target, 'b:1')
-  assert.equal(at(900, undefined).status.intent?.target, 'b:1')
-  assert.deepEqual(kinds(at(10_000, 10, facts({ offset: 90 }))), ['park a:1'])
-  assert.equal(at(10_000, 10, parkedAt(90)).status.intent?.target, 'a:1')
+  assert.ok(waiting.marks.includes('late'))
+  assert.equal(at({ late: 9000 }).status.intent?.target, undefined)
+  assert.equal(at({ late: 9000, acked: 2000 }).status.intent?.target, 'b:1')
+  assert.ok(at({}, { acked: 4 }).marks.includes('late'))
+  assert.ok(!at({ fencing: 999 }, { acked: 4 }).marks.includes('late'))
+  assert.deepEqual(kinds(at({ late: 9000, acked: 10 }, { a: facts({ offset: 90 }) })), ['park a:1'])
+  assert.equal(at({ late: 9000, acked: 10 }, { a: parkedAt(90) }).status.intent?.target, 'a:1')
+  // The operator itself stood still: it finds its fence old, and what sidecars said meanwhile right after.
+  assert.equal(at({}).status.intent?.target, 'b:1')
+  assert.equal(at({ late: 20 }).status.intent?.target, 'b:1')
 })
 
 test('fence: without proof only where the user said so in so many words', () => {

@@ -25,6 +25,7 @@ import {
   fencingMark,
   haveAllAcked,
   isUnfencedAllowed,
+  lateMark,
   parkedMark,
 } from './proof.ts'
 import { selectCandidate } from './select.ts'
@@ -101,6 +102,7 @@ function fence(context: Context, intent: Intent): Decision {
   const marks = [
     fencingMark,
     ...(areParked(others) ? [parkedMark] : []),
+    ...(isLate(context) ? [lateMark] : []),
     ...(haveAllAcked(context) ? [ackedMark] : []),
   ]
   const stay = (phase: 'Fencing' | 'Selecting', reason: string, message: string): Decision => ({
@@ -148,9 +150,17 @@ function isWorthWaiting(
 ): boolean {
   const from = members.find(({ address }) => address === intent.from)
   const isSilent = from !== undefined && from.facts === undefined && from.fate === undefined
-  const { [fencingMark]: fencedMs, [ackedMark]: ackedMs = now.monotonicMs } = snapshot.marks ?? {}
-  if (proof !== 'ProxiesAcked' || !isSilent || fencedMs === undefined) return false
-  return ackedMs - fencedMs > proofUsualMs && now.monotonicMs - ackedMs < oldPrimaryGraceMs
+  const { [lateMark]: lateMs, [ackedMark]: ackedMs = now.monotonicMs } = snapshot.marks ?? {}
+  if (proof !== 'ProxiesAcked' || !isSilent || lateMs === undefined) return false
+  return ackedMs - lateMs > lateSureMs && now.monotonicMs - ackedMs < oldPrimaryGraceMs
+}
+
+/** Once it was. */
+function isLate(context: Context): boolean {
+  const { snapshot, now } = context
+  const { [fencingMark]: fencedMs = now.monotonicMs, [lateMark]: lateMs } = snapshot.marks ?? {}
+  if (lateMs !== undefined) return true
+  return now.monotonicMs - fencedMs >= proofUsualMs && !haveAllAcked(context)
 }
 
 /** Proofs mostly come within a moment, and waiting for them is worth telling after that only. */
@@ -160,6 +170,8 @@ function isYoung({ snapshot, now }: Context): boolean {
 }
 
 const proofUsualMs = 1000
+/** What came while this process was suspended is not late: it is read within this time. */
+const lateSureMs = 250
 
 /** Records the target; it is touched once the record stands. */
 function choose(context: Context, intent: Intent, { address, facts }: LiveMember): Decision {

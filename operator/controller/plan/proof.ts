@@ -10,9 +10,13 @@ import type { Now, Snapshot } from './types.ts'
 
 export type Proof = NonNullable<Intent['proof']>
 
-/** Of `Decision.marks`: this leader has seen the fence, everyone parked, and every sidecar let go, since then. */
+/**
+ * Of `Decision.marks`: this leader has seen the fence, everyone parked, that a sidecar takes long to let go, and that every
+ * one has, since then.
+ */
 export const fencingMark = 'fencing'
 export const parkedMark = 'parked'
+export const lateMark = 'late'
 export const ackedMark = 'acked'
 
 interface Context {
