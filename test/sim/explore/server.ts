@@ -22,13 +22,16 @@ export function offsetOf(process: Process): number {
 export function diskOf(process: Process | undefined, disk: Disk): Disk {
   if (process === undefined) return disk
   // Of a synchronisation that was not finished nothing is left but what was there before it.
-  return { log: process.log, replId: process.replId, offset: offsetOf(process) }
+  const { log, isPrimary, hasBacklog, hasPosition } = process
+  // Nor of a history that nobody else could be in.
+  if (isPrimary ? !hasBacklog : !hasPosition) return { log, replId: '', offset: 0 }
+  return { log, replId: process.replId, offset: offsetOf(process) }
 }
 
 /** Starts a process with what is on disk. */
 export function start(world: World, server: Server, source: SourceRef | undefined): void {
   const { disk } = server
-  const continues = world.profile.keepsHistory && disk.replId !== '' && disk.log.length > 0
+  const continues = world.profile.keepsHistory && disk.replId !== ''
   const offset = continues ? disk.offset : 0
   const isPrimary = source === undefined
   server.process = {
@@ -40,8 +43,9 @@ export function start(world: World, server: Server, source: SourceRef | undefine
     secondReplOffset: continues && isPrimary ? disk.offset + 1 : -1,
     log: disk.log,
     base: offset - disk.log.length * entryBytes,
-    hasBacklog: continues,
+    hasBacklog: continues && isPrimary,
     backlogFrom: offset,
+    hasPosition: continues && !isPrimary,
     source,
     linkRunId: undefined,
     lastIoMs: world.nowMs,
@@ -91,7 +95,7 @@ export function promote(world: World, server: Server): void {
   own.replId2 = own.replId
   own.secondReplOffset = offsetOf(own) + 1
   own.replId = newId(world, 'hist-')
-  own.hasBacklog = true
+  own.hasPosition = false
   own.source = undefined
   own.linkRunId = undefined
   own.syncStepsLeft = 0
@@ -102,10 +106,16 @@ export function follow(world: World, server: Server, source: SourceRef): void {
   const own = server.process
   if (own === undefined || (!own.isPrimary && own.source === source)) return
   forgetReplica(world, server)
+  if (own.isPrimary) own.hasPosition = true
   own.isPrimary = false
   own.source = source
   own.linkRunId = undefined
   own.syncStepsLeft = 0
+}
+
+function keepHistory(process: Process): void {
+  process.hasBacklog = true
+  process.backlogFrom = offsetOf(process)
 }
 
 /** Drops the link, as after a timeout of the server’s own or a new password. */
@@ -149,10 +159,8 @@ function stream(
   const own = server.process as Process
   const isOther = own.linkRunId !== from.runId || own.replId !== from.replId
   if (!carries(world, source.index, server.index)) return
-  if (isOther) {
-    own.linkRunId = undefined
-    return
-  }
+  // Who goes over to another history hangs up on its replicas.
+  if (isOther) return dropLink(world, server)
   if (offsetOf(own) < offsetOf(from)) {
     const next = own.log.length + entries
     own.log = from.log.slice(0, Math.min(next, from.log.length))
@@ -186,6 +194,8 @@ function connect(world: World, server: Server, { source, from }: From): void {
       own.replId = from.replId
     }
   } else if (!fullSync(world, own, from)) return
+  if (!own.hasBacklog) keepHistory(own)
+  own.hasPosition = true
   own.linkRunId = from.runId
   own.lastIoMs = world.nowMs
   acknowledge(world, server, { source, from })
@@ -217,19 +227,17 @@ function fullSync(world: World, own: Process, from: Process): boolean {
   own.syncStepsLeft -= 1
   if (own.syncStepsLeft > 0) return false
   if (!from.hasBacklog) {
-    from.hasBacklog = true
+    keepHistory(from)
     from.replId = newId(world, 'hist-')
     from.replId2 = noHistory
     from.secondReplOffset = -1
-    from.backlogFrom = offsetOf(from)
   }
   own.replId = from.replId
   own.replId2 = noHistory
   own.secondReplOffset = -1
   own.log = from.log
   own.base = from.base
-  own.hasBacklog = true
-  own.backlogFrom = offsetOf(own)
+  keepHistory(own)
   return true
 }
 

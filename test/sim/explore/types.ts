@@ -36,6 +36,8 @@ export interface Process {
   /** Whether it keeps a history at all: a primary that never had a replica does not. */
   hasBacklog: boolean
   backlogFrom: number
+  /** A replica: whether it knows where it is in the history of a source. */
+  hasPosition: boolean
   source: SourceRef | undefined
   /** Process that the link to the source is up with. */
   linkRunId: string | undefined
