@@ -15,6 +15,7 @@ import { type Figures, writePage } from './page.ts'
 import { Respmesh } from './respmesh.ts'
 import { type Row, ms, rowLine } from './row.ts'
 import { rollingServers, storm } from './rows-endurance.ts'
+import { suspensions, twoOperators } from './rows-operators.ts'
 import { partition, pausedPrimary, unsteadyNetwork } from './rows-partition.ts'
 import { operatorAway, rollingSidecar, transactions } from './rows-process.ts'
 import { Sentinels } from './sentinel.ts'
@@ -65,7 +66,10 @@ const parts: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   },
   R4: () => pausedPrimary(10_000),
   R15: () => transactions({ clients: 170, rounds: 6 }, random),
-  R18: () => operatorAway({ rounds: 2, awayMs: 15_000 }),
+  R18: async () => [
+    ...(await operatorAway({ rounds: 2, awayMs: 15_000 })),
+    ...(await twoOperators(suspensions)),
+  ],
   R20: () => rollingSidecar(5),
   R21: () => rollingServers(10),
   R6: async () => [

@@ -4,6 +4,7 @@ import { type Client, type Lab, type Reply, textOf, wallMs } from '../faults/lab
 import type { Random } from '../sim/random.ts'
 import { until } from '../support/servers.ts'
 import { Respmesh } from './respmesh.ts'
+import { promotedTwice } from './rows-operators.ts'
 import { type Row, kinds, ms, quantile } from './row.ts'
 import { begin, end, isReplaced, lengthOf, longest, tally } from './trial.ts'
 
@@ -154,16 +155,6 @@ async function stopInBetween(lab: Lab, kill: () => Promise<void>): Promise<numbe
   await delay(1000)
   lab.operator.continue()
   return wallMs()
-}
-
-function promotedTwice(lab: Lab): number {
-  const primaries = new Map<number, Set<string>>()
-  for (const { proxy } of lab.history()) {
-    const { epoch = 0, primary } = proxy.status ?? {}
-    if (primary === undefined) continue
-    primaries.set(epoch, (primaries.get(epoch) ?? new Set()).add(primary.runId))
-  }
-  return [...primaries.values()].filter((processes) => processes.size > 1).length
 }
 
 async function idleWithout(rig: Respmesh, awayMs: number): Promise<Row> {

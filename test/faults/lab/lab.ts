@@ -19,6 +19,8 @@ import { LabSidecar } from './sidecar.ts'
 export const streamPort = 9443
 const operatorName = 'operator'
 const operatorHost = '10.77.0.100'
+const standbyName = 'operator-2'
+const standbyHost = '10.77.0.101'
 /** Machines are busy. */
 const readyDeadlineMs = 90_000
 
@@ -40,6 +42,10 @@ export interface LabOptions {
   /** The folder with logs and records stays. */
   readonly isKept?: boolean
   readonly logLevel?: 'info' | 'debug'
+  /** Whether operator and sidecars can be asked for what they keep in memory. */
+  readonly isMeasured?: boolean
+  /** A second operator waits for the lease of the first; sidecars reach either at the same address, by chance. */
+  readonly hasStandby?: boolean
 }
 
 const open = new Set<Lab>()
@@ -57,6 +63,7 @@ export class Lab {
   readonly servers: readonly LabServer[]
   readonly sidecars: readonly LabSidecar[]
   readonly operator: LabOperator
+  readonly standby?: LabOperator
   private readonly isKept: boolean
 
   private constructor(options: LabOptions, place: { directory: string; network: Network }) {
@@ -82,20 +89,27 @@ export class Lab {
           streamUrl: `https://${operatorHost}:${streamPort}`,
           tokenFile: files.tokenFile,
           caFile: files.certFile,
+          isMeasured: options.isMeasured === true,
         }),
     )
-    this.operator = new LabOperator({
-      namespace: network.namespaceOf(operatorName),
-      settings: {
-        ...files,
-        directory,
-        host: operatorHost,
-        port: streamPort,
-        sidecars: sidecarNames(options),
-        knowsFates: options.knowsFates === true,
-        ...(options.logLevel && { logLevel: options.logLevel }),
-      },
-    })
+    const operatorAt = (name: string, host: string) =>
+      new LabOperator({
+        name,
+        namespace: network.namespaceOf(name),
+        isMeasured: options.isMeasured === true,
+        settings: {
+          ...files,
+          directory,
+          host,
+          port: streamPort,
+          sidecars: sidecarNames(options),
+          knowsFates: options.knowsFates === true,
+          ...(options.hasStandby === true && { identity: name }),
+          ...(options.logLevel && { logLevel: options.logLevel }),
+        },
+      })
+    this.operator = operatorAt(operatorName, operatorHost)
+    if (options.hasStandby === true) this.standby = operatorAt(standbyName, standbyHost)
   }
 
   /** Resolves when everything is in order and each sidecar serves. */
@@ -105,7 +119,12 @@ export class Lab {
       ...serverNames(options).map((name, index) => ({ name, address: `10.77.0.${index + 1}` })),
       ...sidecarNames(options).map((name, index) => ({ name, address: `10.77.0.${index + 51}` })),
       { name: operatorName, address: operatorHost },
+      ...(options.hasStandby === true ? [{ name: standbyName, address: standbyHost }] : []),
     ])
+    if (options.hasStandby === true) {
+      const both = { port: streamPort, from: operatorName, to: standbyName }
+      await Promise.all(sidecarNames(options).map((name) => network.share(name, both)))
+    }
     const lab = new Lab(options, { directory, network })
     open.add(lab)
     try {
@@ -207,8 +226,8 @@ export class Lab {
   }
 
   async stop(): Promise<void> {
-    const parts = [...this.servers, ...this.sidecars, this.operator]
-    await Promise.all(parts.map((part) => part.kill()))
+    const parts = [...this.servers, ...this.sidecars, this.operator, this.standby]
+    await Promise.all(parts.map((part) => part?.kill()))
     this.network.close()
     this.removeFolder()
     open.delete(this)
@@ -224,6 +243,7 @@ export class Lab {
     const replicaOf = first?.host ?? ''
     await Promise.all(others.map((server) => server.start({ replicaOf })))
     await this.operator.start()
+    await this.standby?.start()
     await Promise.all(this.sidecars.map((sidecar) => sidecar.start()))
     await this.settled()
     await Promise.all(this.sidecars.map((sidecar) => sidecar.serves(readyDeadlineMs)))

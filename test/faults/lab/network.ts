@@ -82,6 +82,18 @@ export class Network {
     return this.rule(to, ['-s', this.addressOf(from), ...match, ...target])
   }
 
+  /** Every other connection of `client` to the port at `from` goes to `to` instead, as behind a Service of Kubernetes. */
+  async share(
+    client: string,
+    { from, to, port }: { readonly from: string; readonly to: string; readonly port: number },
+  ): Promise<void> {
+    const match = ['-d', this.addressOf(from), '-p', 'tcp', '--dport', String(port)]
+    const half = ['-m', 'statistic', '--mode', 'random', '--probability', '0.5']
+    const target = ['-j', 'DNAT', '--to-destination', `${this.addressOf(to)}:${port}`]
+    const rule = ['-w', '-t', 'nat', '-A', 'OUTPUT', ...match, ...half, ...target]
+    await this.namespaceOf(client).run('iptables', rule)
+  }
+
   /** Within each group all is well; nothing goes between the two. */
   async split(left: readonly string[], right: readonly string[]): Promise<Undo> {
     return together(left.flatMap((a) => right.map((b) => this.part(a, b))))

@@ -17,25 +17,40 @@ import type {
   StatusWriter,
 } from '../../../operator/controller/provider.ts'
 import type { Operation } from '../../../operator/controller/plan/types.ts'
+import { Elector } from '../../../operator/kube/lease.ts'
+import type { KubeClient } from '../../../operator/kube/client.ts'
 import { LocalProvider } from '../../../operator/local/provider.ts'
 import { createStreamServer, sharedTokenAuthentication } from '../../../operator/stream/index.ts'
-import { type DeathPoint, type OperatorSettings, parsePoint } from './operator-settings.ts'
+import { LeaseFile, leaseName } from './lease-file.ts'
+import {
+  type OperatorOrder,
+  type OperatorSettings,
+  type Point,
+  parsePoint,
+} from './operator-settings.ts'
+import { RecordStore } from './record-store.ts'
 import { RecordFile, writeWhole } from './record.ts'
 
 const pollMs = 50
 const settings = JSON.parse(process.env['LAB_OPERATOR'] ?? '{}') as OperatorSettings
 const record = new RecordFile(settings.directory)
 const log = createLog({ level: settings.logLevel ?? 'info', part: 'operator' })
-let death = settings.dieAt === undefined ? undefined : parsePoint(settings.dieAt)
-process.on('message', (message: { readonly dieAt?: string }) => {
-  death = message.dieAt === undefined ? undefined : parsePoint(message.dieAt)
+let order: OperatorOrder =
+  settings.dieAt === undefined ? {} : { signal: 'SIGKILL', at: settings.dieAt }
+let point: Point | undefined = order.at === undefined ? undefined : parsePoint(order.at)
+process.on('message', (next: OperatorOrder) => {
+  order = next
+  point = next.at === undefined ? undefined : parsePoint(next.at)
 })
 process.on('disconnect', () => process.exit(1))
 
-function reached(when: DeathPoint['when'], step: string, phase?: string): void {
-  if (death?.when !== when || death.step !== step) return
-  if (death.phase !== undefined && death.phase !== phase) return
-  process.kill(process.pid, 'SIGKILL')
+function reached(when: Point['when'], step: string, phase?: string): void {
+  if (point?.when !== when || point.step !== step) return
+  if (point.phase !== undefined && point.phase !== phase) return
+  point = undefined
+  const { signal = 'SIGKILL' } = order
+  process.kill(process.pid, signal)
+  if (signal === 'SIGSTOP') return
   // The signal comes when this thread next leaves the kernel; nothing is done in between.
   for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000)
 }
@@ -45,15 +60,15 @@ const inLab = (name: string) => join(settings.directory, name)
 const statusFile = (wanted: string) => inLab(wanted.replace(/\.wanted$/, '.status'))
 const wantedFiles = () => readdirSync(settings.directory).filter(isWanted)
 
-const status = (local: LocalProvider): StatusWriter => ({
+const store = new RecordStore(record)
+const status: StatusWriter = {
   async writeStatus(proxy: RedisProxy, next: RedisProxyStatus) {
     reached('before', 'record', next.phase)
-    record.writeStatus(proxy, next)
+    const written = store.writeStatus(proxy, next)
     reached('after', 'record', next.phase)
-    // The cache follows at once, as that of the API does.
-    return local.writeStatus(proxy, next)
+    return written
   },
-})
+}
 
 function fate(_proxy: RedisProxy, server: { readonly host: string; readonly sinceMs: number }) {
   const file = inLab(`ended-${server.host}`)
@@ -62,7 +77,7 @@ function fate(_proxy: RedisProxy, server: { readonly host: string; readonly sinc
 }
 
 /** What was asked for, in files, so that it outlives the operator. */
-const operations = (local: LocalProvider): OperationDesk => ({
+const operations: OperationDesk = {
   pending: () =>
     wantedFiles()
       .filter((name) => !existsSync(statusFile(name)))
@@ -76,12 +91,12 @@ const operations = (local: LocalProvider): OperationDesk => ({
     let former = 0
     const timer = setInterval(() => {
       const count = wantedFiles().length
-      if (count !== former) for (const key of local.keys()) listener(key)
+      if (count !== former) for (const key of store.keys()) listener(key)
       former = count
     }, pollMs)
     return () => clearInterval(timer)
   },
-})
+}
 
 function mortal(backend: Backend): Backend {
   const steps = new Set<PropertyKey>(['replicate', 'promote', 'handOver', 'unpause', 'protect'])
@@ -100,8 +115,23 @@ function mortal(backend: Backend): Backend {
   })
 }
 
+/** Of several operators one leads; one alone always does. */
+const { identity } = settings
+const elector =
+  identity === undefined
+    ? undefined
+    : new Elector(
+        { namespace: 'faults', name: leaseName, identity },
+        {
+          client: new LeaseFile(settings.directory) as Partial<KubeClient> as KubeClient,
+          clock: systemClock,
+          log,
+          random: Math.random,
+        },
+      )
+const isLeader = () => elector?.isLeader() ?? true
 const stream = createStreamServer(
-  { authenticate: sharedTokenAuthentication(settings.token) },
+  { authenticate: sharedTokenAuthentication(settings.token), isServing: isLeader },
   { log, clock: systemClock },
 )
 await stream.listen({
@@ -118,16 +148,16 @@ const local = new LocalProvider(
   },
 )
 const provider: Provider = {
-  store: local,
-  status: status(local),
+  store,
+  status,
   secrets: local,
   events: local,
   placement: local,
   publisher: stream.publisher,
   expectedSidecars: () => settings.sidecars,
   fate,
-  operations: operations(local),
-  isLeader: () => true,
+  operations,
+  isLeader,
 }
 const controller = new Controller({
   provider,
@@ -136,11 +166,11 @@ const controller = new Controller({
   backend: mortal(new Prober({ clock: systemClock })),
 })
 controller.start()
+store.start()
+elector?.onChange((isLeading) => {
+  if (!isLeading) stream.disconnectAll('another replica leads now')
+  controller.enqueueAll()
+})
+elector?.start()
 flushCompileCache()
 log.info({ proxy: keyOf(record.read()) }, 'operator of the lab is up')
-setInterval(() => {
-  const { spec, metadata } = record.read()
-  const [key] = local.keys()
-  const known = key === undefined ? undefined : local.get(key)
-  if (metadata.generation !== known?.metadata.generation) local.changeSpec(spec)
-}, pollMs)

@@ -2,7 +2,16 @@
  * The resource of a lab, kept in files as the API server keeps it: each version is a file of its own that only one
  * writer can make, so that it is a compare-and-swap between processes, and all that ever was on record stays to be read.
  */
-import { linkSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { ProxyError } from '../../../common/errors.ts'
 import type { RedisProxy, RedisProxyStatus } from '../../../operator/api/redis-proxy.ts'
@@ -17,9 +26,12 @@ const form = /^record-(\d+)\.json$/
 
 export class RecordFile {
   private readonly directory: string
+  /** The newest that was seen; later ones follow without a gap. */
+  private newest = 0
 
   constructor(directory: string) {
-    this.directory = directory
+    this.directory = join(directory, 'records')
+    mkdirSync(this.directory, { recursive: true })
   }
 
   create(proxy: RedisProxy): void {
@@ -28,9 +40,9 @@ export class RecordFile {
 
   /** The newest version. */
   read(): RedisProxy {
-    const newest = this.versions().at(-1)
-    if (newest === undefined) throw new Error('the lab has no record')
-    return this.entry(newest).proxy
+    while (existsSync(this.file(this.newest + 1))) this.newest += 1
+    if (this.newest === 0) throw new Error('the lab has no record')
+    return this.entry(this.newest).proxy
   }
 
   /** Every version, oldest first. */
@@ -56,7 +68,7 @@ export class RecordFile {
   private put(version: number, value: RedisProxy): RedisProxy {
     const metadata = { ...value.metadata, resourceVersion: String(version) }
     const proxy: RedisProxy = { ...value, metadata }
-    const file = join(this.directory, `record-${version}.json`)
+    const file = this.file(version)
     const draft = `${file}.${process.pid}`
     writeFileSync(draft, JSON.stringify({ atMs: wallMs(), proxy } satisfies RecordEntry))
     try {
@@ -78,8 +90,11 @@ export class RecordFile {
   }
 
   private entry(version: number): RecordEntry {
-    const text = readFileSync(join(this.directory, `record-${version}.json`), 'utf8')
-    return JSON.parse(text) as RecordEntry
+    return JSON.parse(readFileSync(this.file(version), 'utf8')) as RecordEntry
+  }
+
+  private file(version: number): string {
+    return join(this.directory, `record-${version}.json`)
   }
 }
 

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { until } from '../../support/servers.ts'
 import { Client } from './client.ts'
 import { programEnv, programOf } from './compile-cache.ts'
+import { heapEnv, heapMbOf } from './heap.ts'
 import type { Namespace } from './namespaces.ts'
 import { LabProcess } from './process.ts'
 
@@ -20,6 +21,7 @@ export interface SidecarOptions {
   readonly streamUrl: string
   readonly tokenFile: string
   readonly caFile: string
+  readonly isMeasured: boolean
 }
 
 export class LabSidecar {
@@ -43,8 +45,14 @@ export class LabSidecar {
     return this.process?.pid ?? 0
   }
 
+  /** Of a lab that is measured. */
+  heapMb(): Promise<number> {
+    return heapMbOf(this.pid, this.heapFile)
+  }
+
   async start(): Promise<void> {
     const { namespace, directory, name, proxy, streamUrl, tokenFile, caFile } = this.options
+    const { isMeasured } = this.options
     const stateDirectory = join(directory, name)
     mkdirSync(stateDirectory, { recursive: true })
     this.process = await LabProcess.start({
@@ -52,6 +60,7 @@ export class LabSidecar {
       command: programOf(program, 'sidecar'),
       env: {
         ...programEnv(),
+        ...(isMeasured && heapEnv(this.heapFile)),
         RESPMESH_ID: name,
         RESPMESH_PROXY: proxy,
         RESPMESH_LISTEN: `127.0.0.1:${port}`,
@@ -116,5 +125,9 @@ export class LabSidecar {
 
   continue(): void {
     this.process?.signal('SIGCONT')
+  }
+
+  private get heapFile(): string {
+    return join(this.options.directory, `${this.name}.heap`)
   }
 }
