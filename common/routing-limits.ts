@@ -27,9 +27,8 @@ export const readTimeLooks = 8
  */
 export const sentLogBytesMax = 128 * 1024
 export const sentPieceBytesMax = 16 * 1024
-/** How often it is looked whether commands in flight have ended; in each turn for the first while, which is all it mostly takes. */
+/** How often it is looked at least whether commands in flight have ended, beside whenever something was written to clients. */
 export const drainPollMs = 5
-export const drainTightMs = 10
 /** How long clients may finish an open transaction before a pause holds them in the middle of it. */
 export const switchFinishMs = 250
 /** The same while more of a transaction is here or under way. */

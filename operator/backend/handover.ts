@@ -61,7 +61,8 @@ export async function handOver(options: HandoverOptions, modules: Modules): Prom
     await promote(options, { clock, untilMs, isPaused: held.isPaused })
   }
   await demote(options, { clock, untilMs: endMs })
-  if (held.isPaused) await release(from)
+  // It follows already, whoever hears of it first.
+  if (held.isPaused) void release(from)
 }
 
 /** Nothing is touched where it cannot succeed. What an interrupted attempt began is gone on with. */

@@ -36,22 +36,41 @@ test('a key that is added often before its turn is worked on once', async () => 
 })
 
 test('a key is never worked on twice at once, and once more if it was added meanwhile', async () => {
-  const { promise, note } = counter(2)
+  const [first, second] = [counter(1), counter(2)]
   const gate = Promise.withResolvers<void>()
   let active = 0
   const queue = queueOf(async (key) => {
     active += 1
     assert.equal(active, 1)
-    note(key)
+    first.note(key)
+    second.note(key)
     await gate.promise
     active -= 1
     return {}
   })
   queue.add('a')
+  await first.promise
   queue.add('a')
   queue.add('a')
   gate.resolve()
+  await second.promise
+  await queue.stop()
+})
+
+test('whoever comes in together is worked on together', async () => {
+  const { promise, calls, note } = counter(2)
+  const queue = queueOf(async (key) => {
+    note(key)
+    return {}
+  })
+  queue.add('a')
+  // A promise that resolves is no new turn of the event loop: what was begun is under way before the next.
+  await Promise.resolve()
+  queue.add('a')
+  assert.deepEqual(calls, [])
+  queue.add('b')
   await promise
+  assert.deepEqual(calls, ['a', 'b'])
   await queue.stop()
 })
 

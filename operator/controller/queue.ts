@@ -43,6 +43,7 @@ export class WorkQueue {
   private readonly entries = new Map<string, Entry>()
   private readonly ready: string[] = []
   private readonly active = new Map<string, Promise<void>>()
+  private dispatching: NodeJS.Immediate | undefined
   private isStopped = false
 
   constructor(modules: QueueModules) {
@@ -109,7 +110,15 @@ export class WorkQueue {
     if (this.isStopped) return
     entry.state = 'ready'
     this.ready.push(key)
-    this.dispatch()
+    this.dispatchSoon()
+  }
+
+  /** When what came in together is all there, and what the last turn sent is on its way. */
+  private dispatchSoon(): void {
+    this.dispatching ??= setImmediate(() => {
+      this.dispatching = undefined
+      this.dispatch()
+    })
   }
 
   private dispatch(): void {

@@ -60,3 +60,13 @@ test('the end of one turn leaves another what it has in memory', async () => {
   const next = turnMemory.copy(Buffer.from('of the next turn'))
   assert.equal(next.byteOffset, bytes.byteOffset)
 })
+
+test('who waits for something to be written is told, or told after a while', async () => {
+  const turn = new Turn()
+  const done: string[] = []
+  const told = turn.next(10_000).then(() => done.push('told'))
+  turn.addClient({ flush: () => done.push('client') })
+  await told
+  assert.deepEqual(done, ['client', 'told'])
+  await turn.next(1)
+})

@@ -20,6 +20,7 @@ export class Turn {
   private readonly wakes = new TurnList<Wakeable>()
   private readonly upstreams = new TurnList<Flushable>()
   private readonly clients = new TurnList<Flushable>()
+  private readonly watchers = new Set<() => void>()
 
   /** Has `wake` called at the end of this turn, before anything is written. */
   addWake(wakeable: Wakeable): void {
@@ -38,6 +39,19 @@ export class Turn {
     this.schedule()
   }
 
+  /** Resolves when something was written, or after `maxMs`. */
+  next(maxMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer)
+        this.watchers.delete(done)
+        resolve()
+      }
+      const timer = setTimeout(done, maxMs)
+      this.watchers.add(done)
+    })
+  }
+
   private schedule(): void {
     if (this.isScheduled) return
     this.isScheduled = true
@@ -53,6 +67,7 @@ export class Turn {
       this.isScheduled = false
       openCount -= 1
       if (openCount === 0) turnMemory.reset()
+      for (const watcher of this.watchers) watcher()
     } else setImmediate(this.run)
   }
 }

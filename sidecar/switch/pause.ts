@@ -5,16 +5,17 @@
  * A drain waits for the replies that are owed, asks servers for blocking commands back, and lets clients finish, for a
  * short while, what spans several commands: an open transaction, a change of their own connection.
  */
+import { setImmediate as turnEnd, setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '../../common/clock.ts'
 import { UpstreamError } from '../../common/errors.ts'
 import {
   drainPollMs,
-  drainTightMs,
   offendersToldMax,
   switchFinishMaxMs,
   switchFinishMs,
   switchSettleMs,
 } from '../../common/limits.ts'
+import type { Turn } from '../net/turn.ts'
 import { callBack } from '../session/blocked-command.ts'
 import type { SessionContext } from '../session/context.ts'
 import { PinReason } from '../session/pinning.ts'
@@ -22,6 +23,7 @@ import type { Session } from '../session/session.ts'
 
 export interface PauseModules {
   readonly clock: Clock
+  readonly turn: Turn
   readonly sessions: ReadonlySet<Session>
   /** Undefined until there is a configuration. */
   readonly context: () => SessionContext | undefined
@@ -115,7 +117,7 @@ export class Pause {
     const start = clock.monotonicMs()
     for (let waitedMs = 0; waitedMs < timeoutMs; waitedMs = clock.monotonicMs() - start) {
       if (this.isConnected && !some(sessions, isMissing)) return
-      await nextLook(waitedMs)
+      await this.modules.turn.next(drainPollMs)
     }
   }
 
@@ -150,7 +152,8 @@ export class Pause {
         return false
       }
       for (const session of sessions) callBack(session)
-      await nextLook(waitedMs)
+      // Mostly a reply is what is missing; a server that is waited for needs the processor itself.
+      await (isQuiet ? turnEnd() : this.modules.turn.next(drainPollMs))
     }
   }
 
@@ -186,8 +189,8 @@ export class Pause {
     const context = this.modules.context()
     if (!some(this.modules.sessions, ({ state }) => state.isStanding)) return
     const answered = context?.primary.ping()?.catch(() => undefined)
-    if (answered !== undefined) await Promise.race([answered, elapsed(switchFinishMs)])
-    await elapsed(drainPollMs)
+    if (answered !== undefined) await Promise.race([answered, delay(switchFinishMs)])
+    await delay(drainPollMs)
   }
 
   private get isConnected(): boolean {
@@ -227,18 +230,4 @@ function isInMidst(session: Session): boolean {
 function some(sessions: ReadonlySet<Session>, isTrue: (session: Session) => boolean): boolean {
   for (const session of sessions) if (isTrue(session)) return true
   return false
-}
-
-/** Mostly it is over at once, and all clients wait for it. */
-function nextLook(waitedMs: number): Promise<void> {
-  if (waitedMs >= drainTightMs) return elapsed(drainPollMs)
-  return new Promise((resolve) => {
-    setImmediate(resolve)
-  })
-}
-
-function elapsed(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms)
-  })
 }
