@@ -131,6 +131,7 @@ class Pipeline implements LocalDataPlane {
     const bounds = modules.bounds ?? {}
     this.pauses = new Pause({
       clock: this.clock,
+      turn: this.turn,
       sessions,
       context: () => this.context,
       release: () => this.releaseHeld(),
