@@ -1,0 +1,176 @@
+/** Histories that a failover is made of, step by step. Server 0 is the primary of the others at first. */
+import type { Keeps, Source, Step } from './steps.ts'
+
+const write = (at: number): Step => ({ kind: 'write', at, isWaited: false })
+const confirmed = (at: number): Step => ({ kind: 'write', at, isWaited: true })
+const flood = (at: number): Step => ({ kind: 'flood', at })
+const promote = (at: number): Step => ({ kind: 'promote', at })
+const follow = (at: number, source: Source): Step => ({ kind: 'follow', at, source })
+const protect = (at: number, replicas: readonly number[]): Step => ({
+  kind: 'protect',
+  at,
+  replicas,
+})
+const minReplicas = (at: number, count: number): Step => ({ kind: 'minReplicas', at, count })
+const save = (at: number): Step => ({ kind: 'save', at })
+const crash = (at: number, keeps: Keeps): Step => ({ kind: 'crash', at, keeps })
+const start = (at: number, source?: Source): Step => {
+  return { kind: 'start', at, ...(source !== undefined && { source }) }
+}
+
+export const scripts: Readonly<Record<string, readonly Step[]>> = {
+  'a lost primary comes back and has no more than the new one': [
+    confirmed(0),
+    crash(0, 'all'),
+    follow(1, 'parked'),
+    follow(2, 'parked'),
+    promote(1),
+    follow(2, 1),
+    confirmed(1),
+    start(0, 1),
+  ],
+  'a lost primary comes back and has more than the new one': [
+    confirmed(0),
+    follow(1, 'parked'),
+    write(0),
+    follow(2, 'parked'),
+    promote(1),
+    follow(2, 1),
+    confirmed(1),
+    follow(0, 1),
+  ],
+  'a primary that comes back empty empties its replicas': [
+    confirmed(0),
+    crash(0, 'nothing'),
+    start(0),
+    write(0),
+  ],
+  'a primary that comes back empty has no replication users': [
+    confirmed(0),
+    protect(0, [1, 2]),
+    crash(0, 'nothing'),
+    start(0),
+    promote(1),
+    protect(1, [0, 2]),
+    follow(2, 1),
+    follow(0, 1),
+  ],
+  'a primary is started anew and goes on with all that it had': [
+    write(0),
+    crash(0, 'all'),
+    start(0),
+    confirmed(0),
+    crash(1, 'all'),
+    write(0),
+    start(1, 0),
+  ],
+  'a primary is started anew with less than its replicas have': [
+    write(0),
+    save(0),
+    confirmed(0),
+    save(1),
+    confirmed(0),
+    crash(1, 'saved'),
+    start(1, 0),
+    crash(0, 'saved'),
+    start(0),
+  ],
+  'a replica behind another one goes with it': [
+    follow(2, 1),
+    confirmed(0),
+    follow(1, 'parked'),
+    write(0),
+    promote(1),
+    write(1),
+    follow(0, 2),
+    crash(2, 'all'),
+    start(2, 1),
+  ],
+  'all are started anew, parked, and one is chosen': [
+    confirmed(0),
+    crash(1, 'all'),
+    write(0),
+    crash(2, 'all'),
+    crash(0, 'all'),
+    start(0, 'parked'),
+    start(1, 'parked'),
+    start(2, 'parked'),
+    promote(0),
+    follow(2, 0),
+    follow(1, 0),
+  ],
+  'all are started anew as primaries': [
+    confirmed(0),
+    crash(1, 'all'),
+    crash(2, 'all'),
+    crash(0, 'all'),
+    start(0),
+    start(1),
+    start(2),
+    follow(2, 1),
+    confirmed(1),
+    follow(0, 1),
+  ],
+  'planned changes, there and back': [
+    confirmed(0),
+    promote(1),
+    follow(0, 1),
+    confirmed(1),
+    follow(2, 1),
+    promote(0),
+    follow(1, 0),
+    follow(2, 0),
+    confirmed(0),
+  ],
+  'a replica that was away for long is sent everything': [
+    follow(1, 'parked'),
+    follow(2, 'parked'),
+    write(0),
+    follow(1, 0),
+    flood(0),
+    follow(2, 0),
+    confirmed(0),
+  ],
+  'a primary without its replicas refuses writes': [
+    minReplicas(0, 1),
+    confirmed(0),
+    follow(1, 'parked'),
+    confirmed(0),
+    follow(2, 'parked'),
+    write(0),
+    follow(1, 0),
+    confirmed(0),
+    crash(1, 'all'),
+    write(0),
+    minReplicas(0, 0),
+    write(0),
+  ],
+  'servers without any data': [
+    crash(1, 'all'),
+    start(1, 0),
+    crash(0, 'all'),
+    start(0),
+    follow(2, 1),
+    promote(1),
+  ],
+  'a replica whose source goes over to another history is let in no more': [
+    follow(0, 1),
+    follow(2, 1),
+    protect(0, [1, 2]),
+    promote(0),
+    write(0),
+  ],
+  'a server that nobody has followed yet': [
+    crash(1, 'nothing'),
+    crash(2, 'nothing'),
+    crash(0, 'nothing'),
+    start(0),
+    write(0),
+    follow(0, 'parked'),
+    crash(0, 'all'),
+    start(0, 'parked'),
+    promote(0),
+    start(1, 0),
+    start(2, 1),
+  ],
+}
