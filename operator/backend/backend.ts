@@ -14,11 +14,8 @@ export interface Backend {
   probeNow(key: ProxyKey, addresses: readonly string[]): Promise<void>
   /** Makes the process `runId` a primary. @throws UpstreamError RM_PROMOTE_FAILED */
   promote(key: ProxyKey, address: string, runId: string): Promise<void>
-  /**
-   * Makes the process `runId` a replica of `source`, logging in there as `user` if that is given ('' : as it did before
-   * any of our users). @throws UpstreamError RM_REPLICATE_FAILED
-   */
-  replicate(key: ProxyKey, server: Process, source: Source, user?: string): Promise<void>
+  /** Makes the process `runId` a replica of `source`. @throws UpstreamError RM_REPLICATE_FAILED */
+  replicate(key: ProxyKey, server: Process, source: Source): Promise<void>
   /** @throws UpstreamError RM_HANDOVER_FAILED; the target may have been promoted or not, which a look tells */
   handOver(key: ProxyKey, from: Process, handover: Handover): Promise<void>
   unpause(key: ProxyKey, server: Process): Promise<void>

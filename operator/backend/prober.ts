@@ -58,11 +58,8 @@ export class Prober implements Backend {
     await follow(this.process(key, { address, runId }, 'RM_PROMOTE_FAILED'), 'nobody')
   }
 
-  async replicate(key: ProxyKey, server: Process, source: Source, user?: string): Promise<void> {
-    const replica = this.process(key, server, 'RM_REPLICATE_FAILED')
-    if (user === '') await this.unprotect(key, server)
-    else if (user !== undefined) await this.users(key).login(this.guarded(key, server), user)
-    await follow(replica, source)
+  async replicate(key: ProxyKey, server: Process, source: Source): Promise<void> {
+    await follow(this.process(key, server, 'RM_REPLICATE_FAILED'), source)
   }
 
   async handOver(key: ProxyKey, from: Process, { to, timeoutMs }: Handover): Promise<void> {

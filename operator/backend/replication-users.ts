@@ -78,14 +78,6 @@ export class ReplicationUsers {
     if (unused.length > 0) await primary.call('ACL', 'DELUSER', ...unused)
   }
 
-  /** Has a replica log in as `name`. @throws UpstreamError RM_GUARD_FAILED if its password is not known here */
-  async login(replica: ServerProcess, name: string): Promise<void> {
-    const user = this.users.get(name)
-    if (user === undefined)
-      throw failed(`the password of ${name} is not known; it must be set anew`)
-    await this.tell(replica, user)
-  }
-
   /** Has a replica log in as it did before us; where that is not known, as we do ourselves. */
   async restore(replica: ServerProcess, own: ServerCredentials | undefined): Promise<void> {
     const current = await setting(replica, 'masteruser')

@@ -55,7 +55,7 @@ function send(key: ProxyKey, action: Action, backend: Backend): Promise<void> {
     case 'park':
       return backend.replicate(key, server, parkSource)
     case 'replicate':
-      return backend.replicate(key, server, action.source, action.user)
+      return backend.replicate(key, server, action.source)
     case 'promote':
       return backend.promote(key, server.address, server.runId)
     case 'handOver':

@@ -74,8 +74,6 @@ export type Action =
   | ({
       readonly kind: 'replicate'
       readonly source: { readonly host: string; readonly port: number }
-      /** As whom it logs in there: one of our users, or '' as without us. Absent: as it does now. */
-      readonly user?: string
     } & Process)
   | ({ readonly kind: 'promote' } & Process)
   /** Blocks writers of a primary, waits until `to` has all of it, promotes `to` and makes the primary its replica. */

@@ -61,11 +61,7 @@ function commandsOf(operator: OperatorProcess, action: Action, server: number): 
     case 'park':
       return one({ kind: 'follow', source: 'parked' })
     case 'replicate':
-      return one({
-        kind: 'follow',
-        source: sourceOf(action.source.host),
-        ...login(operator, action.user),
-      })
+      return one({ kind: 'follow', source: sourceOf(action.source.host) })
     case 'promote':
       return one({ kind: 'promote' })
     case 'unpause':
@@ -90,11 +86,6 @@ function commandsOf(operator: OperatorProcess, action: Action, server: number): 
     default:
       return assertNever(action)
   }
-}
-
-function login({ password }: OperatorProcess, user: string | undefined) {
-  if (user === undefined) return {}
-  return { user, password: user === '' ? '' : password }
 }
 
 function sourceOf(host: string): SourceRef {
@@ -157,7 +148,6 @@ function run(world: World, server: Server, body: CommandBody): boolean {
     case 'follow': {
       if (world.mutations.has('parking skipped') && body.source === 'parked') return true
       noteEnd(world, own)
-      if (body.user !== undefined) logIn(world, server, body.user, body.password ?? '')
       follow(world, server, body.source)
       break
     }

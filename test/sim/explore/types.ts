@@ -170,12 +170,7 @@ export interface Order {
 }
 
 export type CommandBody =
-  | {
-      readonly kind: 'follow'
-      readonly source: SourceRef
-      readonly user?: string
-      readonly password?: string
-    }
+  | { readonly kind: 'follow'; readonly source: SourceRef }
   | { readonly kind: 'promote' }
   | { readonly kind: 'pause'; readonly forMs: number }
   | { readonly kind: 'unpause' }
