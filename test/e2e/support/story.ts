@@ -7,3 +7,12 @@ export type Step = (name: string, work: (t: TestContext) => Promise<void>) => Pr
 export type Figures = Record<string, unknown>
 
 export const isFullSize = process.env['RESPMESH_TEST_SIZE'] === 'full'
+
+/** Names of figures, if not the whole story is wanted: then only what leads up to them is played, and they. */
+const wanted = process.env['RESPMESH_E2E_ONLY']?.split(',')
+
+export const isWhole = wanted === undefined
+
+export function isWanted(figure: string): boolean {
+  return wanted?.includes(figure) ?? true
+}
