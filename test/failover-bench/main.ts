@@ -14,9 +14,15 @@ import { serverProgram } from '../support/servers.ts'
 import { type Figures, writePage } from './page.ts'
 import { Respmesh } from './respmesh.ts'
 import { type Row, ms, rowLine } from './row.ts'
-import { rollingServers, storm } from './rows-endurance.ts'
+import { crashes, rollingServers, storm } from './rows-endurance.ts'
 import { suspensions, twoOperators } from './rows-operators.ts'
-import { partition, pausedPrimary, unsteadyNetwork } from './rows-partition.ts'
+import {
+  confirmed,
+  partition,
+  pausedPrimary,
+  unconfirmed,
+  unsteadyNetwork,
+} from './rows-partition.ts'
 import { operatorAway, rollingSidecar, transactions } from './rows-process.ts'
 import { Sentinels } from './sentinel.ts'
 import { rowsOf, runSeries, summarize } from './times.ts'
@@ -64,6 +70,7 @@ const parts: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
     for (const text of values['down-after'].split(',')) rows.push(...(await times(Number(text))))
     return rows
   },
+  R3: () => crashes({ writes: 1_000_000, maxMs: 210_000 }, random),
   R4: () => pausedPrimary(10_000),
   R15: () => transactions({ clients: 170, rounds: 6 }, random),
   R18: async () => [
@@ -74,16 +81,26 @@ const parts: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   R21: () => rollingServers(10),
   R6: async () => [
     ...(await partition('default', 10_000)),
-    ...(await partition('operatorAway: StopWrites, grantTtl: 1s', 10_000)),
-    ...(await partition('StopWrites, grantTtl 1s, waitReplicas 1', 10_000)),
-    ...(await partition('StopWrites, grantTtl 1s, waitReplicas 1', 30_000)),
+    ...(await partition(unconfirmed, 10_000)),
+    ...(await partition(confirmed, 10_000)),
+    ...(await partition(confirmed, 30_000)),
   ],
   R7: () => unsteadyNetwork(60_000),
   R16: () => histories(2),
   R22: () => storm(50),
 }
 /** Those beside each other run at the same time: they hardly load the machine, and measure no short times. */
-const turns = [['times'], ['R4'], ['R15'], ['R18'], ['R20'], ['R21'], ['R6', 'R7'], ['R16', 'R22']]
+const turns = [
+  ['times'],
+  ['R3'],
+  ['R4'],
+  ['R15'],
+  ['R18'],
+  ['R20'],
+  ['R21'],
+  ['R6', 'R7'],
+  ['R16', 'R22'],
+]
 
 console.log(`seed ${seed}, ${figures.version}, load ${figures.loadBefore.toFixed(1)}`)
 for (const turn of turns) {

@@ -7,6 +7,8 @@ const target = { kind: 'address', host: '127.0.0.1', port: 16_379 } as const
 
 export interface RespmeshOptions extends Partial<LabOptions> {
   readonly paceMs?: number
+  /** See `WriterSettings`. */
+  readonly isTimed?: boolean
 }
 
 export class Respmesh implements Contender {
@@ -16,16 +18,18 @@ export class Respmesh implements Contender {
   readonly writers: readonly Writers[]
   private operations = 0
 
-  private constructor(lab: Lab, paceMs: number) {
+  private constructor(lab: Lab, pace: { readonly paceMs: number; readonly isTimed: boolean }) {
     this.lab = lab
     this.writers = lab.sidecars.map(({ name }) => {
       const names = Array.from({ length: writersPerNode }, (_none, at) => `${name}-${at}`)
-      return new Writers(lab.network.namespaceOf(name), { names, target, paceMs })
+      return new Writers(lab.network.namespaceOf(name), { names, target, ...pace })
     })
   }
 
-  static async start({ paceMs = 0, ...options }: RespmeshOptions): Promise<Respmesh> {
-    return new Respmesh(await Lab.start({ servers: 3, sidecars: 2, ...options }), paceMs)
+  static async start(options: RespmeshOptions): Promise<Respmesh> {
+    const { paceMs = 0, isTimed = false, ...rest } = options
+    const lab = await Lab.start({ servers: 3, sidecars: 2, ...rest })
+    return new Respmesh(lab, { paceMs, isTimed })
   }
 
   get network() {

@@ -46,6 +46,7 @@ test('figures are summed up by fault, and compared with what was aimed at', () =
     namedAfterMs: 1,
     acked: 10,
     lost: 0,
+    lostAtMs: [],
     doubled: 0,
     errors: {},
     unknownPerWriterMax: 0,

@@ -13,6 +13,8 @@ export interface Tally {
   readonly acked: number
   /** Acknowledged, and not there at the end. */
   readonly lost: number
+  /** When those were acknowledged, where that was kept. */
+  readonly lostAtMs: readonly number[]
   /** There more often than written. */
   readonly doubled: number
   /** By their first word. */
@@ -159,7 +161,8 @@ export async function tally(server: LabServer, results: readonly WriterResult[])
   }
 }
 
-async function tallyOne(client: Redis, { key, sent, failures }: WriterResult): Promise<Tally> {
+async function tallyOne(client: Redis, result: WriterResult): Promise<Tally> {
+  const { key, sent, failures, ackedAtMs } = result
   const failed = new Set(failures.map(({ value }) => value))
   const { there, length } = await read(client, key)
   await client.unlink(key)
@@ -170,9 +173,11 @@ async function tallyOne(client: Redis, { key, sent, failures }: WriterResult): P
     const kind = /RM_[A-Z_]+/.exec(text)?.[0] ?? text.split(' ', 3).join(' ')
     errors[kind] = (errors[kind] ?? 0) + 1
   }
+  const lost = values.filter((value) => !failed.has(value) && !there.has(value))
   return {
     acked: sent - failed.size,
-    lost: values.filter((value) => !failed.has(value) && !there.has(value)).length,
+    lost: lost.length,
+    lostAtMs: lost.flatMap((value) => ackedAtMs[value] ?? []),
     doubled: length - there.size,
     errors,
     unknownPerWriterMax: unknown.length,
@@ -183,6 +188,7 @@ async function tallyOne(client: Redis, { key, sent, failures }: WriterResult): P
 export const nothing: Tally = {
   acked: 0,
   lost: 0,
+  lostAtMs: [],
   doubled: 0,
   errors: {},
   unknownPerWriterMax: 0,
@@ -194,6 +200,7 @@ export function add(a: Tally, b: Tally): Tally {
   return {
     acked: a.acked + b.acked,
     lost: a.lost + b.lost,
+    lostAtMs: [...a.lostAtMs, ...b.lostAtMs],
     doubled: a.doubled + b.doubled,
     errors: Object.fromEntries(
       kinds.map((kind) => [kind, (a.errors[kind] ?? 0) + (b.errors[kind] ?? 0)]),

@@ -54,7 +54,7 @@ class Writer {
   }
 
   private empty(key: string): WriterResult {
-    return { key, sent: 0, failures: [], gaps: [], firstMs: wallMs(), lastMs: 0 }
+    return { key, sent: 0, failures: [], ackedAtMs: [], gaps: [], firstMs: wallMs(), lastMs: 0 }
   }
 
   private async run(): Promise<void> {
@@ -68,6 +68,7 @@ class Writer {
       } catch (error) {
         const text = error instanceof Error ? error.message : String(error)
         result.failures.push({ value, atMs: wallMs(), text })
+        if (settings.isTimed === true) result.ackedAtMs.push(0)
         await delay(afterErrorMs)
         // With the detector one that is told of a failover while it reconnects has ended for good.
         if (this.client.status === 'end') this.client = connect()
@@ -77,6 +78,7 @@ class Writer {
       if (nowMs - lastMs >= gapMinMs && result.gaps.length < gapsMax) {
         result.gaps.push([lastMs, nowMs])
       }
+      if (settings.isTimed === true) result.ackedAtMs.push(nowMs)
       lastMs = nowMs
       result.lastMs = nowMs
       if (settings.paceMs > 0) await delay(settings.paceMs)

@@ -19,6 +19,8 @@ export interface WriterSettings {
   readonly target: WriterTarget
   /** Between a reply and the next write; 0: none. */
   readonly paceMs: number
+  /** Whether the time of each acknowledgement is kept. */
+  readonly isTimed?: boolean
 }
 
 /** begin: keys of their own for each pass. progress: answered once every writer had so many more acknowledged. */
@@ -38,6 +40,8 @@ export interface WriterResult {
   /** Values 0 to this less one; all but those of `failures` were acknowledged. */
   sent: number
   readonly failures: WriterFailure[]
+  /** By value, by the wall clock; 0: never. Empty unless wanted. */
+  readonly ackedAtMs: number[]
   /** Between two acknowledgements, by the wall clock; the short ones are left out. */
   readonly gaps: [fromMs: number, untilMs: number][]
   readonly firstMs: number
