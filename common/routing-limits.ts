@@ -35,6 +35,9 @@ export const switchFinishMs = 250
 export const switchFinishMaxMs = 2000
 /** Clients that the log names of those that a switch had to close. */
 export const offendersToldMax = 16
+/** Longest time that connections to the next primary are opened before a handover begins, and that a sidecar waits for the others then. */
+export const handoverPrepareMs = 200
+export const handoverBeginMs = 300
 /** Longest wait, after a switch, for clients that need a connection of their own; the others go on then. */
 export const switchSettleMs = 2000
 /** The same after a handover, which is meant to be short for all others. */

@@ -173,6 +173,11 @@ export interface DataPlane {
   /** Where clients can connect, with the ports that were taken for 0. */
   addresses(): readonly string[]
   /**
+   * Opens connections to the one that is next in the handover that `config` will begin, and changes nothing else.
+   * Resolves when they are open, or after `handoverPrepareMs`. Whatever is applied next may use or end them.
+   */
+  prepare(config: ProxyConfig): Promise<void>
+  /**
    * Obeys `config` from the next event-loop turn on. A changed or withdrawn primary closes the connections to
    * the old one at once; commands not yet sent are held for the new one. Listeners and members that did not
    * change are left alone. Synchronous: when it returns, no further byte goes to a server that `config` does

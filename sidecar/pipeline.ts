@@ -199,6 +199,10 @@ class Pipeline implements LocalDataPlane {
     return this.listeners.addresses()
   }
 
+  prepare(config: ProxyConfig): Promise<void> {
+    return this.pool.prepare(config)
+  }
+
   apply(config: ProxyConfig): void | Promise<void> {
     return this.handover.obey(config, () => {
       this.obey(config)

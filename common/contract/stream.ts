@@ -21,6 +21,8 @@ export type ServerMessage =
    * sidecar sent `seq`. Never sent for an epoch that was withdrawn.
    */
   | { readonly kind: 'grant'; readonly seq: number; readonly epoch: number }
+  /** Everybody is ready for the handover of that configuration: it begins now, for all of them at once. */
+  | { readonly kind: 'begin'; readonly version: number; readonly epoch: number }
   /** The primary of `epoch` may be down: send it nothing more for up to `forMs`; 0: it is well after all. */
   | { readonly kind: 'suspect'; readonly epoch: number; readonly forMs: number }
 
@@ -36,6 +38,11 @@ export type SidecarMessage =
       /** Set when the configuration was refused; the last good one is kept. */
       readonly error?: string
     }
+  /**
+   * The handover of that configuration is stored and prepared; clients go on until `begin`, or until
+   * `handoverBeginMs` are over.
+   */
+  | { readonly kind: 'ready'; readonly version: number; readonly epoch: number }
   | {
       readonly kind: 'report'
       readonly primary: PrimaryView
@@ -102,8 +109,8 @@ export class LineDecoder<M extends { readonly kind: string }> {
   }
 }
 
-export const serverMessageKinds = ['config', 'ping', 'grant', 'suspect'] as const
-export const sidecarMessageKinds = ['hello', 'ack', 'report', 'renew', 'ping'] as const
+export const serverMessageKinds = ['config', 'ping', 'grant', 'begin', 'suspect'] as const
+export const sidecarMessageKinds = ['hello', 'ack', 'ready', 'report', 'renew', 'ping'] as const
 
 function tooLong(length: number): StreamError {
   return new StreamError(

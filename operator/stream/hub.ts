@@ -15,6 +15,8 @@ interface Channel {
   line: string | undefined
   /** What may be granted; absent: nothing. */
   grantable: { readonly epoch: number; readonly ttlMs: number } | undefined
+  /** The planned change that it begins. */
+  handover: { readonly version: number; readonly epoch: number; hasBegun: boolean } | undefined
   /** Until then every word about the primary matters. */
   suspectedUntilMs: number
   readonly sessions: Map<string, StreamSession>
@@ -42,6 +44,7 @@ export class StreamHub implements ConfigPublisher {
     const channel = this.channel(key)
     channel.line = encodeLine({ kind: 'config', config })
     channel.grantable = grantableOf(config)
+    channel.handover = handoverIn(config)
     const now = this.clock.monotonicMs()
     for (const session of channel.sessions.values()) session.send(channel.line, now)
   }
@@ -113,7 +116,34 @@ export class StreamHub implements ConfigPublisher {
       this.channels.delete(session.key)
     }
     this.log.debug({ proxy: session.key, sidecar: id, reason }, 'sidecar disconnected')
+    this.beginTogether(channel)
     this.notify(session.key)
+  }
+
+  private ready(session: StreamSession): void {
+    const channel = this.channels.get(session.key)
+    if (channel?.handover?.hasBegun === true) this.begin(session, channel.handover)
+    else if (channel !== undefined) this.beginTogether(channel)
+  }
+
+  private answered(session: StreamSession): void {
+    const channel = this.channels.get(session.key)
+    if (channel !== undefined) this.beginTogether(channel)
+    this.notify(session.key)
+  }
+
+  /** Clients wait from when the first sidecar begins until the last has done its part: all begin at the same time. */
+  private beginTogether({ handover, sessions }: Channel): void {
+    if (handover === undefined || handover.hasBegun || sessions.size === 0) return
+    const all = [...sessions.values()]
+    if (!all.every((session) => session.hasAnswered(handover.version))) return
+    handover.hasBegun = true
+    for (const session of all) this.begin(session, handover)
+  }
+
+  private begin(session: StreamSession, { version, epoch }: NonNullable<Channel['handover']>) {
+    if (!session.hasAnswered(version)) return
+    session.send(encodeLine({ kind: 'begin', version, epoch }), this.clock.monotonicMs())
   }
 
   private reported({ key }: StreamSession, isNews: boolean): void {
@@ -132,7 +162,8 @@ export class StreamHub implements ConfigPublisher {
   events(): SessionEvents {
     return {
       onIdentified: (session) => this.identified(session),
-      onChange: (session) => this.notify(session.key),
+      onChange: (session) => this.answered(session),
+      onReady: (session) => this.ready(session),
       onReport: (session, isNews) => this.reported(session, isNews),
       onRenew: (session, renewal) => this.renewed(session, renewal),
       onClose: (session, reason) => this.closed(session, reason),
@@ -145,6 +176,7 @@ export class StreamHub implements ConfigPublisher {
     const channel: Channel = {
       line: undefined,
       grantable: undefined,
+      handover: undefined,
       suspectedUntilMs: 0,
       sessions: new Map(),
     }
@@ -155,6 +187,11 @@ export class StreamHub implements ConfigPublisher {
   private notify(key: ProxyKey): void {
     for (const listener of this.listeners) listener(key)
   }
+}
+
+function handoverIn({ version, epoch, upstream }: ProxyConfig): Channel['handover'] {
+  const isWithdrawn = upstream.handover !== undefined && upstream.primary === undefined
+  return isWithdrawn ? { version, epoch, hasBegun: false } : undefined
 }
 
 function grantableOf({ epoch, upstream }: ProxyConfig): Channel['grantable'] {

@@ -9,13 +9,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { systemClock } from '../../common/clock.ts'
-import { standaloneConfig } from '../../common/contract/proxy-config.ts'
+import { type ProxyConfig, standaloneConfig } from '../../common/contract/proxy-config.ts'
 import {
   LineDecoder,
   type ServerMessage,
   serverMessageKinds,
 } from '../../common/contract/stream.ts'
 import { silentLog } from '../../common/log.ts'
+import { until } from '../../test/support/servers.ts'
 import { type StreamServerOptions, createStreamServer, sharedTokenAuthentication } from './index.ts'
 
 const modules = { log: silentLog, clock: systemClock }
@@ -44,6 +45,7 @@ interface Client {
   readonly response: IncomingMessage
   next(kind: ServerMessage['kind']): Promise<ServerMessage>
   send(value: unknown): void
+  readonly seen: readonly ServerMessage[]
   closed: Promise<unknown>
 }
 
@@ -84,7 +86,7 @@ async function connect(port: number, id?: string, at = path, token = 'secret'): 
       }
     }
   }
-  return { request, response, next, send, closed }
+  return { request, response, next, seen, send, closed }
 }
 
 async function refused(port: number, at: string, token = 'secret') {
@@ -155,6 +157,43 @@ test('a refused configuration does not count as acknowledged', async () => {
   while (publisher.sidecars('shop/cache')[0]?.error === undefined) await changed(publisher)
   assert.equal(publisher.sidecars('shop/cache')[0]?.acked, undefined)
   client.request.destroy()
+})
+
+test('a handover begins when every sidecar is ready for it, or cannot be waited for', async () => {
+  const { port, publisher } = await start()
+  const [one, two, three] = await Promise.all(['1', '2', '3'].map((id) => connect(port, id)))
+  assert.ok(one && two && three)
+  const next = { host: 'b', port: 1, runId: 'r' }
+  const { primary: _primary, ...upstream } = config.upstream
+  const handover: ProxyConfig = {
+    ...config,
+    version: 9,
+    upstream: { ...upstream, handover: { drainMs: 100, next } },
+  }
+  const all = [one, two, three]
+  publisher.publish('shop/cache', handover)
+  await Promise.all(all.map((each) => each.next('config')))
+  const { version, epoch } = handover
+  const begin = { kind: 'begin', version, epoch }
+  one.send({ kind: 'ready', version: 8, epoch })
+  one.send({ kind: 'ready', version, epoch })
+  const change = changed(publisher)
+  two.send({ kind: 'ack', version, epoch, error: 'no' })
+  await change
+  // What it sends after this comes after what it would have sent before.
+  publisher.suspect('shop/cache', epoch, 1)
+  const has = (kind: string) => one.seen.some((message) => message.kind === kind)
+  await until('it is here', () => has('suspect'))
+  assert.equal(has('begin'), false)
+  three.request.destroy()
+  assert.deepEqual(await one.next('begin'), begin)
+  assert.deepEqual(await two.next('begin'), begin)
+
+  const late = await connect(port, '4')
+  await late.next('config')
+  late.send({ kind: 'ready', version, epoch })
+  assert.deepEqual(await late.next('begin'), begin)
+  for (const each of [...all, late]) each.request.destroy()
 })
 
 test('the same sidecar connecting again replaces its former connection', async () => {

@@ -30,6 +30,8 @@ export interface SessionEvents {
   onReport(session: StreamSession, isNews: boolean): void
   /** It asks whether it may go on with the primary of an epoch. */
   onRenew(session: StreamSession, renewal: Renewal): void
+  /** It is ready for a handover. */
+  onReady(session: StreamSession): void
   onClose(session: StreamSession, reason: string): void
 }
 
@@ -58,6 +60,8 @@ export class StreamSession {
   private sidecarId: string | undefined
   private acked: Acknowledged | undefined
   private error: string | undefined
+  /** Of the configuration that it is ready for or answered last. */
+  private answeredVersion = 0
   private primary: PrimaryView = 'none'
   private heard: Heard | undefined
   private readonly connectedAtMs: number
@@ -98,6 +102,11 @@ export class StreamSession {
 
   get id(): string | undefined {
     return this.sidecarId
+  }
+
+  /** Whether it need not be waited for: it is ready for that configuration, obeys it, or refuses it. */
+  hasAnswered(version: number): boolean {
+    return this.answeredVersion === version
   }
 
   view(): SidecarView {
@@ -165,10 +174,13 @@ export class StreamSession {
           throw malformed('a renewal without numbers')
         }
         return this.events.onRenew(this, message)
+      case 'ready':
+        requireNumbers(message)
+        this.answeredVersion = message.version
+        return this.events.onReady(this)
       case 'ack':
-        if (!Number.isSafeInteger(message.version) || !Number.isSafeInteger(message.epoch)) {
-          throw malformed('an acknowledgement without version and epoch')
-        }
+        requireNumbers(message)
+        this.answeredVersion = message.version
         this.error =
           typeof message.error === 'string'
             ? message.error.slice(0, streamErrorLengthMax)
@@ -202,6 +214,11 @@ export class StreamSession {
     this.sidecarId = id
     this.events.onIdentified(this)
   }
+}
+
+function requireNumbers({ version, epoch }: Acknowledged): void {
+  if (Number.isSafeInteger(version) && Number.isSafeInteger(epoch)) return
+  throw malformed('an answer without version and epoch')
 }
 
 function malformed(what: string): StreamError {

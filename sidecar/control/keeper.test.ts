@@ -31,6 +31,7 @@ function fakeDataPlane(start: () => Promise<void> = async () => {}) {
       await start()
       obeyed.push(config)
     },
+    prepare: async () => {},
     apply(config) {
       if (refusal !== undefined) throw refusal
       obeyed.push(config)

@@ -128,6 +128,12 @@ export class ConfigKeeper {
     return this.take(next, replacement)
   }
 
+  /** Has the data path make ready for a handover that `next` will begin. @throws ConfigError RM_CONFIG_INVALID */
+  async prepare(next: ProxyConfig): Promise<void> {
+    while (this.starting !== undefined) await settled(this.starting)
+    if (this.inForce !== undefined) await this.modules.dataPlane.prepare(this.preview(next))
+  }
+
   /** What the data path would get if `next` came into force. @throws ConfigError RM_CONFIG_INVALID */
   preview(next: ProxyConfig): ProxyConfig {
     return applyOverrides(next, this.overrides)

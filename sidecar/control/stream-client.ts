@@ -18,6 +18,7 @@ import type { Log } from '../../common/log.ts'
 import { version } from '../../common/version.ts'
 import type { StreamOptions } from '../config/index.ts'
 import { Backoff } from './backoff.ts'
+import { CommonStart } from './common-start.ts'
 import type { Evidence } from './evidence.ts'
 import type { Grants } from './grants.ts'
 import { handoverOf } from '../upstream/target.ts'
@@ -61,6 +62,7 @@ export class StreamClient {
   /** The newest configuration that waits for its turn, and whether one is being taken. */
   private pending: { readonly value: unknown; readonly from: StreamConnection } | undefined
   private isTaking = false
+  private readonly commonStart = new CommonStart()
   /** The last one that was. */
   private stored: ProxyConfig | undefined
   /** When the primary was heard last, as far as the control plane was told. */
@@ -121,6 +123,7 @@ export class StreamClient {
     clearInterval(this.ticker)
     this.modules.grants.stop()
     this.connection?.end('the sidecar is stopping')
+    this.commonStart.end()
     this.wake?.()
     await this.running
   }
@@ -167,6 +170,7 @@ export class StreamClient {
     this.isOpen = false
     this.connection = undefined
     this.modules.grants.close()
+    this.commonStart.end()
     if (this.isStopping) return
     if (codeOf(error) === undefined) throw error
     this.failures += 1
@@ -195,10 +199,13 @@ export class StreamClient {
         return
       case 'grant':
         return this.modules.grants.take(message)
+      case 'begin':
+        return this.commonStart.take(message)
       case 'suspect':
         return this.modules.suspect(message.epoch, message.forMs)
       case 'config':
         this.pending = { value: message.config, from }
+        this.commonStart.end()
         this.takePending()
         return
       default:
@@ -225,6 +232,7 @@ export class StreamClient {
 
   private async take(value: unknown, from: StreamConnection): Promise<void> {
     const error = await this.obey(value, from)
+    if (error === overtaken) return
     const { version, epoch } = numbersOf(value)
     const refusal = error === undefined ? {} : { error: error.slice(0, streamErrorLengthMax) }
     from.send({ kind: 'ack', version, epoch, ...refusal })
@@ -233,14 +241,24 @@ export class StreamClient {
   }
 
   /** @returns why it was refused, or undefined when it is in force and stored */
-  private async obey(value: unknown, from: StreamConnection): Promise<string | undefined> {
+  private async obey(
+    value: unknown,
+    from: StreamConnection,
+  ): Promise<string | typeof overtaken | undefined> {
     const { keeper } = this.modules
     const former = this.stored
     try {
       const config = this.parse(value)
       // What lets clients go on until all is ready is stored while they do: they would wait for it otherwise.
       const isEarly = handoverOf(config) !== undefined && keeper.wouldTake(config)
-      if (isEarly) await this.save(config)
+      if (isEarly) {
+        const done = await Promise.allSettled([this.save(config), keeper.prepare(config)])
+        for (const one of done) if (one.status === 'rejected') throw one.reason
+        // If it was called off before it began, or is sent once more, nobody has to wait for it.
+        if (this.isOvertaken) return overtaken
+        await this.commonStart.wait(config, (message) => from.send(message))
+        if (this.isOvertaken) return overtaken
+      }
       const offered = await keeper.offer(config)
       if (offered.kind === 'refused') {
         this.log.warn({ code: offered.code, reason: offered.reason }, 'configuration refused')
@@ -256,6 +274,10 @@ export class StreamClient {
       if (code === 'RM_LISTEN_FAILED') this.retry(value, from)
       return `${code}: ${err.message}`
     }
+  }
+
+  private get isOvertaken(): boolean {
+    return this.pending !== undefined
   }
 
   private async save(config: ProxyConfig): Promise<void> {
@@ -285,6 +307,9 @@ export class StreamClient {
     }, listenRetryMs).unref()
   }
 }
+
+/** Another configuration is here, and what this one would have done was not done. */
+const overtaken = Symbol('overtaken')
 
 /** The same word of a primary may seem so much younger the next time it is looked at. */
 const reportSlackMs = 5

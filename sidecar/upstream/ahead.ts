@@ -2,7 +2,8 @@
  * Connections to the server that is about to become the primary, opened before it is: logged in, known to be of the
  * recorded process, and carrying no client’s command. Whoever takes them asks for the role first, in front of all else.
  */
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate as turnEnd, setTimeout as delay } from 'node:timers/promises'
+import { handoverPrepareMs } from '../../common/limits.ts'
 import type { Reply } from '../resp/decode.ts'
 import { textOf } from '../resp/decode.ts'
 import { encodeCommand } from '../resp/encode.ts'
@@ -20,6 +21,8 @@ export class Ahead {
   private target: Target | undefined
   private abort = new AbortController()
   private opened: Connected[] = []
+  /** Resolves when all are open, or none is wanted any more. */
+  private opening: Promise<unknown> = Promise.resolve()
   /** Has the process know all scripts, once. */
   private taught: Promise<void> | undefined
 
@@ -27,12 +30,22 @@ export class Ahead {
     this.modules = modules
   }
 
-  /** Opens one connection per entry of `wanted`, unless it did so already; `target.role` must allow for a replica. */
-  begin(target: Target, wanted: readonly ProtocolVersion[]): void {
-    if (isSameTarget(this.target, target)) return
-    this.end()
-    this.target = target
-    void this.openAll(target, wanted, this.abort.signal)
+  /**
+   * Opens one connection per entry of `wanted`, unless it did so already; `target.role` must allow for a replica.
+   * Resolves when they are open, or after `handoverPrepareMs`.
+   */
+  async begin(target: Target, wanted: readonly ProtocolVersion[]): Promise<void> {
+    if (!isSameTarget(this.target, target)) {
+      this.end()
+      this.target = target
+      this.opening = this.openAll(target, wanted, this.abort.signal)
+    }
+    const patience = new AbortController()
+    const elapsed = delay(handoverPrepareMs, undefined, { signal: patience.signal }).catch(
+      () => undefined,
+    )
+    await Promise.race([this.opening, elapsed])
+    patience.abort()
   }
 
   /** Those that are open, if they lead where `target` does; all others are ended. */
@@ -59,13 +72,13 @@ export class Ahead {
     wanted: readonly ProtocolVersion[],
     signal: AbortSignal,
   ): Promise<void> {
+    const opened: Promise<void>[] = []
     for (const protocol of wanted) {
       if (signal.aborted) return
-      void this.open(target, protocol, signal)
-      await new Promise((resolve) => {
-        setImmediate(resolve)
-      })
+      opened.push(this.open(target, protocol, signal))
+      await turnEnd()
     }
+    await Promise.all(opened)
   }
 
   /** Never rejects: what cannot be opened is tried again until this ends. */

@@ -62,6 +62,13 @@ export class ServerPool {
     }
   }
 
+  /** Opens connections to the one that is next in a handover that will begin. */
+  prepare(config: ProxyConfig): Promise<void> {
+    const next = targetOf(config, handoverOf(config)?.next, 'member')
+    if (next === undefined) return Promise.resolve()
+    return this.ahead.begin(next, this.primary.protocolsInUse)
+  }
+
   /** Has `primary` lead where `config` says, or stand by while it is handed over. */
   lead(config: ProxyConfig): void {
     const { primary, ahead } = this
@@ -77,7 +84,7 @@ export class ServerPool {
     // Whatever its role is by then, it is asked for again before it is believed.
     const next = targetOf(config, handover.next, 'member')
     if (next === undefined) ahead.end()
-    else ahead.begin(next, primary.protocolsInUse)
+    else void ahead.begin(next, primary.protocolsInUse)
   }
 
   /**

@@ -49,6 +49,10 @@ class Workers implements DataPlane {
     return this.inner.addresses()
   }
 
+  prepare(config: ProxyConfig): Promise<void> {
+    return this.inner.prepare(config)
+  }
+
   apply(config: ProxyConfig): void | Promise<void> {
     if ((config.workers ?? 1) !== this.count) {
       const { workers } = config

@@ -11,6 +11,7 @@ import type { Listener, ProxyConfig } from '../../common/contract/proxy-config.t
 import type { PrimaryView } from '../../common/contract/stream.ts'
 import {
   defaultTiming,
+  handoverPrepareMs,
   stopMarginMs,
   switchSettleMs,
   workerAnswerMs,
@@ -86,6 +87,11 @@ export class WorkerPool implements DataPlane {
 
   addresses(): readonly string[] {
     return this.listeners.addresses()
+  }
+
+  async prepare(config: ProxyConfig): Promise<void> {
+    const share = shareOf(config, this.count, this.modules.bounds)
+    await this.askAll({ kind: 'prepare', config: share }, handoverPrepareMs)
   }
 
   async apply(config: ProxyConfig): Promise<void> {

@@ -11,7 +11,7 @@ import type { Grant } from '../switch/permit.ts'
 import type { TopologyView } from '../topology/view.ts'
 
 export type Request =
-  | { readonly kind: 'start' | 'apply'; readonly config: ProxyConfig }
+  | { readonly kind: 'start' | 'prepare' | 'apply'; readonly config: ProxyConfig }
   | { readonly kind: 'logMessages'; readonly options: MessageLogOptions }
   | { readonly kind: 'grant'; readonly grant: Grant }
   | { readonly kind: 'suspect'; readonly epoch: number; readonly forMs: number }

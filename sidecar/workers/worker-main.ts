@@ -97,6 +97,8 @@ async function obey(plane: LocalDataPlane, request: Request): Promise<void> {
   switch (request.kind) {
     case 'start':
       return plane.start(request.config)
+    case 'prepare':
+      return plane.prepare(request.config)
     case 'apply':
       return plane.apply(request.config)
     case 'pause':

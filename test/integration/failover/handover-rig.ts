@@ -94,7 +94,13 @@ export class HandoverRig {
     const { version, controlPlane } = this
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const timer = setTimeout(() => reject(new Error(`no acknowledgement of ${version}`)), ackMaxMs)
+    let hasBegun = false
     controlPlane.onMessage = () => {
+      const isReady = controlPlane.messages.some(
+        (one) => one.kind === 'ready' && one.version === version,
+      )
+      if (isReady && !hasBegun) controlPlane.send({ kind: 'begin', version, epoch: this.epoch })
+      hasBegun ||= isReady
       const isAcked = controlPlane.exchanges
         .at(-1)
         ?.messages.some((one) => one.kind === 'ack' && one.version === version)
@@ -114,6 +120,17 @@ export class HandoverRig {
   async name(server: RedisServer): Promise<void> {
     const runId = this.runIds.get(server) ?? ''
     await this.publish({ primary: { host: server.host, port: server.port, runId } })
+  }
+
+  /** Says what is to come, and to nobody that it begins; returns its version. */
+  announce(drainMs = 1000): number {
+    const { host, port } = this.replica
+    const runId = this.runIds.get(this.replica) ?? ''
+    this.epoch += 1
+    this.version += 1
+    this.controlPlane.onMessage = () => {}
+    this.controlPlane.publish(this.configOf({ handover: { drainMs, next: { host, port, runId } } }))
+    return this.version
   }
 
   /** The whole of it. */

@@ -176,6 +176,25 @@ test('a switch that is called off leaves clients where they were', async (contex
   for (const id of before) assert.ok(after.includes(id), `connection ${id} was closed`)
 })
 
+test('one that is called off before it began is not obeyed', async (context) => {
+  const rig = await startHandoverRig(context)
+  const client = new WireClient(rig.port, () => {})
+  context.after(() => client.close())
+  await client.ask('INCR', 'a')
+  const version = rig.announce()
+  await rig.name(rig.serving)
+  assert.equal(numberOf(await client.ask('INCR', 'a')), 2)
+  const isAcked = rig.controlPlane.messages.some((one) => {
+    return one.kind === 'ack' && one.version === version
+  })
+  assert.equal(isAcked, false, 'nobody may take it for held')
+})
+
+test('who is not told that all are ready begins all the same', async (context) => {
+  const rig = await startHandoverRig(context)
+  await rig.controlPlane.accepted(rig.announce())
+})
+
 test('from the acknowledgement on nothing reaches the old primary', async (context) => {
   const rig = await startHandoverRig(context)
   const clients = Array.from({ length: 8 }, () => new WireClient(rig.port, () => {}))
