@@ -31,13 +31,25 @@ export async function carryOut(
   }
 }
 
-/** What is undone on servers that are no longer ours to look after. */
-export function releaseOf(observations: readonly Observation[]): readonly Action[] {
+/**
+ * What is undone on servers that are no longer ours to look after. `minReplicasRunId`: the process that we made refuse
+ * writes without a replica, which nobody would take back once its last replica is gone.
+ */
+export function releaseOf(
+  observations: readonly Observation[],
+  minReplicasRunId?: string,
+): readonly Action[] {
   return observations.flatMap((observation): readonly Action[] => {
     const facts = factsOf(observation)
-    const isOurs = isReplicationUser(facts?.guards?.sourceUser ?? '')
-    if (facts === undefined || !isOurs) return []
-    return [{ kind: 'unprotect', address: observation.address, runId: facts.runId }]
+    if (facts === undefined) return []
+    const process = { address: observation.address, runId: facts.runId }
+    const isOurs = isReplicationUser(facts.guards?.sourceUser ?? '')
+    return [
+      ...(isOurs ? [{ kind: 'unprotect', ...process } as const] : []),
+      ...(facts.runId === minReplicasRunId
+        ? [{ kind: 'minReplicas', ...process, count: 0 } as const]
+        : []),
+    ]
   })
 }
 

@@ -36,6 +36,8 @@ interface Memory {
   /** Where the recorded process was last met: it cannot move, while its name may be remembered wrongly. */
   met?: { readonly runId: string; readonly host: string }
   access?: { readonly value: ServerAccess; readonly atMs: number; readonly generation: number }
+  /** See `releaseOf`: the record is gone by then. */
+  minReplicasRunId?: string | undefined
 }
 
 const humanReasons: Readonly<Partial<Record<ErrorCode, string>>> = {
@@ -105,6 +107,7 @@ export class Reconciler {
       planned.marks.map((mark) => [mark, memory.marks.get(mark) ?? now.monotonicMs]),
     )
     this.meet(memory, snapshot, recorded)
+    memory.minReplicasRunId = recorded.status?.guards?.minReplicasRunId
     this.publish(key, recorded, { memory, access })
     this.tell(proxy, planned, recorded)
     this.hint(key, recorded, planned)
@@ -112,11 +115,12 @@ export class Reconciler {
     return { requeueAfterMs: planned.requeueAfterMs }
   }
 
-  /** Of a resource that was removed: replicas get back what they logged in with before us, as far as they answer. */
+  /** Of a resource that was removed: servers get back what they had before us, as far as they answer. */
   private async release(key: ProxyKey): Promise<void> {
     const { backend, provider, log } = this.modules
     const isLeader = () => provider.isLeader()
-    const actions = releaseOf(backend.observations(key))
+    const { minReplicasRunId } = this.memories.get(key) ?? {}
+    const actions = releaseOf(backend.observations(key), minReplicasRunId)
     await Promise.all(actions.map((action) => carryOut(key, action, { backend, isLeader, log })))
   }
 

@@ -125,6 +125,17 @@ ${spec}
     return promise
   }
 
+  /** As when someone deletes the resource. */
+  remove(): void {
+    const [key] = this.provider.keys()
+    const proxy = key === undefined ? undefined : this.provider.get(key)
+    if (proxy === undefined) return
+    this.provider.get = () => undefined
+    this.provider.keys = () => []
+    // Whatever is changed, everyone looks and finds nothing.
+    this.provider.changeSpec(proxy.spec)
+  }
+
   async stopController(): Promise<void> {
     await this.controller?.stop()
     this.controller = undefined
