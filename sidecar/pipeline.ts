@@ -8,7 +8,6 @@ import type { Listener, ProxyConfig } from '../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../common/contract/stream.ts'
 import {
   defaultTiming,
-  identityCheckMs,
   incompleteCommandMs,
   livenessTickMs,
   restoreRetryMs,
@@ -100,7 +99,6 @@ class Pipeline implements LocalDataPlane {
   private readonly maintenance: Maintenance
   private tickTimer: NodeJS.Timeout | undefined
   private nextClientId: number
-  private lastVerifyMs = Number.NEGATIVE_INFINITY
   private lastView: PrimaryView = 'none'
   private isStopping = false
 
@@ -173,7 +171,7 @@ class Pipeline implements LocalDataPlane {
         this.viewListeners.forEach((listener) => listener(view))
       },
       onReadOnly: (server) => {
-        if (server === this.pool.primary) this.verifyPrimary()
+        if (server === this.pool.primary) server.demotion.note()
         this.backends.present?.lookAgain()
       },
       onEvidence: (server) => server === this.pool.primary && this.authority.tell(),
@@ -383,13 +381,6 @@ class Pipeline implements LocalDataPlane {
 
   private releaseHeld(): void {
     if (this.context?.isPaused === false) this.holds.releaseAll()
-  }
-
-  private verifyPrimary(): void {
-    const now = this.clock.monotonicMs()
-    if (now - this.lastVerifyMs < identityCheckMs) return
-    this.lastVerifyMs = now
-    void this.pool.primary.verify()
   }
 
   private watchSilence(replyTimeoutMs: number): void {

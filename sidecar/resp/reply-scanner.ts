@@ -59,6 +59,8 @@ export class ReplyScanner {
   errorCount = 0
   /** Whether a reply has begun and not ended. */
   isMidReply = false
+  /** Whether the bytes of the last call began within a reply. */
+  beganMidReply = false
   /** Whether a reply began with `-READONLY`; stays set until the owner clears it. */
   sawReadOnly = false
 
@@ -68,6 +70,8 @@ export class ReplyScanner {
   }
 
   private readonly options: ReplyScannerOptions
+  /** Where the last error began. */
+  private errorStart = 0
   private topType = 0
   private state: number = State.type
   private shape: number = Shape.none
@@ -92,6 +96,7 @@ export class ReplyScanner {
     const { ends } = this
     this.count = 0
     this.errorCount = 0
+    this.beganMidReply = this.isMidReply
     while (at < end) {
       at = this.step(bytes, at, end)
       if (at < 0) return false
@@ -107,6 +112,19 @@ export class ReplyScanner {
       }
     }
     this.position = at
+    return true
+  }
+
+  /**
+   * Has an error that began in the last call and did not end passed over once more, with what follows: `position` is
+   * where it begins. False if there is none.
+   */
+  takeBackError(): boolean {
+    if (!this.isMidReply || this.topType !== minus || this.errorCount === 0) return false
+    this.position = this.errorStart
+    this.errorCount -= 1
+    this.isMidReply = false
+    this.state = State.type
     return true
   }
 
@@ -143,6 +161,7 @@ export class ReplyScanner {
         this.isPush = true
       } else if (type === minus) {
         this.errorCount += 1
+        this.errorStart = at
         const isLikely = at + 9 <= end && bytes[at + 1] === 82
         if (isLikely && bytes.toString('latin1', at, at + 9) === '-READONLY') {
           this.sawReadOnly = true

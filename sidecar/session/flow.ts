@@ -28,7 +28,8 @@ export function noteGone(session: Session, count: number): void {
 
 /** Commands that may be sent ahead at present. */
 export function roomLeft(session: Session): number {
-  const { inFlight, replies, window } = session
+  const { inFlight, replies, window, refusals } = session
+  if (refusals?.isOpen === true) return 0
   if (session.inFlightBytes > session.context.limits.clientInFlightBytesMax) return 0
   const room = window.size - inFlight
   return replies.isPlain ? room : replies.limit(room, inFlight)

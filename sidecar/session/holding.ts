@@ -2,6 +2,7 @@
 import type { Holdable } from './hold-queue.ts'
 import { ownReplies } from './own-replies.ts'
 import type { Session } from './session.ts'
+import { isSharded } from './cluster/sharded.ts'
 
 export class Holding implements Holdable {
   private readonly session: Session
@@ -10,9 +11,15 @@ export class Holding implements Holdable {
     this.session = session
   }
 
+  /** Not where a replica has stood in the place of the primary for longer than it would be held. */
   start(): void {
-    this.session.wait = 'held'
-    this.session.context.holds.add(this)
+    const { session } = this
+    if (isInVain(session)) {
+      session.holdError = ownReplies.demoted
+      return
+    }
+    session.wait = 'held'
+    session.context.holds.add(this)
   }
 
   stop(): void {
@@ -37,8 +44,23 @@ export class Holding implements Holdable {
     const isRefused = session.context.primary.failure === 'RM_UPSTREAM_AUTH'
     const heldTooLong = isRefused ? ownReplies.refusedUpstream : ownReplies.heldTooLong
     const unreachable = hasPrimary ? heldTooLong : ownReplies.noPrimary
-    session.holdError = isPaused && !isHandedOver ? ownReplies.paused : unreachable
+    const inVain = isReplica(session) ? ownReplies.demoted : unreachable
+    session.holdError = isPaused && !isHandedOver ? ownReplies.paused : inVain
+    session.refusals?.forget()
     session.wait = 'none'
     session.wake()
   }
+}
+
+function isInVain({ context }: Session): boolean {
+  const { primary, timing, clock, isPaused, hasPrimary } = context
+  const { replicaSinceMs } = primary
+  if (replicaSinceMs === undefined || isPaused || !hasPrimary || isSharded(context)) return false
+  return clock.monotonicMs() - replicaSinceMs >= timing.holdTimeoutMs
+}
+
+/** Whether it is a replica that takes no writes, as far as that is known, or said that it takes none of this client. */
+function isReplica({ context, refusals }: Session): boolean {
+  const isKnown = context.primary.replicaSinceMs !== undefined && !isSharded(context)
+  return context.hasPrimary && (isKnown || refusals?.isPending === true)
 }

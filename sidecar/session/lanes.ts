@@ -9,6 +9,7 @@ export function enqueueShared(session: Session, bytes: Buffer, count: number): b
   const lane = sharedLaneOf(session, bytes.length, count)
   if (!lane.isReady) return session.hold()
   if (!lane.isWritable) {
+    if (primary.bounds.isRefusing) return session.hold()
     queue.add(session, primary)
     lane.waitWritable(session)
     return false
@@ -26,6 +27,9 @@ export function enqueueShared(session: Session, bytes: Buffer, count: number): b
 /** The same over a connection of its own, which is opened if need be. */
 export function enqueuePinned(session: Session, bytes: Buffer, count: number): boolean {
   if (session.pinning.lane === undefined && !session.waitForReplies()) return false
+  // Some replies can only be told apart one command at a time.
+  const isAmbiguous = session.subscriber.isAmbiguous && session.inFlight > 0
+  if (isAmbiguous && !session.waitForReplies()) return false
   if (!pin(session)) return false
   const { lane } = session.pinning
   if (lane === undefined) return false
@@ -50,7 +54,7 @@ export function pin(session: Session, server = session.context.primary): boolean
   if (pinning.isHeld) return session.hold()
   if (pinning.lane !== undefined && !mustWait(session)) return true
   const lane = server.lane(2, 0)
-  if (!lane.isReady) return session.hold()
+  if (!lane.isReady || server.bounds.isRefusing) return session.hold()
   if (server.isStalled || server.bounds.isSuspected) {
     context.queue.add(session, server)
     lane.waitWritable(session)
@@ -63,5 +67,6 @@ export function pin(session: Session, server = session.context.primary): boolean
 
 /** What was begun over a connection cannot go on at another server, and is ended here. */
 function mustWait({ pinning }: Session): boolean {
-  return pinning.server.bounds.isSuspected && !pinning.isBound
+  const { isSuspected, isRefusing } = pinning.server.bounds
+  return (isSuspected || isRefusing) && !pinning.isBound
 }

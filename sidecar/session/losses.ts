@@ -82,7 +82,8 @@ export function loseCommands(
   isMidReply: boolean,
   sent: Buffer | undefined,
 ): void {
-  const { context, replies, isClosed, isClosing } = session
+  const { context, replies, isClosed, isClosing, refusals } = session
+  if (refusals?.isOpen === true && !isClosed) return refusals.lose(count, sent)
   const mayRepeat = !isMidReply && sent !== undefined && replies.isPlain && !isClosing
   if (!isClosed && (mayRepeat || session.losses?.isOpen === true)) {
     session.losses ??= new Losses(session)

@@ -40,6 +40,9 @@ export const ownReplies = {
   heldTooLong: proxyError(
     'RM_HOLD_TIMEOUT the primary could not be reached in time; the command was not run; try again',
   ),
+  demoted: encodeError(
+    'READONLY the primary is a replica now and no other was found in time (RM_HOLD_TIMEOUT); the command was not run; try again',
+  ),
   refusedUpstream: proxyError(
     'RM_UPSTREAM_AUTH the server refuses the user or password of the sidecar; the command was not run; correct them',
   ),

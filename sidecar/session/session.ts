@@ -10,6 +10,7 @@ import { gatheredFrameBytesMax } from '../../common/limits.ts'
 import { readBytes } from '../net/reader.ts'
 import { outputBytesMax, requestLimits } from '../policy/request-limits.ts'
 import { encodeError } from '../resp/encode.ts'
+import type { ReplyScanner } from '../resp/reply-scanner.ts'
 import { RequestScanner, ScanStop } from '../resp/request-scanner.ts'
 import type { ProtocolVersion } from '../upstream/connection.ts'
 import type { ReplySink } from '../upstream/reply-sink.ts'
@@ -30,6 +31,7 @@ import { type Losses, loseCommands } from './losses.ts'
 import { Patience } from './patience.ts'
 import { type PinFailure, PinReason, Pinning, type PinningOwner } from './pinning.ts'
 import { RawPassage } from './raw-passage.ts'
+import { type Refusals, takeRefused } from './refusals.ts'
 import { ReplyPath } from './reply-path.ts'
 import { ReplyWindow } from './reply-window.ts'
 import { forwardRouted, isRouted, type ReplyOrder } from './routed/index.ts'
@@ -75,6 +77,8 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
   order: ReplyOrder | undefined
   /** What became of commands whose connection ended; undefined until one did. */
   losses: Losses | undefined
+  /** Its commands that a primary refused which is none any more; undefined until one did. */
+  refusals: Refusals | undefined
   isForwardingScript = false
   /** The command that is being passed on in pieces. */
   large: LargeRequest | undefined
@@ -216,7 +220,6 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     if (this.pinning.isHeld) return this.hold()
     const bytes = input.slice(input.start, end)
     const isOwn = this.pinning.isNeeded || this.window.isLarge
-    if (isOwn && this.mustWaitForServer()) return false
     if (!(isOwn ? enqueuePinned(this, bytes, count) : enqueueShared(this, bytes, count)))
       return false
     input.start = end
@@ -227,11 +230,6 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     this.inFlight += count
     this.inFlightBytes += bytes.length
     return true
-  }
-
-  /** Some replies can only be told apart one command at a time. */
-  private mustWaitForServer(): boolean {
-    return this.subscriber.isAmbiguous && this.inFlight > 0 && !this.waitForReplies()
   }
 
   onRestore(): void {
@@ -273,8 +271,10 @@ export class Session implements ReplySink, PinningOwner, ClientOutputOwner {
     if (this.replies.isPlain || this.replies.passesOwn()) this.output.push(bytes)
   }
 
-  deliver(bytes: Buffer, replyCount: number): void {
+  deliver(bytes: Buffer, replyCount: number, scanner?: ReplyScanner): void {
     if (this.isClosed) return
+    const isRefused = scanner?.sawReadOnly === true || this.refusals?.isOpen === true
+    if (isRefused && takeRefused(this, bytes, replyCount, scanner)) return
     const isSubscriber = this.pinning.has(PinReason.subscribed)
     if (isSubscriber && replyCount > 0 && !this.subscriber.takeReply()) return
     this.output.push(this.replies.isPlain ? bytes : this.replies.pass(bytes, replyCount))

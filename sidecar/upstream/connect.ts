@@ -183,7 +183,8 @@ function checkIdentity(
   const role = roleIn(replication)
   const isFit = role === rolesByName[wanted]
   if (wanted in rolesByName && !isFit) {
-    throw refused('RM_UPSTREAM_IDENTITY', `its role is ${role ?? 'hidden'}`)
+    const isReplica = role === rolesByName.replica
+    throw refused('RM_UPSTREAM_IDENTITY', `its role is ${role ?? 'hidden'}`, isReplica)
   }
   return runId ?? ''
 }
@@ -197,9 +198,9 @@ const rolesByName: Readonly<Record<string, string>> = { primary: 'master', repli
 
 type ConnectCode = 'RM_UPSTREAM_AUTH' | 'RM_UPSTREAM_CONNECT' | 'RM_UPSTREAM_IDENTITY'
 
-function refused(code: ConnectCode, why: string): UpstreamError {
+function refused(code: ConnectCode, why: string, isReplica = false): UpstreamError {
   // A server that runs a script admits nobody.
-  const data = { isBusy: why.startsWith('BUSY ') }
+  const data = { isBusy: why.startsWith('BUSY '), isReplica }
   return new UpstreamError(code, `the server cannot be used: ${why}`, { data, retryable: true })
 }
 

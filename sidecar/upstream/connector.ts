@@ -10,7 +10,7 @@ import { Gate } from './gate.ts'
 import type { Hearing } from './hearing.ts'
 import { connectionIdOf } from './hello.ts'
 import type { ServerModules } from './server-modules.ts'
-import { givenUp, isBusy } from './target.ts'
+import { givenUp, isBusy, isReplica } from './target.ts'
 
 /** What belongs to an older generation can never come to life afterwards. */
 export interface Generation {
@@ -24,6 +24,8 @@ export interface ConnectorModules extends ServerModules {
   readonly generation: () => Generation | undefined
   /** Whether its server is connected already. */
   readonly isConnected: () => boolean
+  /** A server that is connected as a primary says that it is a replica. */
+  readonly onReplica: () => void
 }
 
 export class Connector {
@@ -31,6 +33,8 @@ export class Connector {
   hello: Reply | undefined
   /** Why the last attempt failed; undefined while attempts succeed. */
   failure: ErrorCode | undefined
+  /** Since when its server is known to be a replica, which was to be none; monotonic. */
+  replicaSinceMs: number | undefined
   private readonly modules: ConnectorModules
   /** The process that knows all scripts. */
   private taughtRunId = ''
@@ -76,6 +80,7 @@ export class Connector {
             log.warn({ err: error }, 'a server cannot be used; trying on')
           }
           this.failure = code
+          this.noteRole(error)
         }
         // Without a server its client waits with all others, until a lane has found one.
         if (isPinned && (isBusy(error) || !isConnected())) throw error
@@ -98,7 +103,14 @@ export class Connector {
     this.note(connected)
   }
 
+  private noteRole(error: unknown): void {
+    if (!isReplica(error)) this.replicaSinceMs = undefined
+    else this.replicaSinceMs ??= this.modules.clock.monotonicMs()
+    if (isReplica(error) && this.modules.isConnected()) this.modules.onReplica()
+  }
+
   private note({ connection, hello }: Connected): void {
+    this.replicaSinceMs = undefined
     this.hello = hello
     connection.serverId = connectionIdOf(hello)
     this.failure = undefined

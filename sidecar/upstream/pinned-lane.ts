@@ -12,13 +12,16 @@ import { FrameSorter, type Sorting } from './frame-sorter.ts'
 import { SentLog } from './sent-log.ts'
 
 export interface PinnedOwner {
-  /** Bytes of replies, of which `replyCount` ended in them; pushes too, unless the lane sorts them out. */
-  deliver(bytes: Buffer, replyCount: number): void
+  /**
+   * Bytes of replies, of which `replyCount` ended in them; pushes too, unless the lane sorts them out. `scanner` has just
+   * passed over them, unless it does.
+   */
+  deliver(bytes: Buffer, replyCount: number, scanner?: ReplyScanner): void
   /** Bytes of a message that no request asked for, which ends with them or goes on. */
   onMessage(bytes: Buffer, isEnd: boolean): void
   /** A whole confirmation of a subscription. */
   onConfirmation(frame: Buffer): void
-  /** A reply said that the server is a replica. */
+  /** A reply, which is delivered then, says that the server is a replica. */
   onPinnedReadOnly(): void
   /** The connection ended, or was discarded because of what came over it. */
   onPinnedClosed(isMidReply: boolean): void
@@ -50,6 +53,8 @@ export class PinnedLane implements ConnectionOwner {
   private hasProgress = false
   private silentTickCount = 0
   private sorter: FrameSorter | undefined
+  /** The beginning of an error whose end has not come: it may be one that the client does not get. */
+  private torn: Buffer | undefined
 
   constructor(connection: UpstreamConnection, owner: PinnedOwner, turn: Turn) {
     this.connection = connection
@@ -110,26 +115,32 @@ export class PinnedLane implements ConnectionOwner {
     return this.silentTickCount
   }
 
-  onData(bytes: Buffer): void {
+  onData(read: Buffer): void {
     this.hasProgress = true
+    const bytes = this.torn === undefined ? read : Buffer.concat([this.torn, read])
+    this.torn = undefined
     if (this.isStream) return this.owner.deliver(bytes, 0)
     if (this.sorting !== 'none' || this.sorter?.isMidFrame === true) {
       this.sort(bytes)
       return
     }
-    if (!this.scanner.scan(bytes, 0, bytes.length, Number.POSITIVE_INFINITY)) {
+    const { scanner, owner } = this
+    if (!scanner.scan(bytes, 0, bytes.length, Number.POSITIVE_INFINITY)) {
       this.end()
-      this.owner.onPinnedClosed(this.isMidReply)
+      owner.onPinnedClosed(this.isMidReply)
       return
     }
-    this.isMidReply = this.scanner.isMidReply
-    this.endedWithReset = this.scanner.statusBytes === resetBytes
-    if (this.scanner.count === 0) readPace.isBulk = true
-    this.owner.deliver(bytes, this.scanner.count)
-    if (this.scanner.sawReadOnly) {
-      this.scanner.sawReadOnly = false
-      this.owner.onPinnedReadOnly()
+    if (scanner.isMidReply && scanner.takeBackError()) {
+      this.torn = Buffer.from(bytes.subarray(scanner.position))
+      if (scanner.position === 0) return
     }
+    this.isMidReply = scanner.isMidReply
+    this.endedWithReset = scanner.statusBytes === resetBytes
+    if (scanner.count === 0) readPace.isBulk = true
+    if (scanner.sawReadOnly) owner.onPinnedReadOnly()
+    const whole = this.torn === undefined ? bytes : bytes.subarray(0, scanner.position)
+    owner.deliver(whole, scanner.count, scanner)
+    scanner.sawReadOnly = false
   }
 
   private sort(bytes: Buffer): void {

@@ -11,10 +11,12 @@ export class QueueBounds {
   isQuiet = false
   /** The control plane has doubts about it. */
   isSuspected = false
+  /** It refused a write as a replica does, and it is being found out what it is. */
+  isRefusing = false
 
   /** Whether nothing new may be sent. */
   get isHeld(): boolean {
-    return this.isQuiet || this.isStalled || this.isSuspected
+    return this.isQuiet || this.isStalled || this.isSuspected || this.isRefusing
   }
 
   /** The bounds of one of `laneCount` connections that share what is waiting. */

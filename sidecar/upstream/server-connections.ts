@@ -9,7 +9,7 @@
  * life afterwards.
  */
 import type { PrimaryView } from '../../common/contract/stream.ts'
-import { type ErrorCode, codeOf } from '../../common/errors.ts'
+import type { ErrorCode } from '../../common/errors.ts'
 import { pinnedIdleMax, retiredLanesMax } from '../../common/limits.ts'
 import { formatHostPort } from '../../common/redis/url.ts'
 import type { Reply } from '../resp/decode.ts'
@@ -18,6 +18,7 @@ import { Attention } from './attention.ts'
 import type { Connected, Heard, Target } from './connect.ts'
 import type { ProtocolVersion, UpstreamConnection } from './connection.ts'
 import { Connector, type Generation } from './connector.ts'
+import { Demotion } from './demotion.ts'
 import { Hearing } from './hearing.ts'
 import { Liveness, type Supervised } from './liveness.ts'
 import { OwnConnections } from './own-connections.ts'
@@ -38,6 +39,7 @@ export class ServerConnections implements Supervised {
   private readonly heard: Heard = { bytes: 0 }
   readonly hearing = new Hearing()
   readonly attention: Attention
+  readonly demotion: Demotion
   private readonly connector: Connector
   private readonly lanes: Readonly<Record<ProtocolVersion, SharedLane[]>> = { 2: [], 3: [] }
   /** Lanes that only finish what is owed over them. */
@@ -76,12 +78,22 @@ export class ServerConnections implements Supervised {
       tell: () => events.onEvidence(),
     })
     this.liveness = new Liveness(this, this.attention)
+    this.demotion = new Demotion({
+      ...modules,
+      bounds: this.bounds,
+      generation: () => this.generation,
+      open: (target, signal) => this.connector.open(target, 2, signal),
+      isOwing: () => this.inFlightCommands > 0 || this.owesPinned,
+      reconnect: (target) => this.reconnect(target),
+      release: () => this.goOn(),
+    })
     this.connector = new Connector({
       ...modules,
       heard: this.heard,
       hearing: this.hearing,
       generation: () => this.generation,
       isConnected: () => this.lanes[2][0]?.isReady === true,
+      onReplica: this.noteReadOnly,
     })
   }
 
@@ -93,6 +105,11 @@ export class ServerConnections implements Supervised {
   /** Why the last attempt to connect failed; undefined while attempts succeed. */
   get failure(): ErrorCode | undefined {
     return this.connector.failure
+  }
+
+  /** Since when it is known to be a replica instead of a primary; monotonic. */
+  get replicaSinceMs(): number | undefined {
+    return this.connector.replicaSinceMs
   }
 
   get view(): PrimaryView {
@@ -132,12 +149,11 @@ export class ServerConnections implements Supervised {
     this.bounds.use(settings.limits, this.lanesMax)
     const { isStandingBy } = this
     this.isStandingBy = false
-    if (isSameTarget(this.generation?.target, target)) {
-      if (isStandingBy) this.resume()
-      return
-    }
+    if (isSameTarget(this.generation?.target, target))
+      return isStandingBy ? this.resume() : undefined
     this.disconnect()
     this.hearing.forget()
+    this.connector.replicaSinceMs = undefined
     if (target === undefined) {
       this.setView('none')
       return
@@ -190,6 +206,7 @@ export class ServerConnections implements Supervised {
     // Last, since those who wait for the server try again then, and must find nothing open.
     this.liveness.reset()
     this.attention.reset()
+    this.demotion.reset()
   }
 
   /** The shared lane of a client; it may not be ready. Those who ask for much, or may, have others. */
@@ -242,21 +259,6 @@ export class ServerConnections implements Supervised {
   }
 
   readonly noteReadOnly = (): void => this.events.onReadOnly()
-
-  /** Asks the server for its identity on a connection of its own; ends all connections if it is another now. */
-  async verify(): Promise<void> {
-    const { generation } = this
-    if (generation === undefined) return
-    const { target, abort } = generation
-    try {
-      const { connection } = await this.connector.open(target, 2, abort.signal)
-      connection.destroy()
-    } catch (error) {
-      if (this.generation !== generation || codeOf(error) !== 'RM_UPSTREAM_IDENTITY') return
-      this.modules.log.warn({ err: error }, 'a server is not what it was')
-      this.reconnect(target)
-    }
-  }
 
   /** Ends every connection and opens new ones to the same server. */
   private reconnect(target: Target): void {
@@ -341,7 +343,7 @@ export class ServerConnections implements Supervised {
           if (isFailing && this.generation) this.setView('failing')
           if (!wasRetired) this.keepConnected(lost)
         },
-        onReadOnly: () => this.events.onReadOnly(),
+        onReadOnly: this.noteReadOnly,
         onRetire: (lane) => this.replaceLane(lane),
       },
       this.modules.turn,

@@ -22,6 +22,7 @@ import { readPace } from '../net/read-pace.ts'
 import type { Flushable, Turn, Wakeable } from '../net/turn.ts'
 import { turnBytes } from '../net/turn-memory.ts'
 import { ReplyScanner } from '../resp/reply-scanner.ts'
+import { AnsweredCommands } from './answered-commands.ts'
 import type { ConnectionOwner, ProtocolVersion, UpstreamConnection } from './connection.ts'
 import { InFlightRing } from './in-flight.ts'
 import type { QueueBounds } from './queue-bounds.ts'
@@ -80,6 +81,10 @@ export class SharedLane implements ConnectionOwner, Flushable {
   private scanner = newScanner()
   private readonly batch = new RequestBatch()
   private readonly sent = new SentLog()
+  /** Of the replies that are being delivered. */
+  readonly answered = new AnsweredCommands()
+  /** The beginning of an error whose end has not come: it may be one that its client does not get. */
+  private torn: Buffer | undefined
 
   constructor(options: SharedLaneOptions, turn: Turn) {
     this.options = options
@@ -118,6 +123,7 @@ export class SharedLane implements ConnectionOwner, Flushable {
   attach(connection: UpstreamConnection): void {
     this.connection = connection
     this.scanner = newScanner()
+    this.torn = undefined
     connection.setOwner(this)
     connection.readInPlace()
   }
@@ -148,6 +154,7 @@ export class SharedLane implements ConnectionOwner, Flushable {
     if (connection === undefined || batch.isEmpty) return
     const { gate } = connection
     if (connection.writer.isFull || gate?.isBusy === true || !connection.mayWrite()) return
+    if (this.answered.isOn) this.answered.renew()
     if (this.ring.runCount === 0) this.sent.clear()
     this.sent.note(batch.bytes(), batch.commandCount)
     batch.forEachOwner(this.owe)
@@ -162,9 +169,9 @@ export class SharedLane implements ConnectionOwner, Flushable {
   private readonly owe = (sink: ReplySink, count: number): void => this.ring.push(sink, count)
 
   onData(read: Buffer): void {
-    const { ring, scanner } = this
+    const { ring, scanner, answered } = this
     // What goes on in the middle of a reply is mostly large, and is written before this call ends.
-    const bytes = this.isMidReply ? read : turnBytes(read)
+    const bytes = this.isMidReply || this.torn !== undefined ? this.mended(read) : turnBytes(read)
     this.hasProgress = true
     const end = bytes.length
     let start = 0
@@ -174,22 +181,41 @@ export class SharedLane implements ConnectionOwner, Flushable {
         this.discard()
         return
       }
+      if (scanner.isMidReply && scanner.takeBackError()) {
+        this.torn = Buffer.from(bytes.subarray(scanner.position, end))
+        if (scanner.position === start) break
+      }
       const { position, count } = scanner
       const slice = start === 0 && position === end ? bytes : bytes.subarray(start, position)
       if (count > 0) ring.answer(count)
       else if (slice.length === end) readPace.isBulk = true
       if (this.isWary) this.noteSize(slice.length, count)
+      if (scanner.sawReadOnly || answered.isOn) this.noteRefusals(count)
       sink.deliver(slice, count, scanner)
+      scanner.sawReadOnly = false
       this.isMidReply = scanner.isMidReply
-      start = position
+      start = this.torn === undefined ? position : end
       if (this.isMidReply && sink.isOutputBlocked) this.holdFor(sink)
     }
     if (this.isRetired && this.ring.commandCount === 0) this.discard()
     else if (this.waiting.size > 0) this.wakeFitting()
-    if (scanner.sawReadOnly) {
-      scanner.sawReadOnly = false
-      this.options.onReadOnly()
+  }
+
+  private mended(read: Buffer): Buffer {
+    const { torn } = this
+    this.torn = undefined
+    return torn === undefined ? read : Buffer.concat([torn, read])
+  }
+
+  /** A server that refuses what it is sent is sent no more, and who is refused is told which commands these are. */
+  private noteRefusals(count: number): void {
+    const { scanner, answered, options, batch } = this
+    if (scanner.sawReadOnly) options.onReadOnly()
+    if (scanner.sawReadOnly && options.bounds.isRefusing) {
+      answered.begin()
+      if (!batch.isEmpty) batch.giveBack()
     }
+    if (answered.isOn && count > 0) answered.note(this.sent, this.ring.commandCount + count, count)
   }
 
   onDrain(): void {
@@ -258,6 +284,7 @@ export class SharedLane implements ConnectionOwner, Flushable {
     connection.destroy()
     let { isMidReply } = this
     this.isMidReply = false
+    this.answered.end()
     const sent = this.sent.last(this.ring.commandCount)
     this.ring.drain((sink, count) => {
       sink.lose(count, isMidReply, sent.take(count))

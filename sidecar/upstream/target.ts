@@ -50,6 +50,11 @@ export function givenUp(): UpstreamError {
   return new UpstreamError('RM_NO_PRIMARY', 'no primary can be used', { retryable: true })
 }
 
+/** Whether a server could not be used because it is a replica. */
+export function isReplica(error: unknown): boolean {
+  return error instanceof ProxyError && error.data.isReplica === true
+}
+
 /** Whether a server could not be connected because it runs a script and admits nobody. */
 export function isBusy(error: unknown): boolean {
   return error instanceof ProxyError && error.data.isBusy === true

@@ -247,7 +247,7 @@ export class Run {
     const lane = this.laneOf(server)
     if (!lane.isReady) return 'notReady'
     if (kind === writeKind && order.readersAwaited > 0) return 'turn'
-    if (!lane.isWritable) return 'full'
+    if (!lane.isWritable) return server.bounds.isRefusing ? 'notReady' : 'full'
     return order.way(server, lane) ?? 'turn'
   }
 
