@@ -44,13 +44,16 @@ export async function handOver(options: HandoverOptions, modules: Modules): Prom
   if (before.to.role === 'replica') {
     // A replica that was just made gets nothing for up to a second: nobody is blocked for that.
     const now = { isPaused: true, position: before.from }
-    await caughtUp(options, now, { clock, untilMs: beganMs + timeoutMs / 4 })
+    await caughtUp(options, now, { clock, untilMs: beganMs + timeoutMs / 4 }, before.to)
   }
   let held: Held | undefined
   try {
+    const looking = replicationOf(to).catch(() => undefined)
     held = await hold(from, endMs - clock.monotonicMs(), modules)
+    // What it had at the same time is mostly all there is.
+    const seen = await looking
     if (before.to.role === 'primary') requireWhole(options, held.position, before.to)
-    else await caughtUp(options, held, { clock, untilMs: beganMs + timeoutMs / 2 })
+    else await caughtUp(options, held, { clock, untilMs: beganMs + timeoutMs / 2 }, seen)
   } catch (error) {
     // It may have been paused although the answer is missing.
     if (held?.isPaused !== false) await release(from)
@@ -108,18 +111,21 @@ interface Bounds {
   readonly untilMs: number
 }
 
-/** Waits until the target has all that the old primary has. */
+/** Waits until the target has all that the old primary has. `seen`: how it is, or was a moment ago. */
 async function caughtUp(
   { from, to }: HandoverOptions,
   { isPaused, position }: Held,
   { clock, untilMs }: Bounds,
+  seen?: Replication,
 ): Promise<void> {
   const tightUntilMs = clock.monotonicMs() + handOverTightMs
+  let known = seen
   for (;;) {
     const [old, next] = await Promise.all([
       isPaused ? position : replicationOf(from),
-      replicationOf(to),
+      known ?? replicationOf(to),
     ])
+    known = undefined
     const obstacle = next.role === 'primary' ? 'is a primary already' : obstacleOf(next, old)
     const lag = old.offset - next.offset
     const nowMs = clock.monotonicMs()
