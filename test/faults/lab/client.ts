@@ -1,16 +1,8 @@
 /** A RESP2 client over a unix socket: commands in order, replies as values, errors among them. */
 import { type Socket, createConnection } from 'node:net'
+import { ErrorReply, type Reply, parseReply } from '../../../operator/local/reply.ts'
 
-export type Reply = string | number | null | ErrorReply | readonly Reply[]
-
-/** What a server answered with `-`. */
-export class ErrorReply {
-  readonly text: string
-
-  constructor(text: string) {
-    this.text = text
-  }
-}
+export { ErrorReply, type Reply }
 
 /** A simple reply as text; '' for none. */
 export function textOf(reply: Reply): string {
@@ -70,7 +62,7 @@ export class Client {
     if (!chunk.endsWith('\r\n')) return
     const text = this.chunks.join('')
     let start = 0
-    for (let parsed = parse(text, 0); parsed !== undefined; parsed = parse(text, start)) {
+    for (let parsed = parseReply(text, 0); parsed !== undefined; parsed = parseReply(text, start)) {
       start = parsed.next
       const waiting = this.waiting.shift()
       if (waiting === undefined) this.onPush(parsed.reply)
@@ -83,49 +75,4 @@ export class Client {
     this.lost ??= error
     for (const { reject } of this.waiting.splice(0)) reject(this.lost)
   }
-}
-
-interface Parsed {
-  readonly reply: Reply
-  readonly next: number
-}
-
-/** @returns undefined while the reply is incomplete */
-function parse(text: string, start: number): Parsed | undefined {
-  const end = text.indexOf('\r\n', start)
-  if (end < 0) return undefined
-  const line = text.slice(start + 1, end)
-  const next = end + 2
-  switch (text.charAt(start)) {
-    case '+':
-      return { reply: line, next }
-    case '-':
-      return { reply: new ErrorReply(line), next }
-    case ':':
-      return { reply: Number(line), next }
-    case '$':
-      return parseBulk(text, Number(line), next)
-    case '*':
-      return parseArray(text, Number(line), next)
-    default:
-      throw new Error(`not a reply: ${JSON.stringify(text.slice(start, start + 20))}`)
-  }
-}
-
-function parseBulk(text: string, length: number, start: number): Parsed | undefined {
-  if (length < 0) return { reply: null, next: start }
-  const next = start + length + 2
-  return text.length < next ? undefined : { reply: text.slice(start, start + length), next }
-}
-
-function parseArray(text: string, count: number, start: number): Parsed | undefined {
-  const items: Reply[] = []
-  let next = start
-  for (let index = 0; index < count; index += 1) {
-    const item = parse(text, next)
-    if (item === undefined) return undefined
-    items.push(item.reply)
-    next = item.next
-  }
-  return { reply: count < 0 ? null : items, next }
 }

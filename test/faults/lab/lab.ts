@@ -226,8 +226,9 @@ export class Lab {
   }
 
   async stop(): Promise<void> {
-    const parts = [...this.servers, ...this.sidecars, this.operator, this.standby]
-    await Promise.all(parts.map((part) => part?.kill()))
+    const operators = this.standby === undefined ? [this.operator] : [this.operator, this.standby]
+    const parts = [...this.servers, ...this.sidecars, ...operators]
+    await Promise.all(parts.map((part) => part.kill()))
     this.network.close()
     this.removeFolder()
     open.delete(this)
