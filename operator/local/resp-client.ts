@@ -1,12 +1,6 @@
 /** A client just large enough for the demo: one connection, commands in order, replies as values. */
 import { type Socket, createConnection } from 'node:net'
-
-export type Reply = string | number | null | Error | readonly Reply[]
-
-interface Parsed {
-  readonly reply: Reply
-  readonly next: number
-}
+import { ErrorReply, type Reply, parseReply } from './reply.ts'
 
 export class RespClient {
   private readonly socket: Socket
@@ -41,7 +35,7 @@ export class RespClient {
     this.waiting.push({ resolve, reject })
     this.socket.write(`*${args.length}\r\n${parts.join('')}`)
     const reply = await promise
-    if (reply instanceof Error) throw reply
+    if (reply instanceof ErrorReply) throw new Error(reply.text)
     return reply
   }
 
@@ -55,11 +49,11 @@ export class RespClient {
 
   private receive(chunk: string): void {
     this.buffer += chunk
-    let parsed = parse(this.buffer, 0)
+    let parsed = parseReply(this.buffer, 0)
     while (parsed !== undefined) {
       this.buffer = this.buffer.slice(parsed.next)
       this.waiting.shift()?.resolve(parsed.reply)
-      parsed = parse(this.buffer, 0)
+      parsed = parseReply(this.buffer, 0)
     }
   }
 
@@ -67,44 +61,4 @@ export class RespClient {
     this.lost ??= error
     for (const { reject } of this.waiting.splice(0)) reject(this.lost)
   }
-}
-
-/** @returns undefined while the reply is incomplete */
-function parse(text: string, start: number): Parsed | undefined {
-  const end = text.indexOf('\r\n', start)
-  if (end < 0) return undefined
-  const line = text.slice(start + 1, end)
-  const next = end + 2
-  switch (text.charAt(start)) {
-    case '+':
-      return { reply: line, next }
-    case '-':
-      return { reply: new Error(line), next }
-    case ':':
-      return { reply: Number(line), next }
-    case '$':
-      return parseBulk(text, Number(line), next)
-    case '*':
-      return parseArray(text, Number(line), next)
-    default:
-      throw new Error(`not a reply: ${JSON.stringify(text.slice(start, start + 20))}`)
-  }
-}
-
-function parseBulk(text: string, length: number, start: number): Parsed | undefined {
-  if (length < 0) return { reply: null, next: start }
-  const next = start + length + 2
-  return text.length < next ? undefined : { reply: text.slice(start, start + length), next }
-}
-
-function parseArray(text: string, count: number, start: number): Parsed | undefined {
-  const items: Reply[] = []
-  let next = start
-  for (let index = 0; index < count; index += 1) {
-    const item = parse(text, next)
-    if (item === undefined) return undefined
-    items.push(item.reply)
-    next = item.next
-  }
-  return { reply: count < 0 ? null : items, next }
 }
