@@ -142,6 +142,8 @@ test('fence: where a sidecar was away, the old primary that may have its writes 
   assert.ok(!at({ fencing: 999 }, { acked: 4 }).marks.includes('late'))
   assert.deepEqual(kinds(at({ late: 9000, acked: 10 }, { a: facts({ offset: 90 }) })), ['park a:1'])
   assert.equal(at({ late: 9000, acked: 10 }, { a: parkedAt(90) }).status.intent?.target, 'a:1')
+  const refused = { a: down('refused', 400) }
+  assert.equal(at({ late: 9000, acked: 10 }, refused).status.intent?.target, 'b:1')
   // The operator itself stood still: it finds its fence old, and what sidecars said meanwhile right after.
   assert.equal(at({}).status.intent?.target, 'b:1')
   assert.equal(at({ late: 20 }).status.intent?.target, 'b:1')

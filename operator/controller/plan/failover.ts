@@ -150,6 +150,8 @@ function isWorthWaiting(
 ): boolean {
   const from = members.find(({ address }) => address === intent.from)
   const isSilent = from !== undefined && from.facts === undefined && from.fate === undefined
+  // Its host can be reached, and has no such process.
+  if (from?.failure?.kind === 'refused') return false
   const { [lateMark]: lateMs, [ackedMark]: ackedMs = now.monotonicMs } = snapshot.marks ?? {}
   if (proof !== 'ProxiesAcked' || !isSilent || lateMs === undefined) return false
   return ackedMs - lateMs > lateSureMs && now.monotonicMs - ackedMs < oldPrimaryGraceMs
