@@ -175,10 +175,14 @@ spec: {backend: {endpoints: [{host: b, port: 1}]}}
     isListed,
     observation: { address: `${host}:1`, atMs: nowMs, state: { kind: 'up', facts: seen } as const },
   })
-  const at = (seen: ReturnType<typeof facts>) =>
+  const at = (seen: ReturnType<typeof facts>, policy: 'Automatic' | 'Observe' = 'Automatic') =>
     plan(
       {
-        proxy: { ...parsed, status: steady() },
+        proxy: {
+          ...parsed,
+          spec: { ...parsed.spec, failover: { ...parsed.spec.failover, policy } },
+          status: steady(),
+        },
         servers: [server('b', true, seen), server('a', false, facts())],
         sidecars: [sidecar(4)],
         expectedSidecars: ['p'],
@@ -191,6 +195,9 @@ spec: {backend: {endpoints: [{host: b, port: 1}]}}
   assert.equal(empty.status.primary?.address, 'a:1')
   const foreign = at(facts({ runId: 'run-b', replId: 'x' }))
   assert.deepEqual(foreign.actions, [])
+  const observed = at(b, 'Observe')
+  assert.equal(observed.status.primary?.address, 'a:1')
+  assert.equal(condition(observed, 'PrimaryAvailable'), 'Unknown/PrimaryNotListed')
   const ready = at(b)
   assert.equal(ready.status.phase, 'Switching')
   assert.equal(ready.status.intent?.target, 'b:1')

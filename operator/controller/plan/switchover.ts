@@ -49,7 +49,8 @@ export function planChange(
     if (why !== undefined && isNew(context)) return undefined
     if (why !== undefined) return { refusal: refuseOperation(context, operation, why) }
   }
-  const isMove = operation === undefined && !steady.self.isListed
+  const { policy } = context.snapshot.proxy.spec.failover
+  const isMove = operation === undefined && !steady.self.isListed && policy === 'Automatic'
   if ('why' in choice || (isMove && obstacle(context, choice) !== undefined)) return undefined
   if (operation === undefined && !isMove) return undefined
   return { decision: begin(context, steady, { target: choice.target, operation }) }
