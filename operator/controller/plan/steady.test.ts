@@ -250,3 +250,18 @@ test('restarted elsewhere: fenced first, even where there is no other server', (
   assert.equal(other.status.primary, undefined)
   assert.equal(other.status.phase, 'Fencing')
 })
+
+test('restarted, and nothing may be done: recorded again wherever it is and whatever it has', () => {
+  const empty = facts({ runId: 'run-a2', replId: 'fresh', keyCount: 0, offset: 0 })
+  for (const spec of ['failover: {policy: Observe}', 'suspend: true']) {
+    for (const host of ['a', '10.0.0.9']) {
+      const status = steady({
+        primary: { address: 'a:1', runId: 'run-a', replId: history, host, since: 'x' },
+      })
+      const result = planFor({ servers: { a: empty, b: parkedAt(100) }, status, spec })
+      assert.equal(result.status.primary?.runId, 'run-a2')
+      assert.equal(result.status.epoch, 5)
+      assert.deepEqual(result.actions, [])
+    }
+  }
+})
