@@ -4,17 +4,18 @@
  *   --seeds N [--from SEED]   so many histories; exit code 1 if an invariant does not hold in one of them
  *   --seed S [--trace]        one of them, readably
  *   --profile NAME            only worlds of this kind
- *   --exhaustive              every interleaving in a small world, up to a bound
+ *   --exhaustive              every interleaving of small worlds; --scope NAME: of one, --states N: up to so many states
  *   --mutate NAME             with one guard switched off: must find a violation
  *   --mutations               each of them, one after the other
  */
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import { exhaust, scopes } from './explore/exhaustive.ts'
+import { exhaust } from './explore/exhaustive.ts'
 import { play } from './explore/history.ts'
 import { findMutation, mutationNames } from './explore/mutate.ts'
 import { type Summary, exploreInThreads } from './explore/pool.ts'
 import { profileNames } from './explore/profiles.ts'
+import { scopes } from './explore/scopes.ts'
 
 const { values, positionals } = parseArgs({
   options: {
@@ -24,7 +25,8 @@ const { values, positionals } = parseArgs({
     trace: { type: 'boolean' },
     profile: { type: 'string' },
     exhaustive: { type: 'boolean' },
-    states: { type: 'string', default: '200000' },
+    states: { type: 'string', default: '3000000' },
+    scope: { type: 'string' },
     mutate: { type: 'string' },
     mutations: { type: 'boolean' },
     threads: { type: 'string', default: String(Math.max(1, availableParallelism())) },
@@ -87,18 +89,33 @@ function replay(seed: number): void {
 }
 
 function exhaustAll(): void {
-  for (const scope of scopes) {
-    const startedMs = performance.now()
-    const result = exhaust(scope, Number(values.states))
-    const end = result.isComplete ? 'all of them' : `not all: the bound is ${values.states} states`
-    console.log(
-      `${scope.name}: ${result.states} states, ${result.steps} steps, depth ${result.depth}, ${end}; ${seconds(startedMs)} s`,
-    )
-    if (result.violation === undefined) continue
-    console.log(result.path.join('\n'))
-    console.log(result.violation)
-    process.exitCode = 1
+  const named = scopes.filter(({ name }) => values.scope === undefined || name === values.scope)
+  if (named.length === 0) {
+    usage(`no scope "${values.scope}"; there are: ${scopes.map(({ name }) => name).join(', ')}`)
   }
+  const mutations = values.mutate === undefined ? [] : [values.mutate]
+  const startedMs = performance.now()
+  const sum = { states: 0, transitions: 0, complete: 0, broken: 0 }
+  for (const scope of named) {
+    const scopeMs = performance.now()
+    const result = exhaust(scope, { statesMax: Number(values.states), mutations })
+    const { states, transitions, depth, settled, compared, isComplete, violation, path } = result
+    const end = isComplete ? 'complete' : violation ? 'broken off' : `bounded at ${states}`
+    console.log(
+      `${scope.name}: ${states} states, ${transitions} transitions, depth ${depth}, ${end}; ${settled} settled, ${compared} compared; ${seconds(scopeMs)} s`,
+    )
+    sum.states += states
+    sum.transitions += transitions
+    if (isComplete) sum.complete += 1
+    if (violation === undefined) continue
+    sum.broken += 1
+    for (const name of path) console.log(`  ${name}`)
+    console.log(`  ${violation}`)
+  }
+  console.log(
+    `${named.length} scopes, ${sum.complete} of them complete, ${sum.states} states, ${sum.transitions} transitions, ${sum.broken} violations, ${seconds(startedMs)} s`,
+  )
+  process.exitCode = sum.broken === 0 ? 0 : 1
 }
 
 function mutate(name: string): boolean {

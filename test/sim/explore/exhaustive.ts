@@ -1,165 +1,262 @@
 /**
- * Every interleaving of a small world up to a bound: from a world in order, each event that may happen is tried, and from
- * there each again; a state that was met before is not gone on from. Time passes in steps of its own.
+ * Every interleaving of a small world: from a world in order, each move that there is is made, and from there each again,
+ * until nothing new is met. Breadth first, so that what is found is short.
+ *
+ * Besides the invariants, which are checked wherever they could break: whatever state the world is in, it can come back in
+ * order without anything else going wrong; from a sample it does, in fair rounds; and of worlds that are taken for the same
+ * a sample is made sure to move alike.
  */
-import { Random } from '../random.ts'
-import { eventsOf } from './events.ts'
-import { crash } from './faults.ts'
-import { makeWorld, settleDown } from './history.ts'
-import { cut, nodeOf } from './nodes.ts'
-import { profileOf } from './profiles.ts'
-import { emptyDisk, end, start } from './server.ts'
+import { type Digest, Digester } from './digest.ts'
+import { isInOrder, recover } from './history.ts'
+import { type Faults, type Left, type Move, budgets } from './move.ts'
+import { movesOf } from './moves.ts'
+import { type Scope, begin, faultsOf, leftOf } from './scopes.ts'
+import { StateTable, Numbers } from './table.ts'
 import { Violation, type World } from './types.ts'
-
-export interface Scope {
-  readonly name: string
-  readonly servers: number
-  /** What has just happened. */
-  readonly begin: (world: World) => void
-}
 
 export interface Result {
   readonly states: number
-  readonly steps: number
+  readonly transitions: number
   readonly depth: number
+  /** Whether nothing is left to be met. */
   readonly isComplete: boolean
+  /** States from which fair rounds brought the world back in order. */
+  readonly settled: number
+  /** Pairs of worlds that were taken for the same and were seen to move alike. */
+  readonly compared: number
   readonly violation?: string
   readonly path: readonly string[]
 }
 
-const tickMs = 400
-
-export const scopes: readonly Scope[] = [2, 3].flatMap((servers) => [
-  {
-    name: `${servers} servers, the primary crashes`,
-    servers,
-    begin: (world: World) => crashFirst(world, 'kept'),
-  },
-  { name: `${servers} servers, the primary comes back empty`, servers, begin: bounceEmpty },
-  { name: `${servers} servers, the operator has lost the primary`, servers, begin: lose },
-])
-
-function first(world: World) {
-  const [server] = world.servers
-  if (server === undefined) throw new Error('a world without servers')
-  return server
-}
-
-function crashFirst(world: World, keeps: 'kept' | 'empty'): void {
-  crash(world, first(world), keeps)
-}
-
-function bounceEmpty(world: World): void {
-  end(world, first(world), emptyDisk)
-  start(world, first(world), undefined)
-}
-
-/** The operator cannot reach it, its replica neither; the sidecar can. */
-function lose(world: World): void {
-  for (const node of [1, 2, nodeOf.operator(world, 0)]) {
-    if (node === nodeOf.sidecar(world, 0)) continue
-    cut(world, 0, node, 'silent')
-    cut(world, node, 0, 'silent')
-  }
-}
-
-/** Those that matter: what only repeats, and what a history has besides, would hide them in their number. */
-const kinds =
-  /^(o\d (idle|observed|planned|recorded|published|acting|probes|watches)$|command|p\d (opens|hears|connects|sends)|o\d hears|w\d+ |s\d+ (starts|has loaded|replicates))/
-
-function choices(world: World) {
-  const inFlight = world.writes.length
-  return eventsOf(world).filter(
-    ({ name }) => kinds.test(name) && !(inFlight > 0 && name.endsWith('sends')),
-  )
+export interface Options {
+  readonly statesMax: number
+  readonly mutations?: readonly string[]
+  /** Of so many states one is brought back in order, and one kept to be compared. */
+  readonly sampleEvery?: number
 }
 
 interface Node {
   readonly world: World
-  readonly depth: number
-  readonly from: Node | undefined
-  readonly event: string
+  readonly left: Left
+  readonly index: number
 }
 
-/** Breadth first, so that what is found is short. */
-export function exhaust(scope: Scope, statesMax: number): Result {
-  const world = begin(scope)
-  const queue: Node[] = [{ world, depth: 0, from: undefined, event: scope.name }]
-  const met = new Set([digest(world)])
-  let steps = 0
-  let depth = 0
-  for (let at = 0; at < queue.length; at += 1) {
-    const node = queue[at] as Node
-    depth = node.depth
-    const count = choices(node.world).length + 1
-    for (let index = 0; index < count; index += 1) {
-      const next = copy(node.world)
-      steps += 1
-      const event = happen(next, index)
-      if (typeof event !== 'string') {
-        return {
-          states: met.size,
-          steps,
-          depth,
-          isComplete: false,
-          violation: event.message,
-          path: pathTo(node),
+const notYet = -1
+
+export function exhaust(scope: Scope, options: Options): Result {
+  return new Exploration(scope, options).run()
+}
+
+class Exploration {
+  private readonly scope: Scope
+  private readonly options: Options
+  private readonly faults: Faults
+  private readonly first: World
+  private readonly digester: Digester
+  private readonly table = new StateTable()
+  /** By state: the one that it was met from, and which of its moves led here. */
+  private readonly parents = new Numbers()
+  private readonly turns = new Numbers()
+  /** Moves that are no faults, as pairs of states. */
+  private readonly edges = new Numbers()
+  private readonly inOrder: number[] = []
+  private readonly kept = new Map<number, Node>()
+  private transitions = 0
+  private settled = 0
+  private compared = 0
+
+  constructor(scope: Scope, options: Options) {
+    this.scope = scope
+    this.options = options
+    this.faults = faultsOf(scope)
+    this.first = begin(scope, options.mutations ?? [])
+    this.digester = new Digester(this.first.nextId)
+  }
+
+  run(): Result {
+    const left = leftOf(this.scope)
+    this.parents.push(notYet)
+    this.turns.push(notYet)
+    this.table.add(this.digest(this.first, left))
+    let level: Node[] = [{ world: this.first, left, index: 0 }]
+    for (let depth = 0; level.length > 0; depth += 1) {
+      const next: Node[] = []
+      for (const node of level) {
+        const broken = this.goOn(node, next)
+        if (broken !== undefined) return this.result(depth, { isComplete: false, ...broken })
+        if (this.table.size >= this.options.statesMax) {
+          return this.result(depth, { isComplete: false })
         }
       }
-      const key = digest(next)
-      if (met.has(key)) continue
-      met.add(key)
-      if (met.size >= statesMax)
-        return { states: met.size, steps, depth, isComplete: false, path: [] }
-      queue.push({ world: next, depth: node.depth + 1, from: node, event })
+      level = next
+      if (level.length === 0) return this.finish(depth)
     }
-    // What was gone on from is not needed any more but for the way here.
-    if (at > 0) queue[at] = { ...node, world }
+    throw new Error('a level without states was gone on from')
   }
-  return { states: met.size, steps, depth, isComplete: true, path: [] }
+
+  /** Makes every move. @returns what broke */
+  private goOn(node: Node, next: Node[]): Broken | undefined {
+    const moves = movesOf(node.world, node.left, this.faults)
+    if (isInOrder(node.world)) this.inOrder.push(node.index)
+    for (const [turn, move] of moves.entries()) {
+      this.transitions += 1
+      const world = copy(node.world)
+      const broken = happen(world, move)
+      if (broken !== undefined) return { violation: broken, path: this.path(node.index, move) }
+      const left = spend(node.left, move)
+      const digest = this.digest(world, left)
+      const known = this.table.find(digest)
+      const index = known ?? this.table.add(digest)
+      if (move.uses === undefined && index !== node.index) this.edges.push(node.index, index)
+      if (known !== undefined) {
+        const unlike = this.compare(known, { world, left, index })
+        if (unlike !== undefined) return { violation: unlike, path: this.path(node.index, move) }
+        continue
+      }
+      this.parents.push(node.index)
+      this.turns.push(turn)
+      const met: Node = { world, left, index }
+      next.push(met)
+      const stuck = this.sample(met)
+      if (stuck !== undefined) return { violation: stuck, path: this.path(node.index, move) }
+    }
+    return undefined
+  }
+
+  private digest(world: World, left: Left): Digest {
+    return this.digester.of(
+      world,
+      budgets.map((name) => left[name]),
+    )
+  }
+
+  private sample(node: Node): string | undefined {
+    const { sampleEvery = 97 } = this.options
+    if (node.index % sampleEvery !== 0) return undefined
+    if (this.kept.size < keptMax) this.kept.set(node.index, node)
+    const world = copy(node.world)
+    try {
+      recover(world)
+      this.settled += 1
+      return undefined
+    } catch (error) {
+      return messageOf(error)
+    }
+  }
+
+  /** Two worlds that are taken for the same must have the same moves, with the same outcomes. */
+  private compare(known: number, node: Node): string | undefined {
+    const other = this.kept.get(known)
+    if (other === undefined || node.world === other.world) return undefined
+    this.kept.delete(known)
+    this.compared += 1
+    const [a, b] = [other, node].map((each) => this.outcomes(each))
+    const unlike = a?.findIndex((outcome, turn) => outcome !== b?.[turn]) ?? 0
+    if (unlike < 0 && a?.length === b?.length) return undefined
+    return `digest: two worlds are taken for the same, and one does "${a?.[unlike]}", the other "${b?.[unlike]}"`
+  }
+
+  private outcomes({ world, left }: Node): readonly string[] {
+    return movesOf(world, left, this.faults).map((move) => {
+      const next = copy(world)
+      const broken = happen(next, move)
+      if (broken !== undefined) return `${move.name}: ${broken}`
+      const { high, low } = this.digest(next, spend(left, move))
+      return `${move.name}: ${high} ${low}`
+    })
+  }
+
+  /** Everything was met: from where can no order come any more? */
+  private finish(depth: number): Result {
+    const lost = this.lostState()
+    if (lost === undefined) return this.result(depth, { isComplete: true })
+    const violation = `converges: nothing that may happen without another fault brings it back in order`
+    return this.result(depth, { isComplete: true, violation, path: this.path(lost) })
+  }
+
+  private lostState(): number | undefined {
+    const reached = backward(this.edges, { from: this.inOrder, count: this.table.size })
+    const lost = reached.indexOf(0)
+    return lost < 0 ? undefined : lost
+  }
+
+  private result(depth: number, rest: Partial<Result> & { isComplete: boolean }): Result {
+    const { transitions, settled, compared } = this
+    return { states: this.table.size, transitions, depth, settled, compared, path: [], ...rest }
+  }
+
+  /** Names of the moves that lead to a state, made once more. */
+  private path(index: number, last?: Move): string[] {
+    const turns: number[] = []
+    for (let each = index; each !== 0; each = this.parents.at(each)) {
+      turns.unshift(this.turns.at(each))
+    }
+    const names: string[] = []
+    let world = this.first
+    let left = leftOf(this.scope)
+    for (const turn of turns) {
+      const move = movesOf(world, left, this.faults)[turn]
+      if (move === undefined) throw new Error('a path cannot be gone again')
+      world = copy(world)
+      happen(world, move)
+      left = spend(left, move)
+      names.push(move.name)
+    }
+    return last === undefined ? names : [...names, last.name]
+  }
 }
 
-function begin({ servers, begin: disturb }: Scope): World {
-  const random = new Random(1)
-  const drawn = profileOf(random, 'crashes')
-  const profile = {
-    ...drawn,
-    servers,
-    listed: servers,
-    sidecars: 1,
-    failover: 'downAfter: 500ms',
-    hasDrift: false,
-    keepsHistory: false,
-    replicationWeight: 1,
-    isCalm: true,
-    tellsFate: true,
-    restartsAs: ['parked'] as const,
-  }
-  const world = makeWorld(profile, random, [])
-  settleDown(world, 60, true)
-  world.faultsLeft = 0
-  world.profile = { ...profile, isCalm: false }
-  disturb(world)
-  return world
+interface Broken {
+  readonly violation: string
+  readonly path: readonly string[]
 }
 
-function happen(world: World, index: number): string | Violation {
-  const events = choices(world)
-  const event = events[index]
+const keptMax = 4000
+
+function spend(left: Left, { uses }: Move): Left {
+  return uses === undefined ? left : { ...left, [uses]: left[uses] - 1 }
+}
+
+/** @returns which invariant broke */
+function happen(world: World, move: Move): string | undefined {
   try {
-    if (event === undefined) world.nowMs += tickMs
-    else event.run(new Random(index))
-    return event?.name ?? `${tickMs} ms pass`
+    move.run(world)
+    return undefined
   } catch (error) {
-    if (error instanceof Violation) return error
-    throw error
+    return messageOf(error)
   }
 }
 
-function pathTo(node: Node): string[] {
-  const names: string[] = []
-  for (let at: Node | undefined = node; at !== undefined; at = at.from) names.unshift(at.event)
-  return names
+function messageOf(error: unknown): string {
+  if (error instanceof Violation) return error.message
+  return error instanceof Error ? String(error.stack) : String(error)
+}
+
+/** One byte for each state: whether one of `from` can be reached from it. */
+function backward(
+  edges: Numbers,
+  { from, count }: { readonly from: readonly number[]; readonly count: number },
+): Uint8Array {
+  const heads = new Int32Array(count + 1)
+  for (let each = 1; each < edges.length; each += 2) heads[edges.at(each) + 1]! += 1
+  for (let each = 0; each < count; each += 1) heads[each + 1]! += heads[each]!
+  const sources = new Int32Array(edges.length / 2)
+  const fill = heads.slice()
+  for (let each = 0; each < edges.length; each += 2) {
+    sources[fill[edges.at(each + 1)]!++] = edges.at(each)
+  }
+  const reached = new Uint8Array(count)
+  const queue = [...from]
+  for (const each of from) reached[each] = 1
+  for (let state = queue.pop(); state !== undefined; state = queue.pop()) {
+    for (let each = heads[state]!; each < heads[state + 1]!; each += 1) {
+      const source = sources[each]!
+      if (reached[source] === 1) continue
+      reached[source] = 1
+      queue.push(source)
+    }
+  }
+  return reached
 }
 
 /** Values that never change are shared; what does is copied. */
@@ -179,27 +276,4 @@ export function copy(world: World): World {
       counts: { ...world.truth.counts, proofs: { ...world.truth.counts.proofs } },
     },
   }
-}
-
-const ids = /"(run|hist|pass|w)-?(\d+)"/g
-
-/** Equal for worlds that differ only in what was counted and in the names that were given. */
-function digest(world: World): string {
-  const {
-    truth,
-    nextId: _next,
-    profile: _profile,
-    mutations: _mutations,
-    trace: _trace,
-    ...rest
-  } = world
-  const known = { ...truth, counts: undefined, acked: truth.acked.length }
-  const names = new Map<string, number>()
-  return JSON.stringify({ ...rest, known }, (key, value: unknown) =>
-    key === 'lastTransitionTime' || key === 'spec' || key === 'plan' ? undefined : value,
-  ).replace(ids, (id) => {
-    const name = names.get(id) ?? names.size
-    names.set(id, name)
-    return `"${name}"`
-  })
 }

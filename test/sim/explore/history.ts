@@ -322,8 +322,28 @@ function attend(world: World, index: number): void {
   settle(world, sidecar)
 }
 
-/** Steady, everyone attached, and every sidecar can write; else what is missing. */
+/** Faults end, and it comes back in order with everything that had to be kept, or with something that is left to a person. */
+export function recover(world: World): void {
+  heal(world, new Random(1))
+  if (!settleDown(world, roundsMax)) checkData(world)
+}
+
+/** Whether it is as it should be, or waits for a person, as far as can be told without another write. */
+export function isInOrder(world: World): boolean {
+  return whatIsMissing(world) === undefined || waitsForPerson(world)
+}
+
+/** Steady, everyone attached, and every sidecar has written; else what is missing. */
 function whatIsWrong(world: World): string | undefined {
+  const missing = whatIsMissing(world)
+  if (missing !== undefined) return missing
+  const silent = world.sidecars.find(({ heard, config }) => heard?.epoch !== config?.epoch)
+  if (silent !== undefined) return `p${silent.index} cannot write`
+  const [write] = world.writes
+  return write && `w${write.id} is not answered`
+}
+
+function whatIsMissing(world: World): string | undefined {
   const { status, listed } = world.api.object
   const { primary, phase, intent } = status ?? {}
   if (primary === undefined || phase !== 'Steady' || intent !== undefined) {
@@ -343,10 +363,6 @@ function whatIsWrong(world: World): string | undefined {
     if (own?.linkRunId !== primary.runId) return `s${index} is not attached`
     if (offsetOf(own) !== offsetOf(source.process)) return `s${index} is behind`
   }
-  for (const { index, connection, heard, config } of world.sidecars) {
-    const isServed = connection?.runId === primary.runId && heard?.epoch === config?.epoch
-    if (!isServed) return `p${index} cannot write`
-  }
-  const [write] = world.writes
-  return write && `w${write.id} is not answered`
+  const cutOff = world.sidecars.find(({ connection }) => connection?.runId !== primary.runId)
+  return cutOff && `p${cutOff.index} cannot write`
 }

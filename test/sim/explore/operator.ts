@@ -217,6 +217,8 @@ function writeIfNeeded(
   operator: OperatorProcess,
   { proxy, planned }: { proxy: RedisProxy; planned: Plan },
 ): RedisProxy | undefined {
+  // Mostly they are the same to the letter, which is seen sooner.
+  if (JSON.stringify(proxy.status) === JSON.stringify(planned.status)) return proxy
   if (!needsWrite(proxy.status, planned.status, 0)) return proxy
   if (!leads(world, operator)) return undefined
   const isPromoting = planned.actions.some(({ kind }) => kind === 'promote')
