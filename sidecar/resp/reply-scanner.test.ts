@@ -124,6 +124,26 @@ test('a READONLY error is noticed, one inside a reply is not', () => {
   assert.equal(scanner.sawReadOnly, true)
 })
 
+test('an error that is cut anywhere is passed over again as a whole', () => {
+  const text = "+OK\r\n-READONLY You can't write against a read only replica.\r\n:1\r\n"
+  const bytes = Buffer.from(text)
+  const errorAt = text.indexOf('-')
+  const errorEnd = text.indexOf(':')
+  for (let cut = 1; cut < bytes.length; cut += 1) {
+    const scanner = newScanner()
+    assert.ok(scanner.scan(bytes, 0, cut, Number.POSITIVE_INFINITY))
+    const { count } = scanner
+    const isTorn = cut > errorAt && cut < errorEnd
+    assert.equal(scanner.takeBackError(), isTorn)
+    if (isTorn) assert.deepEqual([scanner.position, scanner.errorCount], [errorAt, 0])
+    scanner.sawReadOnly = cut >= errorEnd && scanner.sawReadOnly
+    assert.ok(scanner.scan(bytes, scanner.position, bytes.length, Number.POSITIVE_INFINITY))
+    assert.equal(count + scanner.count, 3)
+    assert.equal(scanner.sawReadOnly, true, `cut at ${cut}`)
+    assert.equal(scanner.isMidReply, false)
+  }
+})
+
 test('a message within a reply is not one of its values, a confirmation is malformed there', () => {
   const message = '>3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n'
   const pattern = '>4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$1\r\nc\r\n$1\r\nx\r\n'

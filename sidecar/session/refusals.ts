@@ -83,10 +83,11 @@ export class Refusals {
     else this.look()
   }
 
-  /** The connection ended before the next `count` were answered. */
+  /** The connection ended before the last of `count`, of which some may have been gathered, were answered. */
   lose(count: number, sent: Buffer | undefined): void {
     const frames = sent === undefined ? [] : framesOf(sent)
-    for (let index = 0; index < count; index += 1) {
+    const owedCount = this.session.inFlight - this.answeredCount - this.lost.length
+    for (let index = Math.max(0, count - owedCount); index < count; index += 1) {
       this.lost.push({ frame: frames[index], fate: 'lost' })
     }
     this.look()
@@ -191,6 +192,7 @@ export function takeRefused(
   if (first < 0 || (first === 0 && known?.isExhausted === true)) return false
   const start = first === 0 ? 0 : (ends[first - 1] as number)
   if (first > 0) session.deliver(bytes.subarray(0, start), first)
+  if (session.isClosed) return true
   const refusals = (session.refusals ??= new Refusals(session))
   refusals.open(inFlight)
   refusals.take(bytes.subarray(start), replyCount - first, Buffer.concat(frames.slice(first)))

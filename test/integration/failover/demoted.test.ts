@@ -1,5 +1,7 @@
 /** What a primary refuses because it was made a replica does not reach its clients where another can take it. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { type AddressInfo, type Socket, createConnection, createServer } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { type Client, type ConfigChanges, until } from '../sidecar/harness.ts'
 import { demotedScene, nowhere, pipeline, warmUp } from './demoted-scene.ts'
@@ -35,6 +37,72 @@ test('writers notice a wait when the primary is made a replica and another is na
   assert.equal(commandsLost, 0)
   assert.ok(refusedByState > 0 && commandsSentAgain >= refusedByState)
 })
+
+/** A relay that, once told, ends every connection when one refusal has passed. */
+async function cutting(t: TestContext, port: number, isOn: () => boolean): Promise<number> {
+  const sockets = new Set<Socket>()
+  const endAll = () => {
+    for (const socket of sockets) socket.destroySoon()
+  }
+  const relay = createServer((client) => {
+    const server = createConnection({ port, host: '127.0.0.1', noDelay: true })
+    for (const socket of [client, server]) {
+      sockets.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', endOf(client, server))
+    }
+    client.pipe(server)
+    server.on('data', (chunk: Buffer) => {
+      const end = isOn() && chunk.includes('-READONLY') ? chunk.indexOf('\n') + 1 : undefined
+      client.write(chunk.subarray(0, end))
+      if (end !== undefined) endAll()
+    })
+  })
+  relay.listen(0, '127.0.0.1')
+  await once(relay, 'listening')
+  t.after(() => relay.close())
+  return (relay.address() as AddressInfo).port
+}
+
+const endOf =
+  (...sockets: readonly Socket[]) =>
+  () => {
+    for (const socket of sockets) socket.destroy()
+  }
+
+for (const isolation of ['shared', 'perClient'] as const) {
+  test(`what is lost behind a refusal is told apart from what was refused, ${isolation}`, async (t) => {
+    let isCutting = false
+    const changes = { upstream: { isolation } }
+    const scene = await demotedScene(t, changes, (port) => cutting(t, port, () => isCutting))
+    const [writing, reading] = [await scene.client(), await scene.client()]
+    for (const client of [writing, reading]) await warmUp(client)
+    await scene.swap()
+    isCutting = true
+    reading.send(pipeline(['INCR', 'n'], ['GET', 'n'], ['GET', 'n']))
+    await until('it is found out', () => scene.plane.view().primary === 'failing')
+    scene.obey(scene.second)
+    assert.deepEqual(await reading.replies(3), [':1\r\n', '$1\r\n1\r\n', '$1\r\n1\r\n'])
+    assert.equal(scene.plane.view().counters.commandsLost, 0)
+  })
+
+  test(`a write that is lost behind a refusal may have been run, ${isolation}`, async (t) => {
+    let isCutting = false
+    const changes = { upstream: { isolation } }
+    const scene = await demotedScene(t, changes, (port) => cutting(t, port, () => isCutting))
+    const client = await scene.client()
+    await warmUp(client)
+    await scene.swap()
+    isCutting = true
+    client.send(pipeline(['INCR', 'n'], ['INCR', 'n'], ['GET', 'n']))
+    await until('it is found out', () => scene.plane.view().primary === 'failing')
+    scene.obey(scene.second)
+    const [refused, lost, read] = await client.replies(3)
+    assert.match(refused ?? '', /^-READONLY You/)
+    assert.match(lost ?? '', /^-PROXY RM_UPSTREAM_LOST/)
+    assert.equal(read, '$-1\r\n')
+  })
+}
 
 const variants: readonly {
   readonly name: string
