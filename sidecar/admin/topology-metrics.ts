@@ -110,7 +110,7 @@ export const topologyMetrics: readonly Definition[] = [
   ),
   {
     name: 'respmesh_commands_refused_total',
-    help: 'Commands that a server of several did not run, by what it said instead.',
+    help: 'Times that a server did not run a command and the client was not told, by what it said instead.',
     type: 'counter',
     labels: ['reason'],
     read: ({ view: { counters } }) => [
