@@ -296,9 +296,8 @@ export const identityCheckMs = 1000
 /** How long a primary that is a replica by now may take to refuse what it was sent, before its connections end, and how often that is looked at. */
 export const demotedDrainMs = 1000
 export const demotedPollMs = 5
-/** A server that answers -READONLY and was found to be the primary so often is not asked for so long: its clients get what it says. */
-export const vainChecksMax = 2
-export const vainChecksForgetMs = 60_000
+/** Times that a server that answers -READONLY is asked what it is before commands are sent to it again, if no answer is to be had. */
+export const demotedAttemptsMax = 3
 /** While the oldest waits this share of the longest wait for a server, the next command is refused at once. */
 export const shedEarlyShare = 0.5
 /** At this share of its memory the process closes the clients that hold most, at the next it takes no new ones. */

@@ -177,7 +177,7 @@ export function takeRefused(
     known.take(bytes, replyCount)
     return true
   }
-  if (scanner === undefined || !mayRepeat(session)) return false
+  if (scanner === undefined || replyCount === 0 || !mayRepeat(session)) return false
   const inFlight = session.pinning.lane?.sent.last(session.inFlight)
   const commands =
     inFlight === undefined ? session.sharedLane?.answered.bytes : inFlight.take(replyCount)

@@ -18,7 +18,9 @@ export class AnsweredCommands {
   note(log: SentLog, owedCount: number, count: number): void {
     this.sent ??= log.last(owedCount)
     this.bytes = this.sent.take(count)
-    if (owedCount === count) this.end()
+    if (owedCount > count) return
+    this.isOn = false
+    this.sent = undefined
   }
 
   /** More is sent behind them. */
@@ -26,8 +28,9 @@ export class AnsweredCommands {
     this.sent = undefined
   }
 
-  end(): void {
+  clear(): void {
     this.isOn = false
+    this.bytes = undefined
     this.sent = undefined
   }
 }

@@ -5,21 +5,22 @@
  * A replica owes its refusals still: they are waited for, for a bounded time, so that nobody has to be told that a
  * command may have been run. Then its connections end, and none is made before it, or another, is a primary.
  *
- * Whoever refuses and says all the same that it is a primary (another proxy in between) is believed for a while after
- * it was asked a few times: nothing is gained by sending to it again, and its refusals are its clients’.
+ * Whoever refuses and says all the same that it is a primary (another proxy in between, a script that speaks like one)
+ * is asked once a second: in between nothing is gained by asking, and its refusals are its clients’.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '../../common/clock.ts'
 import { codeOf } from '../../common/errors.ts'
 import {
+  demotedAttemptsMax,
   demotedDrainMs,
   demotedPollMs,
   identityCheckMs,
-  vainChecksForgetMs,
-  vainChecksMax,
 } from '../../common/limits.ts'
 import type { Log } from '../../common/log.ts'
-import type { Connected, Target } from './connect.ts'
+import { type Reply, textOf } from '../resp/decode.ts'
+import { encodeCommand } from '../resp/encode.ts'
+import { type Connected, type Target, roleIn } from './connect.ts'
 import type { Generation } from './connector.ts'
 import type { QueueBounds } from './queue-bounds.ts'
 import { isReplica } from './target.ts'
@@ -29,6 +30,8 @@ export interface DemotionModules {
   readonly clock: Clock
   readonly log: Log
   readonly generation: () => Generation | undefined
+  /** Asks over a connection that is open; undefined while there is none. */
+  askAside(request: Buffer): Promise<readonly Reply[]> | undefined
   /** Opens a connection to see who answers. */
   open(target: Target, signal: AbortSignal): Promise<Connected>
   /** Whether replies are owed that a replica gives. */
@@ -41,23 +44,23 @@ export interface DemotionModules {
 
 type Answer = 'primary' | 'replica' | 'other' | 'unknown'
 
+const roleQuestion = encodeCommand(['INFO', 'replication'])
+
 export class Demotion {
   private readonly modules: DemotionModules
-  /** When it was asked last and nothing was gained by it, and how often lately it was the primary all the same. */
-  private vainMs = Number.NEGATIVE_INFINITY
-  private vainCount = 0
+  /** Until then its refusals are believed to be none of a replica. */
+  private believedUntilMs = Number.NEGATIVE_INFINITY
 
   constructor(modules: DemotionModules) {
     this.modules = modules
   }
 
-  /** It refused a write: from now on `bounds.isRefusing`, unless nothing is to be learnt by asking again. */
+  /** It refused a write: from now on `bounds.isRefusing`, unless it was asked a moment ago. */
   note(): void {
     const { bounds, clock } = this.modules
     const generation = this.modules.generation()
     if (bounds.isRefusing || generation === undefined) return
-    if (clock.monotonicMs() - this.vainMs >= vainChecksForgetMs) this.vainCount = 0
-    if (this.vainCount >= vainChecksMax) return
+    if (clock.monotonicMs() < this.believedUntilMs) return
     bounds.isRefusing = true
     void this.look(generation)
   }
@@ -71,16 +74,24 @@ export class Demotion {
   private async look(generation: Generation): Promise<void> {
     const { modules } = this
     const { signal } = generation.abort
-    for (;;) {
-      const waitMs = this.vainMs + identityCheckMs - modules.clock.monotonicMs()
-      if (waitMs > 0) await delay(waitMs, undefined, { signal }).catch(() => undefined)
-      const answer = await this.ask(generation)
-      if (answer === 'replica') await this.drain(signal)
-      if (modules.generation() !== generation) return
-      if (answer === 'replica' || answer === 'other') return modules.reconnect(generation.target)
-      this.vainMs = modules.clock.monotonicMs()
-      if (answer === 'primary') return this.goOn()
+    let answer: Answer = 'unknown'
+    for (let attempt = 0; answer === 'unknown' && attempt < demotedAttemptsMax; attempt += 1) {
+      if (attempt > 0) await pause(identityCheckMs, signal)
+      answer = (await this.isReplica()) ? 'replica' : await this.ask(generation)
     }
+    if (answer === 'replica') await this.drain(signal)
+    if (modules.generation() !== generation) return
+    if (answer === 'replica' || answer === 'other') return modules.reconnect(generation.target)
+    this.believedUntilMs = modules.clock.monotonicMs() + identityCheckMs
+    modules.bounds.isRefusing = false
+    modules.release()
+  }
+
+  /** Whether it says so over a connection that it has. */
+  private async isReplica(): Promise<boolean> {
+    const asked = this.modules.askAside(roleQuestion)
+    const replies = await asked?.catch(() => undefined)
+    return roleIn(textOf(replies?.[0])) === 'slave'
   }
 
   private async ask({ target, abort }: Generation): Promise<Answer> {
@@ -99,13 +110,11 @@ export class Demotion {
     const { clock } = this.modules
     const untilMs = clock.monotonicMs() + demotedDrainMs
     while (this.modules.isOwing() && clock.monotonicMs() < untilMs && !signal.aborted) {
-      await delay(demotedPollMs, undefined, { signal }).catch(() => undefined)
+      await pause(demotedPollMs, signal)
     }
   }
+}
 
-  private goOn(): void {
-    this.vainCount += 1
-    this.modules.bounds.isRefusing = false
-    this.modules.release()
-  }
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return delay(ms, undefined, { signal }).catch(() => undefined)
 }

@@ -82,6 +82,7 @@ export class ServerConnections implements Supervised {
       ...modules,
       bounds: this.bounds,
       generation: () => this.generation,
+      askAside: (request) => this.askAside(request),
       open: (target, signal) => this.connector.open(target, 2, signal),
       isOwing: () => this.inFlightCommands > 0 || this.owesPinned,
       reconnect: (target) => this.reconnect(target),
@@ -107,7 +108,6 @@ export class ServerConnections implements Supervised {
     return this.connector.failure
   }
 
-  /** Since when it is known to be a replica instead of a primary; monotonic. */
   get replicaSinceMs(): number | undefined {
     return this.connector.replicaSinceMs
   }

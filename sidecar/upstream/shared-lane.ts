@@ -284,7 +284,7 @@ export class SharedLane implements ConnectionOwner, Flushable {
     connection.destroy()
     let { isMidReply } = this
     this.isMidReply = false
-    this.answered.end()
+    this.answered.clear()
     const sent = this.sent.last(this.ring.commandCount)
     this.ring.drain((sink, count) => {
       sink.lose(count, isMidReply, sent.take(count))

@@ -250,18 +250,19 @@ for (const isolation of ['shared', 'perClient'] as const) {
   })
 }
 
-test('a primary that refuses and is one all the same is believed after a few times', async (t) => {
+test('a primary that refuses and is one all the same is believed for a while', async (t) => {
   const scene = await demotedScene(t)
   const client = await scene.client()
   const text = 'READONLY Can not run script with write flag on readonly replica.'
   const script = `redis.call('INCR', 'runs') return redis.error_reply('${text}')`
   const run = () => client.ask('EVAL', script, '1', 'runs')
   assert.equal(await run(), `-${text}\r\n`)
-  assert.equal(await client.ask('GET', 'runs'), '$1\r\n3\r\n', 'it was asked twice what it is')
+  assert.equal(await client.ask('GET', 'runs'), '$1\r\n2\r\n', 'it was sent again once')
   const start = performance.now()
-  for (let count = 0; count < 5; count += 1) assert.equal(await run(), `-${text}\r\n`)
+  for (let count = 0; count < 20; count += 1) assert.equal(await run(), `-${text}\r\n`)
   assert.ok(performance.now() - start < 2500)
-  assert.equal(await client.ask('GET', 'runs'), '$1\r\n8\r\n')
+  const [, runs = ''] = (await client.ask('GET', 'runs')).split('\r\n')
+  assert.ok(Number(runs) >= 22 && Number(runs) <= 25, runs)
 })
 
 test('a script that finds no open connection is run at the next primary', async (t) => {
