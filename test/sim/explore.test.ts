@@ -7,9 +7,14 @@ import { availableParallelism } from 'node:os'
 import { test } from 'node:test'
 import { exhaust } from './explore/exhaustive.ts'
 import { play } from './explore/history.ts'
-import { findMutation, mutationNames } from './explore/mutate.ts'
+import {
+  exhaustMutation,
+  exhaustedMutations,
+  findMutation,
+  mutationNames,
+} from './explore/mutate.ts'
 import { exploreInThreads } from './explore/pool.ts'
-import { scopes } from './explore/scopes.ts'
+import { scopeNamed, scopes } from './explore/scopes.ts'
 
 const isFull = process.env['RESPMESH_TEST_SIZE'] === 'full'
 const histories = isFull ? 100_000 : 10_000
@@ -43,6 +48,34 @@ for (const scope of scopes.filter(({ isSmall }) => isFull || isSmall)) {
     assert.equal(violation, undefined, path.join('\n'))
     assert.ok(isComplete, `not all of it within ${states} states`)
     assert.ok(settled > 10 && compared > 5, `${settled} settled, ${compared} compared`)
+  })
+}
+
+for (const field of ['linkRunId', 'down', 'sinceMs', 'connection']) {
+  test(`it is noticed when states are told apart without their ${field}`, () => {
+    const options = { statesMax, sampleEvery: 11, overlooked: [field] }
+    const { violation = 'none' } = exhaust(scopeNamed('primary alone'), options)
+    assert.match(violation, /^digest: /)
+  })
+}
+
+// Those that are seen after few states.
+const soon = [
+  'no proof needed',
+  'refused counts as proof',
+  'acks ignored',
+  'intent not recorded first',
+  'target changed after promotion',
+  'drain not waited for',
+  'switched before it caught up',
+  'replication users not asked for',
+  'run-id not checked',
+  'parking skipped',
+]
+for (const name of exhaustedMutations.filter((each) => isFull || soon.includes(each))) {
+  test(`it is noticed in a small world when a guard is off: ${name}`, () => {
+    const { violation, scope, states } = exhaustMutation(name)
+    assert.ok(violation !== undefined, `not in ${scope}, within ${states} states`)
   })
 }
 

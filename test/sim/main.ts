@@ -6,13 +6,18 @@
  *   --profile NAME            only worlds of this kind
  *   --exhaustive              every interleaving of small worlds; --scope NAME: of one, --states N: up to so many states
  *   --mutate NAME             with one guard switched off: must find a violation
- *   --mutations               each of them, one after the other
+ *   --mutations               each of them, one after the other; with --exhaustive: in a small world each
  */
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { exhaust } from './explore/exhaustive.ts'
 import { play } from './explore/history.ts'
-import { findMutation, mutationNames } from './explore/mutate.ts'
+import {
+  exhaustMutation,
+  exhaustedMutations,
+  findMutation,
+  mutationNames,
+} from './explore/mutate.ts'
 import { type Summary, exploreInThreads } from './explore/pool.ts'
 import { profileNames } from './explore/profiles.ts'
 import { scopes } from './explore/scopes.ts'
@@ -25,7 +30,7 @@ const { values, positionals } = parseArgs({
     trace: { type: 'boolean' },
     profile: { type: 'string' },
     exhaustive: { type: 'boolean' },
-    states: { type: 'string', default: '3000000' },
+    states: { type: 'string', default: '500000' },
     scope: { type: 'string' },
     mutate: { type: 'string' },
     mutations: { type: 'boolean' },
@@ -45,6 +50,7 @@ if (values.profile !== undefined && !profileNames.includes(values.profile)) {
 
 const profile = values.profile === undefined ? {} : { profile: values.profile }
 if (values.seed !== undefined) replay(Number(values.seed))
+else if (values.exhaustive === true && values.mutations === true) exhaustMutations()
 else if (values.exhaustive === true) exhaustAll()
 else if (values.mutate !== undefined) process.exitCode = mutate(values.mutate) ? 0 : 1
 else if (values.mutations === true) mutateAll()
@@ -116,6 +122,21 @@ function exhaustAll(): void {
     `${named.length} scopes, ${sum.complete} of them complete, ${sum.states} states, ${sum.transitions} transitions, ${sum.broken} violations, ${seconds(startedMs)} s`,
   )
   process.exitCode = sum.broken === 0 ? 0 : 1
+}
+
+function exhaustMutations(): void {
+  let found = 0
+  for (const name of exhaustedMutations) {
+    const startedMs = performance.now()
+    const { scope, violation, states, path, transitions } = exhaustMutation(name)
+    const text = violation === undefined ? 'NOT FOUND' : `${violation}, after ${path.length} moves`
+    console.log(
+      `${name} (${scope}): ${states} states, ${transitions} transitions, ${seconds(startedMs)} s: ${text}`,
+    )
+    if (violation !== undefined) found += 1
+  }
+  console.log(`${found} of ${exhaustedMutations.length} mutations found in small worlds`)
+  process.exitCode = found === exhaustedMutations.length ? 0 : 1
 }
 
 function mutate(name: string): boolean {

@@ -57,8 +57,12 @@ export class Digester {
   /** What was named before the exploration began has the same name in all of its worlds. */
   private readonly oldestId: number
 
-  constructor(oldestId: number) {
+  private readonly unread: ReadonlySet<string>
+
+  /** What is `overlooked` as well is a mistake, made to see that it is noticed. */
+  constructor(oldestId: number, overlooked: readonly string[] = []) {
     this.oldestId = oldestId
+    this.unread = new Set([...unread, ...overlooked])
   }
 
   of(world: World, extra: readonly number[]): Digest {
@@ -246,7 +250,7 @@ export class Digester {
     if (this.isOrdered) keys.sort()
     for (const key of keys) {
       const child = value[key as keyof typeof value] as unknown
-      if (child === undefined || unread.has(key)) continue
+      if (child === undefined || this.unread.has(key)) continue
       this.mix(intern(key))
       if (key === 'members') this.members(child as RedisProxyStatus['members'])
       else this.value(child, key)

@@ -31,8 +31,10 @@ export interface Result {
 export interface Options {
   readonly statesMax: number
   readonly mutations?: readonly string[]
-  /** Of so many states one is brought back in order, and one kept to be compared. */
+  /** Of so many states one is brought back in order, and one kept to be compared. 0: none is. */
   readonly sampleEvery?: number
+  /** Fields that the digest leaves out by mistake. */
+  readonly overlooked?: readonly string[]
 }
 
 interface Node {
@@ -60,7 +62,7 @@ class Exploration {
   /** Moves that are no faults, as pairs of states. */
   private readonly edges = new Numbers()
   private readonly inOrder: number[] = []
-  private readonly kept = new Map<number, Node>()
+  private readonly kept = new Map<number, Node & { comparisons: number }>()
   private transitions = 0
   private settled = 0
   private compared = 0
@@ -70,7 +72,7 @@ class Exploration {
     this.options = options
     this.faults = faultsOf(scope)
     this.first = begin(scope, options.mutations ?? [])
-    this.digester = new Digester(this.first.nextId)
+    this.digester = new Digester(this.first.nextId, options.overlooked)
   }
 
   run(): Result {
@@ -97,7 +99,8 @@ class Exploration {
   /** Makes every move. @returns what broke */
   private goOn(node: Node, next: Node[]): Broken | undefined {
     const moves = movesOf(node.world, node.left, this.faults)
-    if (isInOrder(node.world)) this.inOrder.push(node.index)
+    const unsound = this.look(node)
+    if (unsound !== undefined) return { violation: unsound, path: this.path(node.index) }
     for (const [turn, move] of moves.entries()) {
       this.transitions += 1
       const world = copy(node.world)
@@ -123,6 +126,16 @@ class Exploration {
     return undefined
   }
 
+  /** Once all is well again, nothing is gone that had to be kept. */
+  private look({ world, index }: Node): string | undefined {
+    try {
+      if (isInOrder(world)) this.inOrder.push(index)
+      return undefined
+    } catch (error) {
+      return messageOf(error)
+    }
+  }
+
   private digest(world: World, left: Left): Digest {
     return this.digester.of(
       world,
@@ -132,8 +145,8 @@ class Exploration {
 
   private sample(node: Node): string | undefined {
     const { sampleEvery = 97 } = this.options
-    if (node.index % sampleEvery !== 0) return undefined
-    if (this.kept.size < keptMax) this.kept.set(node.index, node)
+    if (sampleEvery === 0 || node.index % sampleEvery !== 0) return undefined
+    if (this.kept.size < keptMax) this.kept.set(node.index, { ...node, comparisons: 0 })
     const world = copy(node.world)
     try {
       recover(world)
@@ -148,7 +161,8 @@ class Exploration {
   private compare(known: number, node: Node): string | undefined {
     const other = this.kept.get(known)
     if (other === undefined || node.world === other.world) return undefined
-    this.kept.delete(known)
+    other.comparisons += 1
+    if (other.comparisons >= comparisonsMax) this.kept.delete(known)
     this.compared += 1
     const [a, b] = [other, node].map((each) => this.outcomes(each))
     const unlike = a?.findIndex((outcome, turn) => outcome !== b?.[turn]) ?? 0
@@ -212,6 +226,8 @@ interface Broken {
 }
 
 const keptMax = 4000
+/** Of one that was kept. */
+const comparisonsMax = 8
 
 function spend(left: Left, { uses }: Move): Left {
   return uses === undefined ? left : { ...left, [uses]: left[uses] - 1 }

@@ -330,7 +330,9 @@ export function recover(world: World): void {
 
 /** Whether it is as it should be, or waits for a person, as far as can be told without another write. */
 export function isInOrder(world: World): boolean {
-  return whatIsMissing(world) === undefined || waitsForPerson(world)
+  if (whatIsMissing(world) !== undefined) return waitsForPerson(world)
+  checkData(world)
+  return true
 }
 
 /** Steady, everyone attached, and every sidecar has written; else what is missing. */

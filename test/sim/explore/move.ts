@@ -20,6 +20,7 @@ export interface Cut {
   readonly name: string
   /** Directions that carry nothing any more, as pairs of nodes. */
   readonly pairs: (world: World) => readonly (readonly [number, number])[]
+  readonly how?: 'refusing'
 }
 
 /** What may go wrong. */
@@ -33,6 +34,8 @@ export interface Faults {
   readonly shortMs: number
   /** Each server is looked at by itself, so that what is known of them is of different times. */
   readonly looksApart: boolean
+  /** Nothing takes long. */
+  readonly isPrompt: boolean
 }
 
 export interface Move {

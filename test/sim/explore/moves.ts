@@ -31,7 +31,7 @@ export function movesOf(world: World, left: Left, faults: Faults): readonly Move
   for (const server of world.servers) serverMoves(world, add, { server, faults })
   networkMoves(world, add, faults)
   add(`${faults.shortMs} ms pass`, (next) => pass(next, faults.shortMs), 'shortPauses')
-  add('long passes', (next) => pass(next, longAgoMs))
+  if (!faults.isPrompt) add('long passes', (next) => pass(next, longAgoMs))
   return moves
 }
 
@@ -40,11 +40,11 @@ function pass(world: World, forMs: number): void {
 }
 
 function networkMoves(world: World, add: Add, { cuts }: Faults): void {
-  for (const { name, pairs } of cuts) {
+  for (const { name, pairs, how = 'silent' } of cuts) {
     add(
       `cut: ${name}`,
       (next) => {
-        for (const [from, to] of pairs(next)) cut(next, from, to, 'silent')
+        for (const [from, to] of pairs(next)) cut(next, from, to, how)
       },
       'cuts',
     )

@@ -1,6 +1,8 @@
 /** Looks for a history in which a guard that is switched off is missed. */
+import { type Result, exhaust } from './exhaustive.ts'
 import { mutationNames } from './mutations.ts'
 import { type Failure, explore } from './pool.ts'
+import { scopeNamed } from './scopes.ts'
 
 interface Where {
   readonly profile: string
@@ -49,6 +51,40 @@ export function findMutation(name: string): {
     if (failure.invariant !== 'converges' || stops.includes(name)) return { histories, failure }
   }
   return { histories, failure: undefined }
+}
+
+/** Small worlds in which each is missed; those that are not here need two operators, or more servers that lose data. */
+const smallest: Readonly<Record<string, string>> = {
+  'no proof needed': 'primary alone',
+  'refused counts as proof': 'primary alone',
+  'acks ignored': 'primary alone',
+  'only connected sidecars counted': 'primary with its sidecar',
+  'parked before it is': 'crash and an operator crash',
+  'candidate not the furthest': 'three servers and a write',
+  'grant expiry too early': 'grants',
+  'grants of others forgotten': 'grants',
+  'grant counted from its receipt': 'grants',
+  'self-fence without all parked': 'self-fence and a replica on either side',
+  'self-fence at once': 'self-fence',
+  'run-id not checked': 'return as a primary, with its data or empty',
+  'acknowledged before it stops': 'primary alone and writes',
+  'drain not waited for': 'prompt switchover',
+  'replicas not waited for': 'confirmed writes',
+  'parking skipped': 'crash',
+  'switched before it caught up': 'prompt switchover',
+  'replication users not asked for': 'return empty, with replication users',
+  'intent not recorded first': 'crash',
+  'target changed after promotion': 'crash',
+}
+
+export const exhaustedMutations: readonly string[] = Object.keys(smallest)
+
+/** All of the small world in which a guard that is switched off is missed soonest, up to that. */
+export function exhaustMutation(name: string): Result & { readonly scope: string } {
+  const scope = smallest[name]
+  if (scope === undefined) throw new Error(`no small world is known in which "${name}" does harm`)
+  const options = { statesMax: 400_000, mutations: [name], sampleEvery: 0 }
+  return { ...exhaust(scopeNamed(scope), options), scope }
 }
 
 export { mutationNames }

@@ -29,6 +29,7 @@ const noFaults: Faults = {
   suspends: [],
   shortMs: 600,
   looksApart: false,
+  isPrompt: false,
 }
 
 const both = (a: number, b: number) =>
@@ -46,14 +47,27 @@ const primaryAlone: Cut = {
   ],
 }
 
+/** As a firewall does that refuses connections. */
+const primaryRefused: Cut = {
+  ...primaryAlone,
+  name: `${primaryAlone.name}, refused`,
+  how: 'refusing',
+}
+
 const primaryWithSidecar: Cut = {
   name: 'the primary and a sidecar from the rest',
-  pairs: (world) => {
-    const inside = [0, nodeOf.sidecar(world, 0)]
-    const all = Array.from({ length: nodeCount(world) }, (_, node) => node)
-    const outside = all.filter((node) => !inside.includes(node))
-    return inside.flatMap((a) => outside.flatMap((b) => both(a, b)))
-  },
+  pairs: (world) => around(world, [0, nodeOf.sidecar(world, 0)]),
+}
+
+const primaryWithReplica: Cut = {
+  name: 'the primary, a replica and a sidecar from the rest',
+  pairs: (world) => around(world, [0, 2, nodeOf.sidecar(world, 0)]),
+}
+
+function around(world: World, inside: readonly number[]): readonly (readonly [number, number])[] {
+  const all = Array.from({ length: nodeCount(world) }, (_, node) => node)
+  const outside = all.filter((node) => !inside.includes(node))
+  return inside.flatMap((a) => outside.flatMap((b) => both(a, b)))
 }
 
 const deaf: Cut = {
@@ -62,6 +76,7 @@ const deaf: Cut = {
 }
 
 const unguarded = 'guards: {replicationUsers: Disabled}'
+const selfFencing = 'guards: {replicationUsers: Disabled, minReplicas: Adaptive}'
 
 export const scopes: readonly Scope[] = [
   { name: 'crash', left: { crashes: 1 }, isSmall: true },
@@ -75,13 +90,14 @@ export const scopes: readonly Scope[] = [
   {
     name: 'return empty, with replication users',
     failover: 'guards: {replicationUsers: Auto}',
+    change: { name: 'wiped' },
     left: { crashes: 1 },
     faults: { restartsAs: ['primary'], keeps: ['empty'] },
   },
   {
     name: 'primary alone',
     left: { cuts: 1 },
-    faults: { cuts: [primaryAlone] },
+    faults: { cuts: [primaryAlone, primaryRefused] },
     isSmall: true,
   },
   {
@@ -111,6 +127,14 @@ export const scopes: readonly Scope[] = [
   },
   { name: 'switchover', left: { switchovers: 1, writes: 1 }, isSmall: true },
   {
+    name: 'prompt switchover',
+    // No client sees an error in it.
+    change: { isCalm: true },
+    left: { switchovers: 1, writes: 2 },
+    faults: { isPrompt: true },
+    isSmall: true,
+  },
+  {
     name: 'switchover and an operator crash',
     left: { switchovers: 1, operatorCrashes: 1, writes: 1 },
   },
@@ -127,11 +151,19 @@ export const scopes: readonly Scope[] = [
   },
   {
     name: 'self-fence',
-    failover: 'guards: {replicationUsers: Disabled, minReplicas: Adaptive}',
+    failover: selfFencing,
+    left: { cuts: 1, shortPauses: 1 },
+    faults: { cuts: [primaryWithSidecar], shortMs: 1500 },
+  },
+  {
+    name: 'self-fence and a replica on either side',
+    servers: 3,
+    failover: selfFencing,
     left: { cuts: 1 },
-    faults: { cuts: [primaryWithSidecar] },
+    faults: { cuts: [primaryWithReplica] },
   },
   { name: 'three servers', servers: 3, left: { crashes: 1 } },
+  { name: 'three servers and a write', servers: 3, left: { crashes: 1, writes: 1 } },
   {
     name: 'confirmed writes',
     servers: 3,
