@@ -25,7 +25,12 @@ export class Pair {
   static async start(options: RealOptions): Promise<Pair> {
     const modelled = new ModelledServers({ keepsHistory: options.hasSnapshots })
     const pair = new Pair(modelled, await RealServers.start(options))
-    await pair.compare()
+    try {
+      await pair.compare()
+    } catch (error) {
+      await pair.stop()
+      throw error
+    }
     return pair
   }
 

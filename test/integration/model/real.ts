@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { systemClock } from '../../../common/clock.ts'
 import { Prober } from '../../../operator/backend/index.ts'
 import { type ServerFacts, parkSource } from '../../../operator/controller/observation.ts'
@@ -25,6 +26,8 @@ const snapshotName = 'dump.rdb'
 const answerWithinMs = 20_000
 const confirmedWithinMs = 20_000
 const notConfirmedWithinMs = 50
+const startAttemptsMax = 20
+const startRetryMs = 100
 
 export interface RealOptions {
   readonly program: ServerProgram
@@ -47,21 +50,11 @@ export class RealServers {
 
   static async start({ program, hasSnapshots }: RealOptions): Promise<RealServers> {
     const real = new RealServers(hasSnapshots)
-    for (let index = 0; index < serverCount; index += 1) {
-      real.configure(index, index === 0 ? undefined : 0)
-      const args = [
-        ['--include', real.configPath(index)],
-        ['--repl-backlog-size', String(backlogWrites * valueBytes)],
-        // Nothing is written but by the steps.
-        ['--repl-ping-replica-period', '3600'],
-        ...(hasSnapshots
-          ? []
-          : [
-              ['--appendonly', 'yes'],
-              ['--appendfsync', 'always'],
-            ]),
-      ].flat()
-      real.servers = [...real.servers, await startServer({ program, args })]
+    try {
+      for (let index = 0; index < serverCount; index += 1) await real.add(program, index)
+    } catch (error) {
+      await real.stop()
+      throw error
     }
     real.prober.watch(
       key,
@@ -71,6 +64,13 @@ export class RealServers {
       })),
     )
     return real
+  }
+
+  private async add(program: ServerProgram, index: number): Promise<void> {
+    this.configure(index, index === 0 ? undefined : 0)
+    const args = ['--include', this.configPath(index)]
+    const server = await started(() => startServer({ program, args }))
+    this.servers = [...this.servers, server]
   }
 
   async stop(): Promise<void> {
@@ -116,7 +116,7 @@ export class RealServers {
         break
       case 'start':
         this.configure(step.at, step.source)
-        await this.server(step.at).restart()
+        await started(() => this.server(step.at).restart())
         this.down.delete(step.at)
         break
     }
@@ -241,8 +241,14 @@ export class RealServers {
 
   private configure(index: number, source: Source | undefined): void {
     const target = source === undefined ? undefined : this.source(source)
-    const text = target === undefined ? '' : `replicaof ${target.host} ${target.port}\n`
-    writeFileSync(this.configPath(index), text)
+    const lines = [
+      `repl-backlog-size ${backlogWrites * valueBytes}`,
+      // Nothing is written but by the steps.
+      'repl-ping-replica-period 3600',
+      ...(this.hasSnapshots ? [] : ['appendonly yes', 'appendfsync always']),
+      ...(target === undefined ? [] : [`replicaof ${target.host} ${target.port}`]),
+    ]
+    writeFileSync(this.configPath(index), `${lines.join('\n')}\n`)
   }
 
   private configPath(index: number): string {
@@ -262,6 +268,18 @@ export class RealServers {
     const server = this.servers[index]
     if (server === undefined) throw new Error(`there is no server ${index}`)
     return server
+  }
+}
+
+/** A port that was free may be that of someone else’s connection by the time that a server asks for it. */
+async function started<T>(start: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await start()
+    } catch (error) {
+      if (attempt === startAttemptsMax) throw error
+    }
+    await delay(startRetryMs)
   }
 }
 
