@@ -164,7 +164,7 @@ function run(world: World, server: Server, body: CommandBody): boolean {
     case 'setUser':
       own.users = {
         ...own.users,
-        [body.user]: [...(own.users[body.user] ?? []), body.password],
+        [body.user]: [...new Set([...(own.users[body.user] ?? []), body.password])],
       }
       break
     case 'sourceUser':

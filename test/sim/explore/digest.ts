@@ -117,9 +117,11 @@ export class Digester {
     this.mix(isTold ? this.ageOf(heard?.atMs ?? 0) : -1)
   }
 
-  /** What was heard from the primary counts only if it was after it was lost; see `judgePrimary`. */
+  /** What was heard from the primary counts only if it was after it was lost, and for a while; see `judgePrimary`. */
   private isNews(atMs: number | undefined): boolean {
-    return atMs !== undefined && this.lostSinceMs !== undefined && atMs > this.lostSinceMs
+    if (atMs === undefined || this.lostSinceMs === undefined || atMs <= this.lostSinceMs)
+      return false
+    return this.ageOf(atMs) < longAgoMs
   }
 
   private ageOf(atMs: number): number {

@@ -1,10 +1,10 @@
 /** What an operator does in a small world; `moves.ts` says what is one move and why. */
 import type { RedisProxyStatus } from '../../../operator/api/redis-proxy.ts'
 import { deliver, giveUp, stepTask } from './acts.ts'
-import { lostSinceMs } from './digest.ts'
+import { longAgoMs, lostSinceMs } from './digest.ts'
 import { startOperator, stopOperator } from './faults.ts'
 import { type Add, type Faults, at } from './move.ts'
-import { carries, nodeOf } from './nodes.ts'
+import { carries, clockOf, nodeOf } from './nodes.ts'
 import { advance, listen, probe, watch } from './operator.ts'
 import { Random } from '../random.ts'
 import { report } from './sidecar.ts'
@@ -188,12 +188,14 @@ function decided(status: RedisProxyStatus | undefined): string {
 }
 
 /** Whether a report would say anything that the operator has not heard from it and would go by. */
-function hasNews(world: World, { index, config, heard, isFailing }: Sidecar): boolean {
+function hasNews(world: World, sidecar: Sidecar): boolean {
+  const { index, config, heard, isFailing } = sidecar
   if (config === undefined) return false
   const known = world.operators[0]?.views[index]
   const shown = config.runId === undefined ? 'none' : isFailing ? 'failing' : 'ok'
   if (known?.primary !== shown) return true
   const sinceMs = lostSinceMs(world)
   if (sinceMs === undefined || heard?.epoch !== config.epoch || heard.atMs <= sinceMs) return false
+  if (clockOf(world, sidecar) - heard.atMs >= longAgoMs) return false
   return known.heardEpoch !== heard.epoch || known.heardAtMs !== heard.atMs
 }

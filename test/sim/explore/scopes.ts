@@ -107,7 +107,7 @@ export const scopes: readonly Scope[] = [
   },
   {
     name: 'primary alone and an operator crash',
-    left: { cuts: 1, operatorCrashes: 1, writes: 1 },
+    left: { cuts: 1, operatorCrashes: 1 },
     faults: { cuts: [primaryAlone] },
   },
   {
@@ -117,7 +117,7 @@ export const scopes: readonly Scope[] = [
   },
   {
     name: 'one way',
-    left: { cuts: 1, operatorCrashes: 1, writes: 1 },
+    left: { cuts: 1, operatorCrashes: 1 },
     faults: { cuts: [deaf] },
   },
   {
