@@ -11,6 +11,8 @@ import type { OperatorOrder, OperatorSettings } from './operator-settings.ts'
 import { LabProcess } from './process.ts'
 import { RecordFile } from './record.ts'
 
+/** As the chart has them. */
+const nodeOptions = '--max-semi-space-size=4'
 const program = fileURLToPath(new URL('operator-main.ts', import.meta.url))
 
 export interface OperatorOptions {
@@ -55,12 +57,14 @@ export class LabOperator {
     const { namespace, settings, isMeasured } = this.options
     this.killed = false
     const given: OperatorSettings = { ...settings, ...(dieAt !== undefined && { dieAt }) }
+    const heap: NodeJS.ProcessEnv = isMeasured === true ? heapEnv(this.heapFile) : {}
     this.process = await LabProcess.start({
       namespace,
       command: programOf(program),
       env: {
         ...programEnv(),
-        ...(isMeasured && heapEnv(this.heapFile)),
+        ...heap,
+        NODE_OPTIONS: `${nodeOptions} ${heap.NODE_OPTIONS ?? ''}`,
         LAB_OPERATOR: JSON.stringify(given),
       },
       logFile: join(settings.directory, `${this.name}.log`),
