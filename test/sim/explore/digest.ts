@@ -5,6 +5,7 @@
  */
 import type { RedisProxyStatus } from '../../../operator/api/redis-proxy.ts'
 import type { Observation } from '../../../operator/controller/observation.ts'
+import { type Left, budgets } from './move.ts'
 import { indexOf } from './nodes.ts'
 import type { OperatorProcess, Process, Server, Sidecar, World } from './types.ts'
 
@@ -52,6 +53,8 @@ export class Digester {
   private versions: number[] = []
   private lostSinceMs: number | undefined
   private seqBase = 0
+  /** A planned change is asked for, or may be: new leaders wait a while with it. */
+  private isChanging = false
   /** In the status fields come in whatever order they were last decided in. */
   private isOrdered = false
   /** What was named before the exploration began has the same name in all of its worlds. */
@@ -65,14 +68,15 @@ export class Digester {
     this.unread = new Set([...unread, ...overlooked])
   }
 
-  of(world: World, extra: readonly number[]): Digest {
+  of(world: World, left: Left): Digest {
     this.high = 0x9e3779b9
     this.low = 0x85ebca6b
     this.nowMs = world.nowMs
     this.names.clear()
     this.versions = versionsIn(world)
     this.lostSinceMs = lostSinceMs(world)
-    for (const value of extra) this.mix(value)
+    for (const name of budgets) this.mix(left[name])
+    this.isChanging = world.api.operation !== undefined || left.switchovers > 0
     for (const server of world.servers) this.server(world, server)
     for (const sidecar of world.sidecars) this.sidecar(sidecar)
     for (const operator of world.operators) this.operator(world, operator)
@@ -175,7 +179,7 @@ export class Digester {
   ): void {
     const hasGrants = world.profile.failover.includes('grantTtl')
     const isAdopting = status?.primary === undefined && status?.intent === undefined
-    if (hasGrants || isAdopting || world.api.operation !== undefined) {
+    if (hasGrants || isAdopting || this.isChanging) {
       this.value(watchedSinceMs, 'watchedSinceMs')
     }
     // Once the sidecars have let go for longer than anyone waits after that, it does not matter since when.

@@ -6,9 +6,9 @@
  * order without anything else going wrong; from a sample it does, in fair rounds; and of worlds that are taken for the same
  * a sample is made sure to move alike.
  */
-import { type Digest, Digester } from './digest.ts'
+import { Digester } from './digest.ts'
 import { isInOrder, recover } from './history.ts'
-import { type Faults, type Left, type Move, budgets } from './move.ts'
+import type { Faults, Left, Move } from './move.ts'
 import { movesOf } from './moves.ts'
 import { type Scope, begin, faultsOf, leftOf } from './scopes.ts'
 import { StateTable, Numbers } from './table.ts'
@@ -79,7 +79,7 @@ class Exploration {
     const left = leftOf(this.scope)
     this.parents.push(notYet)
     this.turns.push(notYet)
-    this.table.add(this.digest(this.first, left))
+    this.table.add(this.digester.of(this.first, left))
     let level: Node[] = [{ world: this.first, left, index: 0 }]
     for (let depth = 0; level.length > 0; depth += 1) {
       const next: Node[] = []
@@ -107,7 +107,7 @@ class Exploration {
       const broken = happen(world, move)
       if (broken !== undefined) return { violation: broken, path: this.path(node.index, move) }
       const left = spend(node.left, move)
-      const digest = this.digest(world, left)
+      const digest = this.digester.of(world, left)
       const known = this.table.find(digest)
       const index = known ?? this.table.add(digest)
       if (move.uses === undefined && index !== node.index) this.edges.push(node.index, index)
@@ -134,13 +134,6 @@ class Exploration {
     } catch (error) {
       return messageOf(error)
     }
-  }
-
-  private digest(world: World, left: Left): Digest {
-    return this.digester.of(
-      world,
-      budgets.map((name) => left[name]),
-    )
   }
 
   private sample(node: Node): string | undefined {
@@ -175,7 +168,7 @@ class Exploration {
       const next = copy(world)
       const broken = happen(next, move)
       if (broken !== undefined) return `${move.name}: ${broken}`
-      const { high, low } = this.digest(next, spend(left, move))
+      const { high, low } = this.digester.of(next, spend(left, move))
       return `${move.name}: ${high} ${low}`
     })
   }
