@@ -23,8 +23,7 @@ export async function observeServers(
   const { credentials, tls } = access
   const { commands, downAfter } = proxy.spec.failover
   const silenceMs = Math.min(probeTimeoutMs, Math.max(probeTimeoutMinMs, durationMs(downAfter) / 2))
-  const listed = proxy.spec.backend.endpoints.map((endpoint) => ({ endpoint, isListed: true }))
-  const servers = [...listed, ...leaving(proxy)].map(({ endpoint, isListed }) => ({
+  const servers = watched(proxy).map(({ endpoint, isListed }) => ({
     endpoint,
     isListed,
     address: addressOf(endpoint),
@@ -59,6 +58,16 @@ export async function observeServers(
     const fate = fateOf(provider, proxy, server)
     return [{ ...server, observation, ...(fate !== undefined && { fate }) }]
   })
+}
+
+/** Addresses of the servers that are watched. */
+export function watchedAddresses(proxy: RedisProxy): ReadonlySet<string> {
+  return new Set(watched(proxy).map(({ endpoint }) => addressOf(endpoint)))
+}
+
+function watched(proxy: RedisProxy) {
+  const listed = proxy.spec.backend.endpoints.map((endpoint) => ({ endpoint, isListed: true }))
+  return [...listed, ...leaving(proxy)]
 }
 
 /**

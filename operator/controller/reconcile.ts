@@ -10,7 +10,7 @@ import type { ProxyKey, RedisProxy } from '../api/redis-proxy.ts'
 import type { Backend } from '../backend/index.ts'
 import { addressesOf, carryOut, releaseOf } from './carry-out.ts'
 import { compileConfig, configDigest } from './compile.ts'
-import { nextOperation, observeServers } from './observe.ts'
+import { nextOperation, observeServers, watchedAddresses } from './observe.ts'
 import { type Plan, type Snapshot, plan } from './plan/index.ts'
 import type { Provider } from './provider.ts'
 import type { WorkResult } from './queue.ts'
@@ -124,6 +124,16 @@ export class Reconciler {
     await Promise.all(actions.map((action) => carryOut(key, action, { backend, isLeader, log })))
   }
 
+  /** Of servers that are watched no more: at the next epoch their primary would keep them out. */
+  private async letGo(key: ProxyKey, proxy: RedisProxy): Promise<void> {
+    const { backend, provider, log } = this.modules
+    const kept = watchedAddresses(proxy)
+    const gone = backend.observations(key).filter(({ address }) => !kept.has(address))
+    const isLeader = () => provider.isLeader()
+    const actions = releaseOf(gone)
+    await Promise.all(actions.map((action) => carryOut(key, action, { backend, isLeader, log })))
+  }
+
   private forget(key: ProxyKey): void {
     this.memories.delete(key)
     this.modules.backend.forget(key)
@@ -175,6 +185,7 @@ export class Reconciler {
     { memory, access }: { readonly memory: Memory; readonly access: ServerAccess },
   ): Promise<Snapshot> {
     const { backend, provider } = this.modules
+    if (!proxy.spec.suspend) await this.letGo(key, proxy)
     const servers = await observeServers(key, proxy, { backend, provider, access })
     const pending = provider.operations?.pending(key) ?? []
     const wanted = nextOperation(pending, proxy.status)

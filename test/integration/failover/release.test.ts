@@ -58,6 +58,26 @@ test('its replicas log in as they did before', async (context) => {
   await relinked(primary, ['copier', 'default'])
 })
 
+test('a replica that is listed no more logs in as it did before', async (context) => {
+  const made = await set(context, '  failover: {guards: {replicationUsers: Auto}}')
+  const [primary, first, second] = made.servers
+  for (const server of [first, second]) {
+    await until('it is to log in as a user of ours', async () => {
+      return (await setting(server, 'masteruser')) === 'respmesh-e1'
+    })
+  }
+  const [proxy] = made.provider.keys().map((key) => made.provider.get(key))
+  assert.ok(proxy)
+  const { backend } = proxy.spec
+  const endpoints = backend.endpoints.filter(({ port }) => port !== first?.port)
+  made.provider.changeSpec({ ...proxy.spec, backend: { ...backend, endpoints } })
+  await until('it logs in as before', async () => {
+    return (await setting(first, 'masteruser')) === 'copier'
+  })
+  assert.equal(await setting(second, 'masteruser'), 'respmesh-e1')
+  await relinked(primary, ['copier', 'respmesh-e1'])
+})
+
 test('its primary does not wait for replicas any more', async (context) => {
   const made = await set(context, '  failover: {guards: {minReplicas: Adaptive}}')
   const [primary, ...replicas] = made.servers
