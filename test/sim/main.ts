@@ -30,7 +30,7 @@ const { values, positionals } = parseArgs({
     trace: { type: 'boolean' },
     profile: { type: 'string' },
     exhaustive: { type: 'boolean' },
-    states: { type: 'string', default: '500000' },
+    states: { type: 'string', default: '1000000' },
     scope: { type: 'string' },
     mutate: { type: 'string' },
     mutations: { type: 'boolean' },
