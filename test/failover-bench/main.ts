@@ -49,8 +49,6 @@ if (obstacle !== undefined) throw new Error(`nothing can be measured here: ${obs
 const seed = Number(values.seed ?? Math.floor(Date.now() % 1_000_000))
 const random = new Random(seed)
 const trials = Number(values.trials)
-/** Of trials, for faults that take long to be seen. */
-const slowShare = 0.4
 const wantedFaults = faults.filter((fault) => values.faults.split(',').includes(fault))
 
 const figures: Figures = {
@@ -135,8 +133,7 @@ async function times(downAfterMs: number): Promise<readonly Row[]> {
       sentinels === undefined ? [respmesh] : [respmesh, sentinels],
       {
         faults: wantedFaults,
-        trials: (fault) =>
-          fault === 'kill' || fault === 'switchover' ? trials : Math.ceil(trials * slowShare),
+        trials,
         random,
         onTrial: (trial, number) => {
           const { contender, fault, stallMs, lost, refused } = trial
@@ -161,7 +158,7 @@ async function histories(count: number): Promise<readonly Row[]> {
   const problems: string[] = []
   let [checked, undecided] = [0, 0]
   for (let at = 0; at < count; at += 1) {
-    const durationMs = { min: 15_000, max: 15_001 }
+    const durationMs = { min: 60_000, max: 60_001 }
     const result = await runHistory({ seed: seed + at, mode: 'confirmed', durationMs })
     problems.push(...result.problems)
     checked += result.registers.checked

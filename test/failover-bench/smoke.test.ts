@@ -19,7 +19,7 @@ test('writers go on after every fault, with at most one error each and nothing l
   t.after(() => rig.stop())
   const { trials, stuck } = await runSeries([rig], {
     faults,
-    trials: () => 1,
+    trials: 1,
     random: new Random(1),
   })
   assert.deepEqual(stuck, [])

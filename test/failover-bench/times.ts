@@ -12,20 +12,20 @@ export interface Series {
 
 export interface SeriesOptions {
   readonly faults: readonly FaultKind[]
-  readonly trials: (fault: FaultKind) => number
+  /** Of each fault. */
+  readonly trials: number
   readonly random: Random
   readonly onTrial?: (trial: Trial, number: number) => void
 }
 
 export async function runSeries(
   contenders: readonly Contender[],
-  { faults, trials: countOf, random, onTrial }: SeriesOptions,
+  { faults, trials: count, random, onTrial }: SeriesOptions,
 ): Promise<Series> {
   const trials: Trial[] = []
   const stuck: string[] = []
-  const most = Math.max(...faults.map(countOf))
-  for (let number = 0; number < most; number += 1) {
-    for (const fault of faults.filter((each) => number < countOf(each))) {
+  for (let number = 0; number < count; number += 1) {
+    for (const fault of faults) {
       for (const contender of contenders) {
         const pass = `${fault}-${number}`
         try {
