@@ -38,10 +38,7 @@ export function selectCandidate(intent: Intent, around: Around): Selection {
   const parked = around.members.filter(isLive).filter(({ facts }) => isParked(facts))
   const forced = selectForced(around, parked)
   if (forced !== undefined) return forced
-  const related = parked.flatMap((member) => {
-    const offset = offsetIn(intent.fromReplId ?? '', member.facts)
-    return offset === undefined ? [] : [{ member, offset }]
-  })
+  const related = candidatesIn(intent.fromReplId ?? '', parked)
   const missing = missingAnswers(intent, around, related)
   if (missing !== undefined) return selectKeeper(intent, around.members) ?? none(missing)
   const candidates = related.filter(({ member }) => isPromotable(member))
@@ -51,6 +48,14 @@ export function selectCandidate(intent: Intent, around: Around): Selection {
   const [best] = sound.sort(byMerit(intent, around))
   if (best !== undefined) return { kind: 'chosen', member: best.member }
   return none(objection(intent, around, first) ?? 'no member that answers may be promoted')
+}
+
+/** Those that have something of a history. */
+export function candidatesIn(history: string, live: readonly LiveMember[]): readonly Candidate[] {
+  return live.flatMap((member) => {
+    const offset = offsetIn(history, member.facts)
+    return offset === undefined ? [] : [{ member, offset }]
+  })
 }
 
 function byMerit(intent: Intent, { failover }: Around) {
@@ -77,9 +82,9 @@ function selectForced({ operation }: Around, parked: readonly LiveMember[]): Sel
  * With W replicas for every acknowledged write, any N − W + 1 of N include one that has it (R + W > N). The lost
  * process itself has them all. Replicas that are not listed may be among those that confirmed.
  */
-function missingAnswers(
-  { from, fromRunId, waitReplicas = 0 }: Intent,
-  { members }: Around,
+export function missingAnswers(
+  { from, fromRunId, waitReplicas = 0 }: Pick<Intent, 'from' | 'fromRunId' | 'waitReplicas'>,
+  { members }: Pick<Around, 'members'>,
   related: readonly Candidate[],
 ): string | undefined {
   if (waitReplicas === 0) return undefined

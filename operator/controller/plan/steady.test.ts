@@ -225,6 +225,21 @@ test('followed: not one that was restarted as a primary and lacks what another h
   assert.ok(actions.every(({ kind }) => kind === 'park'))
 })
 
+test('followed: where writes are confirmed, not while one is missing that may have more', () => {
+  const servers = {
+    a: facts({ runId: 'run-a2', replId: 'fresh' }),
+    b: facts({ runId: 'run-b2', replId: 'new', replId2: history, secondReplOffset: 81 }),
+    c: down('timeout', 9000),
+  }
+  const at = (spec: string, c: Seen = servers.c) => {
+    return planFor({ servers: { ...servers, c }, status: steady(), spec }).status
+  }
+  assert.equal(at('').primary?.address, 'b:1')
+  const confirmed = 'proxy: {writes: {waitReplicas: 1}}'
+  assert.equal(at(confirmed).primary, undefined)
+  assert.equal(at(confirmed, follower({ runId: 'run-c', offset: 80 })).primary?.address, 'b:1')
+})
+
 test('members: one that shares the recorded history is of the set, also while there is no primary', () => {
   const servers = {
     a: down('timeout', 9000),

@@ -23,6 +23,7 @@ import {
 } from './members.ts'
 import { asked, refuseOperation } from './operation.ts'
 import { hasMoved } from './proof.ts'
+import { candidatesIn, missingAnswers } from './select.ts'
 import { planChange } from './switchover.ts'
 import type { Action, Decision, DecisionRecord, Verdict } from './types.ts'
 
@@ -175,9 +176,12 @@ function followOther(context: Context, primary: PrimaryStatus, health: Lost): De
   const mayStillWrite = (health.kind === 'down' || isElsewhere) && self?.fate === undefined
   if (!isHeir || mayStillWrite) return undefined
   // One that was restarted looks the same; nobody made it the primary who would have passed over another with more.
-  const reached = (member: LiveMember) => offsetIn(history, member.facts) ?? -1
-  const isBehind = context.members.filter(isLive).some((each) => reached(each) > reached(other))
-  if (isBehind) return undefined
+  const related = candidatesIn(history, context.members.filter(isLive))
+  const reached = related.find(({ member }) => member === other)?.offset ?? -1
+  if (related.some(({ offset }) => offset > reached)) return undefined
+  const { waitReplicas = 0 } = standingGuards(context) ?? {}
+  const lost = { from: primary.address, fromRunId: primary.runId, waitReplicas }
+  if (missingAnswers(lost, context, related) !== undefined) return undefined
   return bless(context, other, {
     reason: 'PrimaryFollowed',
     message: `${other.address} was made the primary by someone else; followed`,
