@@ -89,6 +89,16 @@ test('what an earlier run had acknowledged is a floor even before anything is in
   assert.equal((await keeper.offer(at(5, 5))).kind, 'same')
 })
 
+test('the same version with other contents is of another control plane, and obeyed', async () => {
+  const { dataPlane, obeyed } = fakeDataPlane()
+  const keeper = keeperOver(dataPlane)
+  await keeper.offer(at(5, 5))
+  const other = at(5, 5, { logLevel: 'debug' })
+  assert.equal((await keeper.offer(other)).kind, 'applied')
+  assert.equal((await keeper.offer(structuredClone(other))).kind, 'same')
+  assert.equal(obeyed.at(-1)?.logLevel, 'debug')
+})
+
 test('what the data path refuses leaves the former one in force', async () => {
   const { dataPlane, refuse } = fakeDataPlane()
   const keeper = keeperOver(dataPlane)

@@ -106,7 +106,8 @@ export class ConfigKeeper {
     while (this.starting !== undefined) await settled(this.starting)
     const known = this.base ?? this.floor
     const acceptance = acceptConfig(known, next)
-    if (acceptance.kind === 'same' && this.base !== undefined) return { kind: 'same' }
+    // Two control planes, one after the other, may have drawn the same version for different contents.
+    if (acceptance.kind === 'same' && isDeepStrictEqual(this.base, next)) return { kind: 'same' }
     if (acceptance.kind === 'refuse') {
       const reason = `epoch ${next.epoch} version ${next.version} is older than epoch ${known?.epoch} version ${known?.version}, which is known`
       return { ...acceptance, kind: 'refused', reason }
