@@ -242,6 +242,27 @@ test('promote: repeated on the same process until it is seen as a primary, then 
   assert.equal(done.status.lastFailover?.durationMs, 1000)
 })
 
+test('select: all restarted, one that did not answer a moment ago is waited for as long as a primary is', () => {
+  const a = parkedAt(0, { runId: 'run-a2', replId: 'fresh', keyCount: 90 })
+  const chosen = (sinceMs: number) =>
+    planFor({ servers: { a, b: down('timeout', sinceMs) }, status: fencing() }).status.intent
+      ?.target
+  assert.equal(chosen(2999), undefined)
+  assert.equal(chosen(3000), 'a:1')
+})
+
+test('select: all restarted, of confirmed writes none may be missing that another one has', () => {
+  const restarted = (runId: string, keyCount: number) =>
+    parkedAt(0, { runId, replId: runId, keyCount })
+  const chosen = (waitReplicas?: number) => {
+    const servers = { a: restarted('run-a2', 90), b: restarted('run-b2', 91) }
+    const status = fencing(waitReplicas === undefined ? {} : { waitReplicas })
+    return planFor({ servers, status }).status.intent?.target
+  }
+  assert.equal(chosen(), 'a:1')
+  assert.equal(chosen(1), 'b:1')
+})
+
 test('promote: a target that was restarted or is gone is dropped, and another chosen', () => {
   const status = fencing({ target: 'b:1', targetRunId: 'run-b' })
   const a = down('refused', 900)

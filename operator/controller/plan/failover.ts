@@ -134,7 +134,9 @@ function fence(context: Context, intent: Intent): Decision {
   }
   const { proxy, operation } = context.snapshot
   const { failover } = proxy.spec
-  const selection = selectCandidate(intent, { members: context.members, failover, operation })
+  const { members, now } = context
+  const around = { members, failover, operation, nowMs: now.monotonicMs }
+  const selection = selectCandidate(intent, around)
   if (selection.kind === 'none') return stay('Selecting', 'NoEligibleCandidate', selection.why)
   return choose(context, { ...intent, proof }, selection.member)
 }

@@ -1,6 +1,6 @@
 /** Which member is to be promoted, among those whose data can no longer change. Pure. */
 import { datasetKeysMin } from '../../../common/limits.ts'
-import type { Intent, RedisProxySpec } from '../../api/redis-proxy.ts'
+import { type Intent, type RedisProxySpec, durationMs } from '../../api/redis-proxy.ts'
 import { quantityBytes } from '../../api/quantity.ts'
 import { isParked } from '../observation.ts'
 import {
@@ -21,6 +21,8 @@ interface Around {
   readonly members: readonly Member[]
   readonly failover: RedisProxySpec['failover']
   readonly operation?: Operation | undefined
+  /** Monotonic, milliseconds. */
+  readonly nowMs: number
 }
 
 interface Candidate {
@@ -43,7 +45,7 @@ export function selectCandidate(intent: Intent, around: Around): Selection {
   if (missing !== undefined) return selectKeeper(intent, around.members) ?? none(missing)
   const candidates = related.filter(({ member }) => isPromotable(member))
   const [first] = candidates
-  if (first === undefined) return selectReturned(intent, { members: around.members, parked })
+  if (first === undefined) return selectReturned(intent, { ...around, parked })
   const sound = candidates.filter((candidate) => objection(intent, around, candidate) === undefined)
   const [best] = sound.sort(byMerit(intent, around))
   if (best !== undefined) return { kind: 'chosen', member: best.member }
@@ -144,16 +146,18 @@ function objection(
  */
 function selectReturned(
   intent: Intent,
-  {
-    members,
-    parked,
-  }: { readonly members: readonly Member[]; readonly parked: readonly LiveMember[] },
+  { members, parked, failover, nowMs }: Around & { readonly parked: readonly LiveMember[] },
 ): Selection {
   const missing = members.filter((member) => !isLive(member) || member.facts.isLoading)
   const fullest = Math.max(0, ...parked.map(({ facts }) => facts.keyCount))
   const returned = parked.filter(isPromotable).find(({ address }) => address === intent.from)
   const keyCount = returned?.facts.keyCount ?? 0
-  if (returned !== undefined && keyCount > 0 && keyCount >= fullest * fairShare) {
+  // Whoever did not answer once may have the history, and is given as long as a primary is.
+  const downAfterMs = durationMs(failover.downAfter)
+  const isAway = missing.some(({ failure }) => nowMs - (failure?.sinceMs ?? 0) < downAfterMs)
+  // Of what replicas confirmed nothing may be missing that another one has.
+  const share = (intent.waitReplicas ?? 0) > 0 ? 1 : fairShare
+  if (returned !== undefined && keyCount > 0 && keyCount >= fullest * share && !isAway) {
     return { kind: 'chosen', member: returned }
   }
   if (missing.length > 0) {
@@ -167,7 +171,7 @@ function selectReturned(
   if (best === undefined || intent.fromReplId === undefined) {
     return none('no member that answers may be promoted')
   }
-  const holder = parked.find(({ facts }) => best.facts.keyCount < facts.keyCount * fairShare)
+  const holder = parked.find(({ facts }) => best.facts.keyCount < facts.keyCount * share)
   if (holder !== undefined) {
     return none(
       `${holder.address} has ${holder.facts.keyCount} keys, ${best.address} ${best.facts.keyCount}; list the former and let it be promotable, or ask for the latter`,
