@@ -57,7 +57,7 @@ export class LabOperator {
     const { namespace, settings, isMeasured } = this.options
     this.killed = false
     const given: OperatorSettings = { ...settings, ...(dieAt !== undefined && { dieAt }) }
-    const heap: NodeJS.ProcessEnv = isMeasured === true ? heapEnv(this.heapFile) : {}
+    const heap: NodeJS.ProcessEnv = isMeasured ? heapEnv(this.heapFile) : {}
     this.process = await LabProcess.start({
       namespace,
       command: programOf(program),
