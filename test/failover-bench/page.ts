@@ -39,6 +39,7 @@ function pageOf({ seed, version, server, at, loadBefore, rows, series, failed }:
     '|---|---|---|---|---|',
     ...checks.map(checkLine),
     '',
+    notes,
     ...(failed.length === 0
       ? []
       : ['Parts that came to no end:', '', ...failed.map((text) => `- ${text}`), '']),
@@ -55,6 +56,13 @@ see stalls where others see errors; one that has ended for good is replaced by a
 
 Repeat it, as root on Linux: \`npm run bench:failover -- --all --json figures.json --page\`; \`--only R6\` for one check,
 \`--seed\` for the same moments of faults.
+`
+
+const notes = `Where nothing is said of \`waitReplicas\`, replication is asynchronous: a server that is killed in the very turn in which it has answered clients
+and not yet sent the same to its replicas takes those writes with it. That is a handful of writes in a few of a hundred kills, and as many as were answered in that turn:
+dozens where many transactions end at once (R15). [With \`waitReplicas: 1\` none is lost](../explanation/failover.md#what-can-be-lost).
+
+[Random faults, simulated worlds and Kubernetes](failover-histories.md) are on a page of their own.
 `
 
 function timesTable(downAfterMs: number, summaries: readonly Summary[]): readonly string[] {
