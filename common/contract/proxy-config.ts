@@ -130,6 +130,13 @@ export function acceptConfig(current: ProxyConfig | undefined, next: ProxyConfig
   return { kind: 'refuse', code: 'RM_CONFIG_STALE_VERSION' }
 }
 
+/** What `config` says of a planned change of the primary that is under way; undefined: there is none. */
+export function handoverOf({ upstream }: ProxyConfig): ProxyConfig['upstream']['handover'] {
+  const { mode, discovery, primary, handover } = upstream
+  const isSharded = mode === 'cluster' || mode === 'ring'
+  return isSharded || discovery !== 'operator' || primary !== undefined ? undefined : handover
+}
+
 export interface StandaloneOptions {
   readonly members: readonly { readonly host: string; readonly port: number }[]
   readonly listeners: readonly Listener[]

@@ -3,7 +3,7 @@
  * This is the `ConfigPublisher` that the controller writes to; it knows no HTTP.
  */
 import type { Clock } from '../../common/clock.ts'
-import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
+import { type ProxyConfig, handoverOf } from '../../common/contract/proxy-config.ts'
 import { encodeLine } from '../../common/contract/stream.ts'
 import type { Log } from '../../common/log.ts'
 import type { ProxyKey } from '../api/redis-proxy.ts'
@@ -44,7 +44,8 @@ export class StreamHub implements ConfigPublisher {
     const channel = this.channel(key)
     channel.line = encodeLine({ kind: 'config', config })
     channel.grantable = grantableOf(config)
-    channel.handover = handoverIn(config)
+    const { version, epoch } = config
+    channel.handover = handoverOf(config) && { version, epoch, hasBegun: false }
     const now = this.clock.monotonicMs()
     for (const session of channel.sessions.values()) session.send(channel.line, now)
   }
@@ -187,11 +188,6 @@ export class StreamHub implements ConfigPublisher {
   private notify(key: ProxyKey): void {
     for (const listener of this.listeners) listener(key)
   }
-}
-
-function handoverIn({ version, epoch, upstream }: ProxyConfig): Channel['handover'] {
-  const isWithdrawn = upstream.handover !== undefined && upstream.primary === undefined
-  return isWithdrawn ? { version, epoch, hasBegun: false } : undefined
 }
 
 function grantableOf({ epoch, upstream }: ProxyConfig): Channel['grantable'] {

@@ -168,7 +168,7 @@ test('a handover begins when every sidecar is ready for it, or cannot be waited 
   const handover: ProxyConfig = {
     ...config,
     version: 9,
-    upstream: { ...upstream, handover: { drainMs: 100, next } },
+    upstream: { ...upstream, discovery: 'operator', handover: { drainMs: 100, next } },
   }
   const all = [one, two, three]
   publisher.publish('shop/cache', handover)

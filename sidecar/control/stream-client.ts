@@ -3,7 +3,11 @@
  * there is no exchange, the last good configuration stays in force.
  */
 import type { Clock } from '../../common/clock.ts'
-import { type ProxyConfig, parseProxyConfig } from '../../common/contract/proxy-config.ts'
+import {
+  type ProxyConfig,
+  handoverOf,
+  parseProxyConfig,
+} from '../../common/contract/proxy-config.ts'
 import type { ServerMessage, SidecarMessage } from '../../common/contract/stream.ts'
 import { ConfigError, assertNever, codeOf } from '../../common/errors.ts'
 import {
@@ -21,7 +25,6 @@ import { Backoff } from './backoff.ts'
 import { CommonStart } from './common-start.ts'
 import type { Evidence } from './evidence.ts'
 import type { Grants } from './grants.ts'
-import { handoverOf } from '../upstream/target.ts'
 import type { ConfigKeeper } from './keeper.ts'
 import type { ConfigStore } from './store.ts'
 import { StreamConnection } from './stream-connection.ts'

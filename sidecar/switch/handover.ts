@@ -5,11 +5,10 @@
  *
  * Invariant: once `begin` has resolved nothing of the old epoch is sent or passed on, whatever follows.
  */
-import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
+import { type ProxyConfig, handoverOf } from '../../common/contract/proxy-config.ts'
 import { handoverSettleMs } from '../../common/limits.ts'
 import type { Log } from '../../common/log.ts'
 import type { ServerConnections } from '../upstream/server-connections.ts'
-import { handoverOf } from '../upstream/target.ts'
 import type { Pause } from './pause.ts'
 
 export interface HandoverModules {

@@ -5,7 +5,7 @@
  *
  * `primary` is there from the start: the one server of a standalone backend, and the primary of a replicated one.
  */
-import type { ProxyConfig } from '../../common/contract/proxy-config.ts'
+import { type ProxyConfig, handoverOf } from '../../common/contract/proxy-config.ts'
 import { serverLeaveMs, serversMax } from '../../common/limits.ts'
 import { formatHostPort } from '../../common/redis/url.ts'
 import type { ServerAddress } from '../route/backend.ts'
@@ -14,7 +14,7 @@ import { Commits } from './commits.ts'
 import type { Target } from './connect.ts'
 import { ServerConnections } from './server-connections.ts'
 import type { ServerEvents, ServerModules } from './server-modules.ts'
-import { handoverOf, settingsOf, targetOf } from './target.ts'
+import { settingsOf, targetOf } from './target.ts'
 
 /** Which server it is about, and what `ServerEvents` say. */
 export interface PoolEvents {

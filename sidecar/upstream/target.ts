@@ -35,13 +35,6 @@ export function targetOf(
   }
 }
 
-/** What `config` says of a planned change of the primary that is under way; undefined: there is none. */
-export function handoverOf({ upstream }: ProxyConfig): ProxyConfig['upstream']['handover'] {
-  const { mode, discovery, primary, handover } = upstream
-  const isSharded = mode === 'cluster' || mode === 'ring'
-  return isSharded || discovery !== 'operator' || primary !== undefined ? undefined : handover
-}
-
 export function isSameTarget(left: Target | undefined, right: Target | undefined): boolean {
   return JSON.stringify(left) === JSON.stringify(right)
 }

@@ -7,7 +7,7 @@
  */
 import type { Socket } from 'node:net'
 import { systemClock } from '../../common/clock.ts'
-import type { Listener, ProxyConfig } from '../../common/contract/proxy-config.ts'
+import { type Listener, type ProxyConfig, handoverOf } from '../../common/contract/proxy-config.ts'
 import type { PrimaryView } from '../../common/contract/stream.ts'
 import {
   defaultTiming,
@@ -30,7 +30,6 @@ import { tooManyClients } from '../overload/client-guard.ts'
 import type { TopologyView } from '../topology/view.ts'
 import type { DataPlaneModules } from '../pipeline.ts'
 import { switchOver } from '../switch/switch-over.ts'
-import { handoverOf } from '../upstream/target.ts'
 import { type Sum, addUp, emptySum } from './aggregate.ts'
 import { PoolAuthority } from './pool-authority.ts'
 import type { Request } from './protocol.ts'
