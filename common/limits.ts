@@ -205,6 +205,8 @@ export const clusterFailoverMs = 15_000
 export const switchoverPollMs = 20
 /** Sidecars are told of a suspicion for downAfter and this. */
 export const suspectMarginMs = 2000
+/** Replicas of a primary that ended are given so long to see that, and to take all that it sent, before they are parked. */
+export const parkDrainMs = 500
 /** An old primary that comes back with the sidecar that was cut off with it has answered a look by then. */
 export const oldPrimaryGraceMs = 2000
 /** A replica that its primary turns away for so long is given its credentials anew. */

@@ -62,6 +62,9 @@ const notes = `Where nothing is said of \`waitReplicas\`, replication is asynchr
 and not yet sent the same to its replicas takes those writes with it. That is a handful of writes in a few of a hundred kills, and as many as were answered in that turn:
 dozens where many transactions end at once (R15). [With \`waitReplicas: 1\` none is lost](../explanation/failover.md#what-can-be-lost).
 
+The 513 of R21 are another matter: a replica that was told to follow somebody else dropped what it had received and not yet taken. Since then replicas are given the time for
+that (\`test/integration/failover/drain.test.ts\`); this run is from before.
+
 [Random faults, simulated worlds and Kubernetes](failover-histories.md) are on a page of their own.
 `
 

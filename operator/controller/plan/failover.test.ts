@@ -172,12 +172,32 @@ test('fence: who answers is parked before anyone is chosen', () => {
     servers: {
       a: down('refused', 400),
       b: parkedAt(9, { runId: 'run-b' }),
-      c: follower({ runId: 'run-c' }),
+      c: follower({ runId: 'run-c', isLinkUp: false }),
     },
     status: fencing(),
   })
   assert.deepEqual(kinds(result), ['park c:1'])
   assert.equal(result.status.intent?.target, undefined)
+})
+
+test('fence: a replica takes what its primary sent before it ended, and is parked then', () => {
+  const ended = down('refused', 400)
+  const at = (a: Seen, over: Partial<ServerFacts> = {}, fencedForMs = 100) =>
+    planFor({
+      servers: { a, b: parkedAt(9, { runId: 'run-b' }), c: follower({ runId: 'run-c', ...over }) },
+      status: fencing(),
+      marks: { fencing: nowMs - fencedForMs },
+    })
+  const waiting = at(ended)
+  assert.deepEqual(kinds(waiting), [])
+  assert.deepEqual(waiting.look, ['c:1'])
+  assert.equal(waiting.status.intent?.target, undefined)
+  assert.equal(waiting.requeueAfterMs, 10)
+  assert.deepEqual(at(facts({ runId: 'run-a2', replId: 'x' })).look, ['c:1'])
+  const isParked = (...given: Parameters<typeof at>) => kinds(at(...given)).includes('park c:1')
+  assert.ok(isParked(ended, { isLinkUp: false }))
+  assert.ok(isParked(ended, {}, 500), 'its link does not end')
+  assert.ok(isParked(down('timeout', 9000)), 'the primary may have not')
 })
 
 test('select: the furthest of the same history that may be promoted', () => {

@@ -14,6 +14,7 @@ import {
   durationMs,
 } from '../../api/redis-proxy.ts'
 import { isParked } from '../observation.ts'
+import { isDraining } from './drain.ts'
 import { standingGuards } from './guards.ts'
 import { type Failover, historyOf, remember } from './loss.ts'
 import { type LiveMember, type Member, isLive, mayBeReplaced, offsetIn } from './members.ts'
@@ -77,7 +78,7 @@ export function beginFailover(context: Context, loss: Loss): Decision {
   const message = `${loss.primary.address} is lost: ${loss.reason}`
   return {
     record: record(context, { epoch, phase: 'Fencing', intent }),
-    actions: parkAll(context, intent),
+    ...parkAll(context, intent),
     verdict: { status: 'False', reason: 'FailoverInProgress', message },
     events: [
       {
@@ -97,7 +98,7 @@ export function continueFailover(context: Context, intent: Intent): Decision {
 }
 
 function fence(context: Context, intent: Intent): Decision {
-  const actions = parkAll(context, intent)
+  const { actions, look } = parkAll(context, intent)
   const others = context.members.filter(({ address }) => address !== intent.from)
   const marks = [
     fencingMark,
@@ -108,10 +109,11 @@ function fence(context: Context, intent: Intent): Decision {
   const stay = (phase: 'Fencing' | 'Selecting', reason: string, message: string): Decision => ({
     record: record(context, { phase, intent }),
     actions,
+    look,
     verdict: { status: 'False', reason, message },
     events: [],
     marks,
-    requeueAfterMs: retryMs,
+    requeueAfterMs: look.length > 0 ? drainLookMs : retryMs,
   })
   const known = fenceProof(context, intent)
   const proof = known ?? (isUnfencedAllowed(context) ? 'Unfenced' : undefined)
@@ -126,10 +128,10 @@ function fence(context: Context, intent: Intent): Decision {
   if (isWorthWaiting(context, intent, proof)) {
     const from = intent.from ?? 'the old primary'
     const message = `a sidecar that was away may have written to ${from}; waiting a moment for it to answer`
-    return { ...stay('Fencing', 'FailoverInProgress', message), look: [from] }
+    return { ...stay('Fencing', 'FailoverInProgress', message), look: [from, ...look] }
   }
-  if (actions.length > 0) {
-    const waiting = actions.map(({ address }) => address).join(', ')
+  if (actions.length + look.length > 0) {
+    const waiting = [...actions.map(({ address }) => address), ...look].join(', ')
     return stay('Fencing', 'FailoverInProgress', `waiting for ${waiting} to be parked`)
   }
   const { proxy, operation } = context.snapshot
@@ -204,17 +206,28 @@ function choose(context: Context, intent: Intent, { address, facts }: LiveMember
 }
 
 const retryMs = 250
+/** Until a member is looked at again whose link ends at any moment. */
+const drainLookMs = 10
 
 /**
  * Parks whoever is part of the set and answers, the lost primary too if it does: a parked server keeps its
  * data, takes no writes, and an empty one that comes back cannot overwrite it.
  */
-function parkAll({ members }: Context, intent: Intent): readonly Action[] {
-  return members
+function parkAll(
+  context: Context,
+  intent: Intent,
+): { readonly actions: readonly Action[]; readonly look: readonly string[] } {
+  const all = context.members
     .filter(isLive)
     .filter(({ facts }) => !isParked(facts) && !facts.isLoading)
     .filter((member) => isPartOfSet(member, intent))
-    .map(({ address, facts }) => ({ kind: 'park', address, runId: facts.runId }))
+  const isLate = (member: LiveMember) => isDraining(context, intent, member)
+  return {
+    actions: all
+      .filter((member) => !isLate(member))
+      .map(({ address, facts }) => ({ kind: 'park', address, runId: facts.runId })),
+    look: all.filter(isLate).map(({ address }) => address),
+  }
 }
 
 function isPartOfSet(member: LiveMember, intent: Intent): boolean {

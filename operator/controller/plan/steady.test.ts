@@ -181,7 +181,7 @@ test('restarted: everyone is parked first, the restarted one too', () => {
   const result = planFor({
     servers: {
       a: facts({ runId: 'run-a2', replId: 'x', keyCount: 0 }),
-      b: follower({ runId: 'run-b' }),
+      b: follower({ runId: 'run-b', isLinkUp: false }),
     },
     status: steady(),
   })
