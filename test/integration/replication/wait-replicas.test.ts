@@ -56,7 +56,7 @@ const pipeline = (...commands: readonly (readonly string[])[]) =>
 
 /** Long enough for a replica that runs, however busy the machine is. */
 const patient = { waitReplicas: 2, waitTimeoutMs: 20_000 }
-const hasty = { waitReplicas: 1, waitTimeoutMs: 150 }
+const hasty = { waitReplicas: 1, waitTimeoutMs: 300 }
 
 for (const state of await seriesStates()) {
   const name = `${state.name} ${state.series}`
