@@ -22,6 +22,7 @@ import { startReflector } from '../../operator/kube/reflector.ts'
 import { createTokenAuthentication } from '../../operator/kube/token.ts'
 import { ensurePki } from '../../operator/pki/keeper.ts'
 import { bundleOf } from '../../operator/pki/material.ts'
+import { until } from '../support/servers.ts'
 import { planCluster, startCluster, waitFor } from '../cluster/index.ts'
 import { Relay } from './support/relay.ts'
 
@@ -51,7 +52,11 @@ const manifest = {
 if (cluster !== undefined) {
   await kubectl(`create namespace ${namespace}`)
   await kubectl(`apply --server-side -f ${join(root, 'crds', 'respmesh.io_redisproxies.yaml')}`)
-  await kubectl('wait --for=condition=Established crd/redisproxies.respmesh.io --timeout=30s')
+  // `kubectl wait` fails at once where there are no conditions yet.
+  await until('the CRD is established', async () => {
+    const path = '-o jsonpath={.status.conditions[?(@.type=="Established")].status}'
+    return (await kubectl(`get crd/redisproxies.respmesh.io ${path}`)).includes('True')
+  })
   await kubectl('create -f -', manifest)
 }
 after(async () => {
