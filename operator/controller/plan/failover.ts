@@ -221,12 +221,12 @@ function parkAll(
     .filter(isLive)
     .filter(({ facts }) => !isParked(facts) && !facts.isLoading)
     .filter((member) => isPartOfSet(member, intent))
-  const isLate = (member: LiveMember) => isDraining(context, intent, member)
+  const draining = new Set(all.filter((member) => isDraining(context, intent, member)))
   return {
     actions: all
-      .filter((member) => !isLate(member))
+      .filter((member) => !draining.has(member))
       .map(({ address, facts }) => ({ kind: 'park', address, runId: facts.runId })),
-    look: all.filter(isLate).map(({ address }) => address),
+    look: [...draining].map(({ address }) => address),
   }
 }
 
